@@ -1,0 +1,1 @@
+"""The site: Flower ClientApp, the site's worker and its privacy ledger."""

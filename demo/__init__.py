@@ -1,0 +1,1 @@
+"""What a person looks at: the guided quickstart and the Gradio page."""

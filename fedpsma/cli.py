@@ -1,0 +1,78 @@
+"""The ``fedpsma`` command: finds the commands of every folder through entry points and runs one of them.
+
+A command module imports nothing heavy at its top, so that ``fedpsma --help`` answers at once; what a command needs it
+imports inside. Exit codes: 0 done, 1 failed, 2 the input is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Annotated, Any
+
+import typer
+
+from fedpsma import __version__
+from fedpsma.errors import InputError
+from fedpsma.offline import go_offline
+
+COMMANDS_GROUP = "fedpsma.commands"
+DEBUG_VARIABLE = "FEDPSMA_DEBUG"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fedpsma {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train PSMA-PET/CT lesion models across hospitals, and draft structured reports.
+
+    Research software: not a medical device, and no clinician has reviewed its rules yet.
+    New here? Run: fedpsma quickstart
+    """
+
+
+def build_app() -> typer.Typer:
+    """Collect the commands that the installed folders offer, in alphabetical order."""
+    app = typer.Typer(
+        name="fedpsma", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+    )
+    app.callback()(_root)
+    for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda found: found.name):
+        _attach(app, entry.name, entry.load())
+    return app
+
+
+def _attach(app: typer.Typer, name: str, command: typer.Typer | Callable[..., Any]) -> None:
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name=name)(command)
+
+
+def main() -> None:
+    """Run the command line and turn errors into one line and an exit code."""
+    go_offline()
+    try:
+        build_app()()
+    except InputError as error:
+        _leave(f"error: {error}", code=2)
+    except KeyboardInterrupt:
+        _leave("stopped; run the same command again to go on", code=130)
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        _leave(f"failed: {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 to see where)", code=1)
+
+
+def _leave(line: str, code: int) -> None:
+    typer.echo(line, err=True)
+    sys.exit(code)

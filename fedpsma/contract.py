@@ -1,0 +1,66 @@
+"""What server and client say to each other: the plan that goes out and the report that comes back.
+
+Weights travel beside these records as plain arrays by parameter name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TrainingScope = Literal["all", "adaptive"]
+
+
+class TrainingPlan(BaseModel):
+    """Everything that decides how every site trains, the same for all of them.
+
+    ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
+    to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
+    parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
+    patients and noise from the operating system, as every real federation must.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: int = Field(default=3, ge=1)
+    steps_per_round: int = Field(default=8, ge=1)
+    patients_per_step: float = Field(default=6.0, gt=0)
+    patches_per_patient: int = Field(default=2, ge=1)
+    patch_voxels: int = Field(default=40, ge=16, multiple_of=8)
+    learning_rate: float = Field(default=0.02, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    target_epsilon: float | None = Field(default=8.0, gt=0)
+    delta: float = Field(default=0.01, gt=0, lt=1)
+    scope: TrainingScope = "adaptive"
+    min_sites: int = Field(default=2, ge=1)
+    seed: int | None = None
+    threads: int = Field(default=1, ge=1)
+
+
+class SiteReport(BaseModel):
+    """What leaves a site beside the weights: no loss, no counts, nothing computed from a patient without protection.
+
+    ``epsilon`` is the cumulative privacy loss of the site over all rounds so far, the larger of the RDP and the PRV
+    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    site: str
+    round: int
+    epsilon: float | None
+    delta: float | None
+    noise_multiplier: float | None
+    steps: int
+    seconds: float
+
+
+class SiteRefusal(BaseModel):
+    """A site's answer when it will not or cannot train; the reason is a code, never the text of an exception."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    site: str
+    round: int
+    reason: Literal["budget_exceeded", "delta_too_large", "data_unreadable", "plan_not_allowed", "internal_error"]

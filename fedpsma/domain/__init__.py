@@ -1,0 +1,1 @@
+"""The nouns of PSMA-PET/CT reading. Imports nothing else of fedpsma."""

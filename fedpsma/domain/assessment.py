@@ -1,0 +1,132 @@
+"""What the rules make of an exam: the contract of ``assessment.json``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PsmaRads = Literal["1", "2", "3A", "3B", "3C", "3D", "4", "5", "5T"]
+Expression = Literal[0, 1, 2, 3]
+Recip = Literal["CR", "PR", "SD", "PD"]
+Change = Literal[
+    "new",
+    "increased",
+    "decreased",
+    "stable",
+    "resolved",
+    "persistent_not_comparable",
+    "match_uncertain",
+    "not_applicable",
+]
+FlagCode = Literal[
+    "missing_value",
+    "missing_reference",
+    "data_error",
+    "model_rule_conflict",
+    "label_override_suggested",
+    "no_measurable_lesion",
+    "score_borderline",
+    "tumour_sink",
+    "psma_negative_lesion",
+    "reference_organ_involved",
+    "prior_laterality_conflict",
+    "untrusted_instruction",
+    "phi_detected",
+    "tracer_change",
+    "match_uncertain",
+    "response_discordance",
+    "urinary_activity",
+    "artefact",
+    "primary_not_applicable",
+    "model_uncertain",
+    "framework_not_applicable",
+]
+ElementName = Literal[
+    "uptake_level",
+    "ct_correlate",
+    "site_prior",
+    "tracer_effect",
+    "multiplicity",
+    "clinical_context",
+    "comparison",
+    "alternative_diagnosis",
+    "impact",
+    "recommendation",
+]
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MiTnm(_Result):
+    """PROMISE molecular imaging TNM; every M category present is listed."""
+
+    T: str
+    N: str
+    N_regions: list[str] = []
+    M: list[str]
+    M1a_regions: list[str] = []
+    M1b_pattern: list[str] = []
+    M1c_organs: list[str] = []
+
+
+class Indeterminate(_Result):
+    """A lesion that is neither positive nor negative, and why."""
+
+    lesion: str
+    psma_rads: PsmaRads
+    elements: dict[ElementName, str]
+    follow_up: str
+
+
+class RecipInputs(_Result):
+    """What RECIP 1.0 was computed from; volumes in ml, the change in percent."""
+
+    baseline_ml: float
+    current_ml: float
+    delta_pct: float | None
+    new_lesions: bool
+
+
+class Flag(_Result):
+    """Something the reader has to know or decide."""
+
+    code: FlagCode
+    lesions: list[str] = []
+    message: str
+
+
+class TraceEntry(_Result):
+    """One decision: the rule, where the rule comes from, what went in and what came out."""
+
+    rule: str
+    source: str
+    inputs: dict[str, Any]
+    result: Any
+
+
+class Assessment(_Result):
+    """Stage, scores, response and open questions of one exam, each with its trace.
+
+    ``mitnm`` and ``mitnm_string`` are null where the frameworks do not apply (another kind of tracer).
+    ``expression_bounds`` holds the possible range of a score that a missing reference leaves undetermined.
+    """
+
+    mitnm: MiTnm | None
+    mitnm_string: str | None
+    psma_rads: dict[str, PsmaRads | None] = {}
+    psma_rads_overall: PsmaRads | None = None
+    expression: dict[str, Expression | None] = {}
+    expression_bounds: dict[str, tuple[Expression, Expression]] = {}
+    expression_highest: Expression | None = None
+    expression_lowest: Expression | None = None
+    expression_reference: Literal["liver", "spleen"] | None = None
+    primary_score: int | Literal["reader_confirm"] | None = None
+    indeterminate: list[Indeterminate] = []
+    recip: Recip | None = None
+    recip_inputs: RecipInputs | None = None
+    prior_change: dict[str, Change] = {}
+    flags: list[Flag] = []
+    trace: list[TraceEntry] = Field(default_factory=list)

@@ -1,0 +1,144 @@
+"""One PSMA-PET/CT examination as a table of lesions: the contract of ``exam.json``.
+
+``None`` always means "not known" and is never replaced by a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedpsma.domain.region import Region, Side
+from fedpsma.domain.tracer import Tracer
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+CtClass = Literal["none", "nonspecific", "degenerative", "benign", "suspicious"]
+ProstateStatus = Literal["in_situ", "removed", "irradiated"]
+TExtent = Literal["T2", "T2u", "T2m", "T3a", "T3b", "T4", "Tr"]
+
+
+class _Record(BaseModel):
+    """Keeps fields it does not know, so that :func:`unknown_fields` can name them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Clinical(_Record):
+    """What the referring physician told."""
+
+    age: int | None = Field(default=None, ge=0, le=130)
+    psa_ng_ml: NonNegative | None = None
+    psa_history: str | None = None
+    gleason: str | None = None
+    prior_therapy: list[str] | None = None
+    current_therapy: list[str] | None = None
+    prostate_status: ProstateStatus | None = None
+
+
+class Technique(_Record):
+    """How the study was acquired."""
+
+    activity_mbq: NonNegative | None = None
+    uptake_min: NonNegative | None = None
+    furosemide: bool | None = None
+    ct: str | None = None
+    weight_kg: NonNegative | None = None
+
+
+class ReferenceSuv(_Record):
+    """SUVmean (g/ml) of the reference organs; null where an organ could not be measured."""
+
+    blood_pool: NonNegative | None = None
+    liver: NonNegative | None = None
+    spleen: NonNegative | None = None
+    parotid: NonNegative | None = None
+
+
+class Lesion(_Record):
+    """One focus: where it is, what was measured, and what the model or a reader thinks of it.
+
+    SUV in g/ml; ``size_mm`` is the short axis for nodes and the long axis for everything else; ``model_prob`` is the
+    model's probability that the focus is suspicious.
+    """
+
+    lesion_id: str = Field(min_length=1, max_length=40)
+    region: Region
+    label: str | None = None
+    side: Side | None = None
+    suvmax: NonNegative | None = None
+    suvmean: NonNegative | None = None
+    suvpeak: NonNegative | None = None
+    volume_ml: NonNegative | None = None
+    size_mm: NonNegative | None = None
+    ct_correlate: str | None = None
+    ct_class: CtClass | None = None
+    model_prob: Annotated[float, Field(ge=0, le=1)] | None = None
+    t_extent: TExtent | None = None
+    primary_pattern: str | None = None
+    biopsy: str | None = None
+
+
+class PriorLesion(_Record):
+    """A lesion of the prior study, as a table gave it."""
+
+    lesion_id: str = Field(min_length=1, max_length=40)
+    region: Region
+    side: Side | None = None
+    suvmax: NonNegative | None = None
+    volume_ml: NonNegative | None = None
+    size_mm: NonNegative | None = None
+
+
+class Prior(_Record):
+    """The examination to compare with: as a table, as a report text, or both."""
+
+    date: str | None = None
+    modality: str | None = None
+    tracer: Tracer | None = None
+    report_text: str | None = None
+    lesions: list[PriorLesion] | None = None
+    psma_vol_ml: NonNegative | None = None
+
+
+class Exam(_Record):
+    """A PSMA-PET/CT examination: context, reference uptake, lesions and prior."""
+
+    tracer: Tracer | None = None
+    indication: str | None = None
+    clinical: Clinical = Clinical()
+    technique: Technique = Technique()
+    reference_suv: ReferenceSuv = ReferenceSuv()
+    psma_vol_ml: NonNegative | None = None
+    lesions: list[Lesion] = []
+    prior: Prior | None = None
+    language: Literal["en", "de"] = "en"
+
+    def lesion(self, lesion_id: str) -> Lesion:
+        """Return the lesion with this id; raises ``KeyError`` if there is none."""
+        for lesion in self.lesions:
+            if lesion.lesion_id == lesion_id:
+                return lesion
+        raise KeyError(lesion_id)
+
+
+def unknown_fields(record: BaseModel, path: str = "") -> Iterator[str]:
+    """Yield the dotted names of fields that the exam contract does not have, so that a typo is seen.
+
+    Example:
+        >>> list(unknown_fields(Exam.model_validate({"lesions": [{"lesion_id": "L1", "region": "LIVER", "suv": 3}]})))
+        ['lesions[0].suv']
+    """
+    for name in record.model_extra or {}:
+        yield f"{path}{name}"
+    for name in type(record).model_fields:
+        yield from _unknown_in(getattr(record, name), f"{path}{name}")
+
+
+def _unknown_in(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from unknown_fields(value, f"{path}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown_in(item, f"{path}[{index}]")

@@ -1,0 +1,1 @@
+"""Reading and writing: volumes, studies, data sets, exams. Nothing is repaired silently."""

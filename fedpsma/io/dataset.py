@@ -1,0 +1,144 @@
+"""A site's data set: ``dataset.json``, ``studies.jsonl`` and the volumes they name.
+
+The patient is the unit of privacy and of splitting, so studies are always handed out grouped by patient.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedpsma.domain.exam import Technique
+from fedpsma.domain.study import Study
+from fedpsma.domain.tracer import Tracer
+from fedpsma.errors import InputError
+from fedpsma.io.files import read_json, read_text, write_json, write_text
+from fedpsma.io.nifti import read_volume, read_volume_like
+
+Model = TypeVar("Model", bound=BaseModel)
+ContourConvention = Literal["suv3", "suv4", "pct41", "pct45", "pct50", "liver", "manual"]
+
+
+class DatasetInfo(BaseModel):
+    """``dataset.json``: what holds for the data set as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    site: str
+    tracer: Tracer | None = None
+    contour: ContourConvention
+    synthetic: bool = False
+    citation: str | None = None
+    licence: str | None = None
+
+
+class StudyRow(BaseModel):
+    """One line of ``studies.jsonl``; paths are relative to the data set's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    patient: str = Field(min_length=1)
+    date: str | None = None
+    pet: str
+    ct: str | None = None
+    mask: str | None = None
+    anatomy: str | None = None
+    tracer: Tracer | None = None
+    spacing: tuple[float, float, float]
+    technique: Technique = Technique()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A checked data set on disk; :meth:`load` brings one study into memory."""
+
+    folder: Path
+    info: DatasetInfo
+    rows: tuple[StudyRow, ...]
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Pseudonyms of all patients, sorted."""
+        return tuple(sorted({row.patient for row in self.rows}))
+
+    def rows_of(self, patient: str) -> tuple[StudyRow, ...]:
+        """Return every study of one patient."""
+        return tuple(row for row in self.rows if row.patient == patient)
+
+    def load(self, row: StudyRow) -> Study:
+        """Read the volumes of one study, all on the PET grid in working orientation.
+
+        Raises:
+            InputError: A volume is missing, is not NIfTI, or lies on another grid than the PET.
+        """
+        pet = read_volume(self.folder / row.pet)
+
+        def beside(name: str | None, kind: str) -> Any:
+            return None if name is None else read_volume_like(self.folder / name, pet).astype(kind)
+
+        return Study(
+            study_id=row.id,
+            patient_id=row.patient,
+            pet=pet.data,
+            affine=pet.affine,
+            tracer=row.tracer or self.info.tracer,
+            ct=beside(row.ct, "float32"),
+            lesions=beside(row.mask, "int32"),
+            anatomy=beside(row.anatomy, "uint8"),
+            date=row.date,
+            technique=row.technique,
+        )
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Open a data set folder.
+
+    Raises:
+        InputError: ``dataset.json`` or ``studies.jsonl`` is missing or wrong, named with its line and field.
+    """
+    if not folder.is_dir():
+        raise InputError("is not a folder", where=str(folder), remedy="name a data set folder")
+    info = _parse(DatasetInfo, read_json(folder / "dataset.json"), str(folder / "dataset.json"))
+    rows = tuple(_rows(folder / "studies.jsonl"))
+    if not rows:
+        raise InputError("has no study", where=str(folder / "studies.jsonl"), remedy="import at least one study")
+    return Dataset(folder, info, rows)
+
+
+def write_dataset(folder: Path, info: DatasetInfo, rows: list[StudyRow]) -> Dataset:
+    """Write the two index files beside the volumes and return the data set."""
+    write_json(folder / "dataset.json", info.model_dump(mode="json"))
+    write_text(folder / "studies.jsonl", "".join(row.model_dump_json() + "\n" for row in rows))
+    return Dataset(folder, info, tuple(rows))
+
+
+def _rows(path: Path) -> list[StudyRow]:
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip():
+            rows.append(_parse(StudyRow, _decode(line, path, number), f"{path}, line {number}"))
+    return rows
+
+
+def _decode(line: str, path: Path, number: int) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"is not JSON: {error.msg}", where=f"{path}, line {number}", remedy="correct the line"
+        ) from error
+
+
+def _parse(model: type[Model], content: object, where: str) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{field}: {problem['msg']}", where=where, remedy="correct the field") from error

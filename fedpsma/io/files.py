@@ -1,0 +1,104 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedpsma.errors import InputError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader never sees half of it."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader never sees half of it, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON that a person can read."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing, is a folder, is not text, or is not JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})",
+            where=str(path),
+            remedy="correct the file there",
+        ) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        InputError: The file is missing, is a folder, or is not text.
+    """
+    require_file(path)
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file", where=str(path), remedy="give a UTF-8 text file") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise :class:`InputError` unless ``path`` is an existing file."""
+    if path.is_dir():
+        raise InputError("is a folder, not a file", where=str(path), remedy="name the file inside it")
+    if not path.is_file():
+        raise InputError("does not exist", where=str(path), remedy="check the path")
+
+
+@contextmanager
+def finished_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    An existing ``path`` is replaced only then, so a failure loses nothing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield draft
+        _replace_folder(draft, path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _replace_folder(draft: Path, path: Path) -> None:
+    draft.chmod(0o755)
+    if not path.exists():
+        draft.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old / path.name)
+    draft.rename(path)
+    shutil.rmtree(old)

@@ -1,0 +1,1 @@
+"""From exam and assessment to a verified draft report."""
