@@ -1,0 +1,21 @@
+"""Fixtures for the whole suite: no network, and the real data where it lies beside the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedpsma.offline import go_offline
+
+go_offline()
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data beside the checkout; the test is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("the real data does not lie beside this checkout")
+    return SHARED
