@@ -5,11 +5,23 @@ Weights travel beside these records as plain arrays by parameter name.
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 TrainingScope = Literal["all", "adaptive"]
+RefusalReason = Literal[
+    "budget_exceeded",
+    "delta_too_large",
+    "data_unreadable",
+    "plan_not_allowed",
+    "ledger_unreadable",
+    "internal_error",
+]
+# The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
+WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
+IDENTIFY = "identify"
 
 
 class TrainingPlan(BaseModel):
@@ -63,4 +75,43 @@ class SiteRefusal(BaseModel):
 
     site: str
     round: int
-    reason: Literal["budget_exceeded", "delta_too_large", "data_unreadable", "plan_not_allowed", "internal_error"]
+    reason: RefusalReason
+
+
+class RoundOrder(BaseModel):
+    """What the server asks of a site in one round, beside the weights to start from.
+
+    ``network`` is the configuration of the network that the weights belong to, as its model card has it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    round: int = Field(ge=1)
+    plan: TrainingPlan
+    network: dict[str, Any] = Field(default_factory=dict)
+
+
+class FederationSite(BaseModel):
+    """A site by the name the coordinator knows it by; the folders are only known where it is simulated here.
+
+    ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
+    ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    dataset: Path | None = None
+    state: Path | None = None
+    synthetic: bool | None = None
+
+
+class Federation(BaseModel):
+    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    sites: tuple[FederationSite, ...] = Field(min_length=1)
+    round_timeout_s: float = Field(default=12 * 3600.0, gt=0)

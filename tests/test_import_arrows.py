@@ -20,6 +20,7 @@ FOLDERS = {
 LIBRARY = {
     "cli": {"offline"},
     "contract": set(),
+    "health": {"offline"},
     "offline": set(),
     "domain": set(),
     "io": {"domain"},

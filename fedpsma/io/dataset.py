@@ -6,21 +6,24 @@ The patient is the unit of privacy and of splitting, so studies are always hande
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fedpsma.domain.contour import ContourConvention as ContourConvention
 from fedpsma.domain.exam import Technique
 from fedpsma.domain.study import Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.files import read_json, read_text, write_json, write_text
-from fedpsma.io.nifti import read_volume, read_volume_like
+from fedpsma.io.nifti import read_labels_like, read_volume, read_volume_like
+from fedpsma.io.resample import CT_OUTSIDE_HU
 
 Model = TypeVar("Model", bound=BaseModel)
-ContourConvention = Literal["suv3", "suv4", "pct41", "pct45", "pct50", "liver", "manual"]
 
 
 class DatasetInfo(BaseModel):
@@ -38,7 +41,10 @@ class DatasetInfo(BaseModel):
 
 
 class StudyRow(BaseModel):
-    """One line of ``studies.jsonl``; paths are relative to the data set's folder."""
+    """One line of ``studies.jsonl``; paths are relative to the data set's folder.
+
+    ``notes`` keeps what the reader must know of the import, for example voxels that had no number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,6 +58,7 @@ class StudyRow(BaseModel):
     tracer: Tracer | None = None
     spacing: tuple[float, float, float]
     technique: Technique = Technique()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,21 @@ class Dataset:
             InputError: A volume is missing, is not NIfTI, or lies on another grid than the PET.
         """
         pet = read_volume(self.folder / row.pet)
-
-        def beside(name: str | None, kind: str) -> Any:
-            return None if name is None else read_volume_like(self.folder / name, pet).astype(kind)
-
+        ct = None if row.ct is None else read_volume_like(self.folder / row.ct, pet, outside=CT_OUTSIDE_HU)
+        lesions = None if row.mask is None else read_labels_like(self.folder / row.mask, pet)
+        anatomy = None if row.anatomy is None else read_labels_like(self.folder / row.anatomy, pet)
         return Study(
             study_id=row.id,
             patient_id=row.patient,
             pet=pet.data,
             affine=pet.affine,
             tracer=row.tracer or self.info.tracer,
-            ct=beside(row.ct, "float32"),
-            lesions=beside(row.mask, "int32"),
-            anatomy=beside(row.anatomy, "uint8"),
+            ct=None if ct is None else ct.data,
+            lesions=lesions,
+            anatomy=None if anatomy is None else anatomy.astype(np.uint8),
             date=row.date,
             technique=row.technique,
+            notes=(*row.notes, *pet.notes, *(() if ct is None else ct.notes)),
         )
 
 
@@ -104,7 +111,7 @@ def read_dataset(folder: Path) -> Dataset:
     """
     if not folder.is_dir():
         raise InputError("is not a folder", where=str(folder), remedy="name a data set folder")
-    info = _parse(DatasetInfo, read_json(folder / "dataset.json"), str(folder / "dataset.json"))
+    info = parse_record(DatasetInfo, read_json(folder / "dataset.json"), str(folder / "dataset.json"))
     rows = tuple(_rows(folder / "studies.jsonl"))
     if not rows:
         raise InputError("has no study", where=str(folder / "studies.jsonl"), remedy="import at least one study")
@@ -118,27 +125,34 @@ def write_dataset(folder: Path, info: DatasetInfo, rows: list[StudyRow]) -> Data
     return Dataset(folder, info, tuple(rows))
 
 
-def _rows(path: Path) -> list[StudyRow]:
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if line.strip():
-            rows.append(_parse(StudyRow, _decode(line, path, number), f"{path}, line {number}"))
-    return rows
+def parse_record(model: type[Model], content: object, where: str) -> Model:
+    """Check decoded content against a model; ``where`` names its origin in the error.
 
-
-def _decode(line: str, path: Path, number: int) -> object:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"is not JSON: {error.msg}", where=f"{path}, line {number}", remedy="correct the line"
-        ) from error
-
-
-def _parse(model: type[Model], content: object, where: str) -> Model:
+    Raises:
+        InputError: A field is missing, unknown or wrong; the error names the first.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
+        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
         raise InputError(f"{field}: {problem['msg']}", where=where, remedy="correct the field") from error
+
+
+def _rows(path: Path) -> Iterator[StudyRow]:
+    seen: set[str] = set()
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            row = parse_record(StudyRow, _decode(line, where), where)
+            if row.id in seen:
+                raise InputError(f"the id {row.id!r} stands there twice", where=where, remedy="give each its own id")
+            seen.add(row.id)
+            yield row
+
+
+def _decode(line: str, where: str) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"is not JSON: {error.msg}", where=where, remedy="correct the line") from error

@@ -100,5 +100,10 @@ def _replace_folder(draft: Path, path: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
     path.rename(old / path.name)
-    draft.rename(path)
-    shutil.rmtree(old)
+    try:
+        draft.rename(path)
+    except BaseException:
+        (old / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(old)

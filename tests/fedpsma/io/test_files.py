@@ -1,0 +1,98 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from fedpsma.errors import InputError
+from fedpsma.io.files import finished_folder, read_json, read_text, write_json, write_text
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError("disk full")
+
+
+def test_written_json_is_read_back_and_is_readable(tmp_path: Path) -> None:
+    content = {"name": "Prostataloge, rechts: präsakral", "suv": [1.5, None]}
+    write_json(tmp_path / "new" / "a.json", content)
+    assert read_json(tmp_path / "new" / "a.json") == content
+    assert "präsakral" in (tmp_path / "new" / "a.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("step", ["os.replace", "os.fsync"])
+def test_failure_keeps_the_old_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(step, _fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_text(tmp_path / "a.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert read_text(tmp_path / "a.txt") == "old"
+
+
+def test_folder_appears_only_when_done(tmp_path: Path) -> None:
+    with finished_folder(tmp_path / "out") as draft:
+        write_text(draft / "a.txt", "a")
+        assert not (tmp_path / "out").exists()
+    assert read_text(tmp_path / "out" / "a.txt") == "a"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("reason", [RuntimeError, KeyboardInterrupt])
+def test_failure_in_a_folder_leaves_the_old_one(tmp_path: Path, reason: type[BaseException]) -> None:
+    write_text(tmp_path / "out" / "a.txt", "old")
+
+    def fill() -> None:
+        with finished_folder(tmp_path / "out") as draft:
+            write_text(draft / "a.txt", "new")
+            raise reason
+
+    with pytest.raises(reason):
+        fill()
+    assert read_text(tmp_path / "out" / "a.txt") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_finished_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "out" / "old.txt", "old")
+    with finished_folder(tmp_path / "out") as draft:
+        write_text(draft / "new.txt", "new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_folder_that_cannot_be_moved_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "out" / "a.txt", "old")
+    rename = Path.rename
+
+    def fail_for_the_draft(self: Path, target: Path) -> Path:
+        if target == tmp_path / "out" and ".old." not in str(self):
+            raise OSError("read-only")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_draft)
+    with pytest.raises(OSError, match="read-only"), finished_folder(tmp_path / "out") as draft:
+        write_text(draft / "a.txt", "new")
+    assert read_text(tmp_path / "out" / "a.txt") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_json_error_names_line_and_column(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{\n "a": 1,\n "b": }\n')
+    with pytest.raises(InputError, match=r"a\.json: is not JSON \(line 3, column 7: Expecting value\)"):
+        read_json(tmp_path / "a.json")
+
+
+def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\x1f\x8b\x08\x00\xff")
+    with pytest.raises(InputError, match="is not a text file"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match="does not exist"):
+        read_json(tmp_path / "b.json")
+    with pytest.raises(InputError, match="is a folder"):
+        read_json(tmp_path)
