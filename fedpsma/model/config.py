@@ -1,0 +1,35 @@
+"""What has to be known to build the network again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedpsma.domain.anatomy import anatomy_classes
+from fedpsma.domain.tracer import Tracer
+
+VOXEL_CLASSES = ("background", "physiological", "suspicious")
+BACKGROUND, PHYSIOLOGICAL, SUSPICIOUS = range(3)
+
+
+class NetworkConfig(BaseModel):
+    """Architecture of :class:`fedpsma.model.network.LesionNet`, written into every model card.
+
+    ``grid_mm`` is the edge of the isotropic voxels the network works on. ``channels`` are the features at each
+    resolution, the first at full resolution; every further one halves the grid. ``tracers`` fixes the order of the
+    conditioning vector and ``anatomy_classes`` the number of anatomical classes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grid_mm: float = Field(default=4.0, gt=0)
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    norm_groups: Literal[4, 8] = 8
+    tracers: tuple[Tracer, ...] = tuple(Tracer)
+    anatomy_classes: int = Field(default_factory=lambda: len(anatomy_classes()))
+
+    @property
+    def stride(self) -> int:
+        """The multiple that the edges of a patch have to be, in voxels."""
+        return int(2 ** (len(self.channels) - 1))

@@ -1,0 +1,65 @@
+"""What the network is trained to minimise; every term depends on the given patches alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fedpsma.model.config import BACKGROUND, VOXEL_CLASSES
+from fedpsma.model.inputs import UNLABELLED
+from fedpsma.model.network import DenseLogits
+
+# A lesion is a few dozen voxels in a patch of a hundred thousand.
+VOXEL_CLASS_WEIGHTS = (1.0, 4.0, 20.0)
+FOCAL_GAMMA = 2.0
+ANATOMY_SHARE = 0.5
+
+
+class DenseTargets(NamedTuple):
+    """Targets (batch, x, y, z), int64: voxel classes, and anatomy classes with ``UNLABELLED`` where unknown."""
+
+    voxel: Tensor
+    anatomy: Tensor
+
+
+def dense_loss(logits: DenseLogits, targets: DenseTargets) -> Tensor:
+    """Return the scalar training loss: focal cross entropy and Dice on voxel classes, cross entropy on anatomy."""
+    voxel = focal_cross_entropy(logits.voxel, targets.voxel) + dice_loss(logits.voxel, targets.voxel)
+    return voxel + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, targets.anatomy)
+
+
+def focal_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Class-weighted focal loss (Lin et al. 2017, arXiv 1708.02002) with gamma 2, as a weighted mean over voxels."""
+    log_true = torch.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]
+    weight = logits.new_tensor(VOXEL_CLASS_WEIGHTS)[target]
+    focus = (1 - log_true.exp()).pow(FOCAL_GAMMA)
+    return -(weight * focus * log_true).sum() / weight.sum()
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - soft Dice, averaged over all classes but the background, sums running over the whole batch.
+
+    The one voxel added above and below makes an absent class cost what is predicted of it.
+    """
+    probability = torch.softmax(logits, dim=1)
+    losses = []
+    for number in range(len(VOXEL_CLASSES)):
+        if number == BACKGROUND:
+            continue
+        truth = (target == number).to(logits.dtype)
+        predicted = probability[:, number]
+        overlap = (predicted * truth).sum()
+        losses.append(1 - (2 * overlap + 1) / (predicted.sum() + truth.sum() + 1))
+    return torch.stack(losses).mean()
+
+
+def balanced_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy in which a class of n voxels weighs as sqrt(n); 0 where nothing is labelled."""
+    known = target != UNLABELLED
+    counts = torch.bincount(target[known], minlength=logits.shape[1]).to(logits.dtype)
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    weight = counts.clamp(min=1).rsqrt()
+    return nn.functional.cross_entropy(logits, target, weight=weight, ignore_index=UNLABELLED)

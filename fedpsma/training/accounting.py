@@ -1,0 +1,133 @@
+"""How much privacy a history of noisy steps has cost, by Opacus' accountants.
+
+The unit is the patient: neighbouring data sets differ by all studies of one patient, added or removed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+from opacus.accountants import PRVAccountant, RDPAccountant
+from opacus.accountants.utils import get_noise_multiplier
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedpsma.contract import TrainingPlan
+from fedpsma.errors import InputError
+
+_SAFETY_FACTOR = 1.01
+
+
+class PrivacySpend(BaseModel):
+    """So many steps of the Poisson-subsampled Gaussian mechanism with one noise multiplier and one sampling rate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_multiplier: float = Field(gt=0)
+    sample_rate: float = Field(gt=0, le=1)
+    steps: int = Field(ge=0)
+
+
+def epsilon_of(history: Sequence[PrivacySpend], delta: float) -> float:
+    """Return the cumulative epsilon at ``delta``: the larger of the RDP and the PRV accountant.
+
+    Both are upper bounds, so showing the larger can only overstate the loss.
+
+    Example:
+        >>> round(epsilon_of([PrivacySpend(noise_multiplier=1.0, sample_rate=0.1, steps=200)], 1e-5), 1)
+        11.0
+    """
+    return _epsilon(_merged(history), delta)
+
+
+def spend_of_round(plan: TrainingPlan, patients: int) -> PrivacySpend | None:
+    """Return what one round of ``plan`` costs at a site of so many patients, ``None`` without differential privacy.
+
+    A site writes this down before it trains.
+
+    Raises:
+        InputError: ``delta`` is above one over the number of patients, or no noise reaches ``target_epsilon``.
+    """
+    if plan.target_epsilon is None:
+        return None
+    require_small_delta(plan.delta, patients)
+    rate = sample_rate(plan, patients)
+    sigma = _noise_multiplier(plan.target_epsilon, plan.delta, rate, plan.rounds * plan.steps_per_round)
+    return PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=plan.steps_per_round)
+
+
+def sample_rate(plan: TrainingPlan, patients: int) -> float:
+    """Return the chance of each patient to take part in a step."""
+    return min(1.0, plan.patients_per_step / patients)
+
+
+def require_small_delta(delta: float, patients: int) -> None:
+    """Raise :class:`InputError` where delta would allow to publish a whole patient now and then."""
+    if delta > 1 / patients:
+        raise InputError(
+            f"{delta:g} is above 1/{patients}, one over the number of patients",
+            where="delta",
+            remedy=f"use {1 / patients:.2g} or less",
+        )
+
+
+def _merged(history: Sequence[PrivacySpend]) -> tuple[tuple[float, float, int], ...]:
+    """Join equal neighbours, as the accountants do with single steps."""
+    merged: list[tuple[float, float, int]] = []
+    for spend in history:
+        sigma, rate, steps = spend.noise_multiplier, spend.sample_rate, spend.steps
+        if merged and merged[-1][:2] == (sigma, rate):
+            steps += merged.pop()[2]
+        if steps:
+            merged.append((sigma, rate, steps))
+    return tuple(merged)
+
+
+@lru_cache(maxsize=256)
+def _epsilon(history: tuple[tuple[float, float, int], ...], delta: float) -> float:
+    if not history:
+        return 0.0
+    found = []
+    for accountant in (RDPAccountant(), PRVAccountant()):
+        accountant.history = list(history)
+        with _quiet():
+            found.append(float(accountant.get_epsilon(delta=delta)))
+    return max(found)
+
+
+@lru_cache(maxsize=64)
+def _noise_multiplier(target_epsilon: float, delta: float, rate: float, steps: int) -> float:
+    try:
+        with _quiet():
+            sigma = get_noise_multiplier(
+                target_epsilon=target_epsilon,
+                target_delta=delta,
+                sample_rate=rate,
+                steps=steps,
+                accountant="rdp",
+                epsilon_tolerance=min(0.01, target_epsilon / 100),
+            )
+    except ValueError as error:
+        raise InputError(
+            f"no noise reaches {target_epsilon:g} in {steps} steps",
+            where="target_epsilon",
+            remedy="ask for fewer steps or a larger budget",
+        ) from error
+    while _epsilon(((sigma, rate, steps),), delta) > target_epsilon:
+        sigma *= _SAFETY_FACTOR
+    return float(sigma)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Opacus says at the ends of its ranges, where its bounds hold all the same.
+
+    It warns where the best Renyi order is the largest or smallest it tried, and takes log(0) where every patient takes
+    part in every step.
+    """
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+        warnings.filterwarnings("ignore", message="Optimal order is the")
+        yield

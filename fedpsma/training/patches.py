@@ -1,0 +1,164 @@
+"""Patches of a study: centres and augmentation are drawn first, then applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fedpsma.errors import InputError
+from fedpsma.model.inputs import AIR_HU, PHYSIOLOGICAL_SUV, UNLABELLED, GridStudy, image_of, voxel_targets
+from fedpsma.model.losses import DenseTargets
+
+LESION_SHARE = 0.5
+UPTAKE_SHARE = 0.3
+_KEPT_VOXELS = 20_000
+_BODY_SUV = 0.15
+
+
+@dataclass(frozen=True)
+class PatchSource:
+    """A study with the voxels that patches are centred on.
+
+    ``lesions`` holds one (n, 3) tensor of voxel indices for each lesion; ``uptake`` those of SUV >= 3 outside lesions
+    and ``body`` those inside the body, both thinned evenly.
+    """
+
+    study: GridStudy
+    lesions: tuple[Tensor, ...]
+    uptake: Tensor
+    body: Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to one patch; no flips, for the trunk is not symmetric."""
+
+    suv_scale: float = 1.0
+    hu_shift: float = 0.0
+    without_ct: bool = False
+    without_tracer: bool = False
+
+
+@dataclass(frozen=True)
+class PatchDraw:
+    """One patch to be cut: which study, around which voxel, and how it is augmented."""
+
+    source: PatchSource
+    centre: tuple[int, int, int]
+    augmentation: Augmentation
+
+
+class PatchBatch(NamedTuple):
+    """Network input (batch, 5, x, y, z), tracer mixture (batch, tracer) and targets."""
+
+    image: Tensor
+    tracer: Tensor
+    targets: DenseTargets
+
+
+def patch_source(study: GridStudy) -> PatchSource:
+    """Find the voxels of a study that patches can be centred on.
+
+    Raises:
+        InputError: The study has no lesion mask; whether it holds lesions is unknown, so nothing can be learnt of it.
+    """
+    lesions = lesion_mask(study)
+    inside = torch.nonzero(lesions)
+    numbers = lesions[tuple(inside.T)]
+    uptake = torch.nonzero((study.pet >= PHYSIOLOGICAL_SUV) & (lesions == 0))
+    body = torch.nonzero(study.pet > _BODY_SUV)
+    if not len(body):
+        body = torch.tensor([[size // 2 for size in study.pet.shape]])
+    of_each = tuple(inside[numbers == number] for number in torch.unique(numbers))
+    return PatchSource(study, of_each, _thinned(uptake), _thinned(body))
+
+
+def lesion_mask(study: GridStudy) -> Tensor:
+    """Return the lesion numbers of a study (x, y, z); raises :class:`InputError` where it has none."""
+    if study.lesions is None:
+        raise InputError(
+            "has no lesion mask", where=f"study {study.study_id}", remedy="give an empty mask where there is no lesion"
+        )
+    return study.lesions
+
+
+def draw_patches(
+    sources: list[PatchSource], count: int, edge: int, generator: torch.Generator, *, augment: bool = True
+) -> list[PatchDraw]:
+    """Draw ``count`` patches of one patient: half on lesions where there are any, the others on uptake and body."""
+    draws = []
+    for _ in range(count):
+        source = sources[_integer(len(sources), generator)]
+        centre = _draw_centre(source, edge, generator)
+        draws.append(PatchDraw(source, centre, _draw_augmentation(generator) if augment else Augmentation()))
+    return draws
+
+
+def cut_patches(draws: list[PatchDraw], edge: int) -> PatchBatch:
+    """Cut drawn patches of ``edge`` voxels; where the study is smaller, it is continued with air."""
+    patches = [_cut(draw, edge) for draw in draws]
+    return PatchBatch(
+        torch.stack([image for image, _, _, _ in patches]),
+        torch.stack([tracer for _, tracer, _, _ in patches]),
+        DenseTargets(
+            torch.stack([voxel for _, _, voxel, _ in patches]), torch.stack([anatomy for _, _, _, anatomy in patches])
+        ),
+    )
+
+
+def _cut(draw: PatchDraw, edge: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    study, how = draw.source.study, draw.augmentation
+    corner = [
+        min(max(centre - edge // 2, 0), max(size - edge, 0))
+        for centre, size in zip(draw.centre, study.pet.shape, strict=True)
+    ]
+    window = tuple(slice(start, start + edge) for start in corner)
+
+    def part(volume: Tensor, outside: float) -> Tensor:
+        cut = volume[window]
+        missing = [edge - size for size in cut.shape]
+        return nn.functional.pad(cut, (0, missing[2], 0, missing[1], 0, missing[0]), value=outside)
+
+    pet = part(study.pet, 0.0)
+    ct = None if study.ct is None or how.without_ct else part(study.ct, AIR_HU).float() + how.hu_shift
+    image = image_of(pet.float() * how.suv_scale, ct)
+    voxel = voxel_targets(pet, part(lesion_mask(study), 0))
+    tracer = torch.full_like(study.tracer, 1 / len(study.tracer)) if how.without_tracer else study.tracer
+    unknown = torch.full(pet.shape, UNLABELLED, dtype=torch.int64)
+    return image, tracer, voxel, unknown if study.anatomy is None else part(study.anatomy, 0).long()
+
+
+def _draw_centre(source: PatchSource, edge: int, generator: torch.Generator) -> tuple[int, int, int]:
+    chance = float(torch.rand((), generator=generator))
+    voxels = source.body
+    if source.lesions and chance < LESION_SHARE:
+        voxels = source.lesions[_integer(len(source.lesions), generator)]
+    elif len(source.uptake) and chance < LESION_SHARE + UPTAKE_SHARE:
+        voxels = source.uptake
+    voxel = voxels[_integer(len(voxels), generator)]
+    jitter = torch.randint(-(edge // 4), edge // 4 + 1, (3,), generator=generator)
+    x, y, z = (voxel + jitter).tolist()
+    return x, y, z
+
+
+def _draw_augmentation(generator: torch.Generator) -> Augmentation:
+    scale, shift = torch.randn(2, generator=generator).tolist()
+    ct, tracer = torch.rand(2, generator=generator).tolist()
+    return Augmentation(
+        suv_scale=float(torch.tensor(0.1 * scale).exp()),
+        hu_shift=15.0 * shift,
+        without_ct=ct < 0.15,
+        without_tracer=tracer < 0.1,
+    )
+
+
+def _integer(below: int, generator: torch.Generator) -> int:
+    return int(torch.randint(below, (), generator=generator))
+
+
+def _thinned(voxels: Tensor) -> Tensor:
+    step = max(1, -(-len(voxels) // _KEPT_VOXELS))
+    return voxels[::step].clone()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from fedpsma.contract import TrainingPlan
+from fedpsma.errors import InputError
+from fedpsma.io.dataset import Dataset
+from fedpsma.model.checkpoint import Weights, model_hash, weights_of
+from fedpsma.model.config import NetworkConfig
+from fedpsma.model.network import build
+from fedpsma.training import site_round
+from fedpsma.training.accounting import epsilon_of
+from fedpsma.training.dp import TrainingDivergedError
+from fedpsma.training.site_round import train_round
+
+SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
+PLAN = TrainingPlan(steps_per_round=2, patients_per_step=2, patch_voxels=16, seed=1, rounds=3)
+
+
+@pytest.fixture(scope="module")
+def site(toy: Callable[[int], Dataset]) -> Dataset:
+    return toy(5)
+
+
+@pytest.fixture(scope="module")
+def start() -> Weights:
+    return weights_of(build(SMALL))
+
+
+def _round(start: Weights, site: Dataset, plan: TrainingPlan = PLAN, number: int = 1, name: str = "A", **more):
+    return train_round(start, site, plan, number, name, network=SMALL, **more)
+
+
+def test_a_seeded_round_is_bit_identical_and_another_round_or_site_is_not(start: Weights, site: Dataset) -> None:
+    first = model_hash(_round(start, site).weights)
+    assert first == model_hash(_round(start, site).weights)
+    assert (
+        len(
+            {
+                first,
+                model_hash(_round(start, site, number=2).weights),
+                model_hash(_round(start, site, name="B").weights),
+            }
+        )
+        == 3
+    )
+
+
+def test_without_a_seed_the_same_round_gives_other_noise(start: Weights, site: Dataset) -> None:
+    plan = PLAN.model_copy(update={"seed": None, "steps_per_round": 1})
+    assert model_hash(_round(start, site, plan).weights) != model_hash(_round(start, site, plan).weights)
+
+
+def test_the_report_says_what_all_rounds_have_cost(start: Weights, site: Dataset) -> None:
+    first = _round(start, site)
+    assert first.spend is not None
+    second = _round(start, site, number=2, history=[first.spend])
+    assert second.report.epsilon == pytest.approx(epsilon_of([first.spend] * 2, PLAN.delta), abs=1e-9)
+    assert first.report.epsilon is not None
+    assert first.report.epsilon < second.report.epsilon < 8
+    assert (second.report.site, second.report.round, second.report.steps) == ("A", 2, 2)
+    assert second.report.noise_multiplier == first.spend.noise_multiplier
+
+
+def test_adaptive_scope_leaves_the_other_weights_as_they_came(start: Weights, site: Dataset) -> None:
+    found = _round(start, site).weights
+    changed = {name for name in start if not np.array_equal(start[name], found[name])}
+    assert "voxel_head.weight" in changed
+    assert "stem.conv.unit0.adn.N.weight" in changed
+    assert not any(name.endswith("conv.weight") for name in changed)
+
+
+def test_the_given_weights_stay_untouched(start: Weights, site: Dataset) -> None:
+    before = model_hash(start)
+    _round(start, site)
+    assert model_hash(start) == before
+
+
+def test_one_patient_moves_the_sum_by_no_more_than_the_clip_norm(start: Weights, site: Dataset, monkeypatch) -> None:
+    def sums(clip_norm: float) -> float:
+        plan = PLAN.model_copy(
+            update={"patients_per_step": 5.0, "steps_per_round": 1, "clip_norm": clip_norm, "learning_rate": 1.0}
+        )
+        monkeypatch.setattr(site_round, "randomness_of", lambda *_: _Silent())
+        found = _round(start, site, plan).weights
+        return float(np.sqrt(sum(((found[name] - start[name]) ** 2).sum() for name in start)))
+
+    # Five patients, mean of five: the step is no longer than the clip norm, and reaches it where gradients are larger.
+    assert 0.0001 < sums(0.001) <= 0.001 * 1.01
+
+
+class _Silent:
+    """Draws everybody and adds no noise."""
+
+    def uniform(self, count: int) -> torch.Tensor:
+        return torch.zeros(count)
+
+    def normal(self, count: int) -> torch.Tensor:
+        return torch.zeros(count, dtype=torch.float64)
+
+
+def test_training_without_protection_lowers_the_loss(start: Weights, site: Dataset) -> None:
+    plan = PLAN.model_copy(
+        update={
+            "target_epsilon": None,
+            "scope": "all",
+            "steps_per_round": 12,
+            "patients_per_step": 5.0,
+            "learning_rate": 0.2,
+        }
+    )
+    found = _round(start, site, plan)
+    assert found.report.epsilon is None
+    assert found.report.delta is None
+    assert found.spend is None
+    assert _loss(found.weights, site) < 0.95 * _loss(start, site)
+
+
+def _loss(weights: Weights, site: Dataset) -> float:
+    from fedpsma.model.checkpoint import apply_weights
+    from fedpsma.model.losses import dense_loss
+    from fedpsma.training.patches import cut_patches, draw_patches
+    from fedpsma.training.sources import SourceCache
+
+    net = build(SMALL)
+    apply_weights(net, weights)
+    sources = [SourceCache().get(site, row, SMALL) for row in site.rows]
+    batch = cut_patches(draw_patches(sources, 8, 16, torch.Generator().manual_seed(7)), 16)
+    with torch.no_grad():
+        return dense_loss(net(batch.image, batch.tracer), batch.targets).item()
+
+
+def test_steps_are_told_and_threads_put_back(start: Weights, site: Dataset) -> None:
+    seen: list[tuple[int, int]] = []
+    threads = torch.get_num_threads()
+    _round(start, site, on_step=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+    assert torch.get_num_threads() == threads
+
+
+def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Dataset, monkeypatch) -> None:
+    monkeypatch.setattr(site_round, "flat_gradient", lambda *_: pytest.fail("a gradient was computed"))
+    with pytest.raises(InputError, match="delta"):
+        _round(start, site, PLAN.model_copy(update={"delta": 0.3}))
+    with pytest.raises(InputError, match="unknown parameter"):
+        _round({**start, "more": np.zeros(1, np.float32)}, site)
+    with pytest.raises(InputError, match="multiple of 8"):
+        train_round({}, site, PLAN.model_copy(update={"patch_voxels": 20}), 1, "A")
+
+
+def test_a_loss_that_is_not_finite_ends_the_round(start: Weights, site: Dataset) -> None:
+    huge = {name: values * np.float32(1e30) for name, values in start.items()}
+    with pytest.raises(TrainingDivergedError):
+        _round(huge, site, PLAN.model_copy(update={"patients_per_step": 5.0}))

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fedpsma.model.config import NetworkConfig
+from fedpsma.model.inputs import GridStudy
+from fedpsma.model.network import DenseLogits, LesionNet
+from fedpsma.training.validation import score_study, summary
+
+CONFIG = NetworkConfig(channels=(16, 16), norm_groups=4)
+
+
+class _SeesUptake(LesionNet):
+    def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
+        suv = 20 * image[:, 1]
+        zero = torch.zeros_like(suv)
+        anatomy = torch.zeros(len(suv), 42, *suv.shape[1:])
+        anatomy[:, 1] = 5
+        return DenseLogits(torch.stack([zero, zero, 50 * (suv - 4)], dim=1), anatomy)
+
+
+def test_lesions_false_positives_and_dice_are_counted_by_hand() -> None:
+    pet = torch.full((20, 20, 20), 1.0)
+    lesions = torch.zeros(pet.shape, dtype=torch.int16)
+    lesions[2:4, 2:4, 2:4], lesions[10:12, 2:4, 2:4] = 1, 2
+    pet[2:4, 2:4, 2:3] = 9
+    pet[2, 10, 10], pet[15:17, 15, 15] = 9, 9
+    anatomy = torch.ones(pet.shape, dtype=torch.uint8)
+    anatomy[:, :, :5], anatomy[:, :, 15:] = 0, 2
+    study = GridStudy("s", "p", torch.eye(5)[0], pet, None, lesions, anatomy, (0, 0, 0), (20, 20, 20))
+    score = score_study(_SeesUptake(CONFIG), study)
+    assert (score.lesions, score.found, score.false_positives) == (2, 1, 2)
+    assert (score.overlap, score.predicted, score.truth) == (4, 7, 16)
+    found = summary([score])
+    assert found["mean_dice_of_studies_with_lesions"] == pytest.approx(2 * 4 / 23, abs=1e-4)
+    assert found["anatomy_accuracy_inside_body"] == pytest.approx(10 / 15, abs=1e-4)
+
+
+def test_nothing_to_find_gives_no_figure_instead_of_a_perfect_one() -> None:
+    study = GridStudy(
+        "s",
+        "p",
+        torch.eye(5)[0],
+        torch.ones(16, 16, 16),
+        None,
+        torch.zeros(16, 16, 16, dtype=torch.int16),
+        None,
+        (0, 0, 0),
+        (16, 16, 16),
+    )
+    found = summary([score_study(_SeesUptake(CONFIG), study)])
+    assert found["lesion_sensitivity"] is None
+    assert found["mean_dice_of_studies_with_lesions"] is None
+    assert found["false_positives_per_study"] == 0
