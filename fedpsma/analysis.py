@@ -1,0 +1,211 @@
+"""From a study to a table of lesions: the one function behind ``fedpsma analyze``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fedpsma.domain.exam import Clinical, Exam, Lesion, ProstateStatus
+from fedpsma.domain.region import Region
+from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
+from fedpsma.domain.tracer import Tracer
+from fedpsma.io.study_loader import NO_CT
+from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint
+from fedpsma.lesions.ct_correlate import ct_correlate
+from fedpsma.lesions.geometry import indices_of, world_mm
+from fedpsma.lesions.locate import hot_core
+from fedpsma.lesions.quantities import PatientQuantities, Quantities, measure, total
+from fedpsma.lesions.references import References, measure_references
+from fedpsma.lesions.sides import Midline, find_midline, side_of
+
+if TYPE_CHECKING:
+    from fedpsma.model.network import LesionNet
+
+MALIGNANT = "malignant"
+INDETERMINATE = "indeterminate"
+PHYSIOLOGICAL = "physiological"
+_READING_ORDER = (MALIGNANT, INDETERMINATE, PHYSIOLOGICAL)
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """How a study is analysed.
+
+    A focus is listed from the pooled probability ``listed_from`` on; it is called malignant from ``malignant_from`` on,
+    indeterminate from ``indeterminate_from`` on, physiological below that and at physiological sites. These cut-offs
+    are project policy on probabilities that are not calibrated; the stage rests on the rules, not on these words.
+    ``prostate_status`` goes into the exam; where the prostate was removed, foci at its place lie in the prostate bed.
+    """
+
+    candidates: CandidateOptions = field(default_factory=CandidateOptions)
+    listed_from: float = 0.2
+    indeterminate_from: float = 0.35
+    malignant_from: float = 0.65
+    prostate_status: ProstateStatus | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found.
+
+    ``lesion_labels`` (x, y, z) on the PET grid numbers the lesions as the exam does (1 is "L1"). ``quantities`` holds
+    the unrounded measurements in the order of ``exam.lesions``; ``tumour`` the sums over those called malignant.
+    ``notes`` is what a reader must be told.
+    """
+
+    exam: Exam
+    lesion_labels: LabelVolume
+    prediction: VoxelPrediction
+    quantities: tuple[Quantities, ...]
+    tumour: PatientQuantities
+    references: References
+    options: AnalysisOptions
+    notes: tuple[str, ...]
+
+
+def analyze(
+    study: Study,
+    net: LesionNet,
+    options: AnalysisOptions | None = None,
+    on_patch: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Let the network look at a study and make a table of what it finds.
+
+    Args:
+        study: PET in SUVbw, with CT and tracer where known.
+        net: The network; see :func:`fedpsma.model.checkpoint.load_network`.
+        options: Contour convention and cut-offs.
+        on_patch: Called with (windows done, windows in all) while the network works.
+    """
+    from fedpsma.model.inference import predict  # seconds to import, and describe() does not need it
+
+    return describe(study, predict(net, study, on_patch), options)
+
+
+def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions | None = None) -> Analysis:
+    """Make the table of lesions from a prediction that is already there."""
+    options = options or AnalysisOptions()
+    references = measure_references(study, prediction)
+    midline = find_midline(study, prediction)
+    found = find_candidates(study, prediction, options.candidates, references.liver)
+    listed = _in_reading_order([one for one in found if one.suspicion >= options.listed_from], options)
+    quantities = tuple(measure(study, one.outline, one.focus.box, one.focus.suvmax) for one in listed)
+    lesions = [
+        _lesion(number, one, measured, study, midline, options)
+        for number, (one, measured) in enumerate(zip(listed, quantities, strict=True), start=1)
+    ]
+    tumour = total(one for one, row in zip(quantities, lesions, strict=True) if row.label == MALIGNANT)
+    exam = Exam(
+        tracer=study.tracer,
+        clinical=Clinical(prostate_status=options.prostate_status),
+        technique=study.technique,
+        reference_suv=references.as_suv(),
+        psma_vol_ml=round(tumour.psma_tv_ml, 1) if _targets_psma(study.tracer) else None,
+        lesions=lesions,
+    )
+    notes = (*study.notes, *_notes(study, exam, references, midline, options))
+    return Analysis(
+        exam, paint(listed, study), prediction, quantities, tumour, references, options, tuple(dict.fromkeys(notes))
+    )
+
+
+def label_of(candidate: Candidate, options: AnalysisOptions) -> str:
+    """Return "malignant", "indeterminate" or "physiological" by the cut-offs of the options."""
+    probability = round(candidate.suspicion, 2)
+    if candidate.region.facts.site == "physiologic" or probability < options.indeterminate_from:
+        return PHYSIOLOGICAL
+    return MALIGNANT if probability >= options.malignant_from else INDETERMINATE
+
+
+def _in_reading_order(candidates: Sequence[Candidate], options: AnalysisOptions) -> list[Candidate]:
+    """Malignant before indeterminate before physiological, the hottest first in each."""
+    return sorted(
+        candidates,
+        key=lambda one: (_READING_ORDER.index(label_of(one, options)), -one.focus.suvmax, one.focus.peak),
+    )
+
+
+def _lesion(
+    number: int, one: Candidate, measured: Quantities, study: Study, midline: Midline | None, options: AnalysisOptions
+) -> Lesion:
+    core = indices_of(hot_core(one.focus, study.pet), one.focus.box)
+    region = _region(one, options)
+    correlate = ct_correlate(one.focus, region, study)
+    size = measured.short_axis_mm if region.is_node else measured.longest_mm
+    return Lesion(
+        lesion_id=f"L{number}",
+        region=region,
+        label=label_of(one, options),
+        side=side_of(region, world_mm(study.affine, core).mean(axis=0), midline),
+        suvmax=round(measured.suvmax, 1),
+        suvmean=_rounded(measured.suvmean),
+        suvpeak=_rounded(measured.suvpeak) if _peak_is_its_own(measured) else None,
+        volume_ml=_rounded_volume(measured.volume_ml),
+        size_mm=None if size is None else round(size),
+        ct_correlate=None if correlate is None else correlate.text,
+        ct_class=None if correlate is None else correlate.ct_class,
+        model_prob=round(one.suspicion, 2),
+    )
+
+
+def _region(one: Candidate, options: AnalysisOptions) -> Region:
+    """Return the region of a focus; the anatomical map does not know whether the prostate is still there."""
+    at_the_prostate = one.region in (Region.PROSTATE, Region.SEMINAL_VESICLE)
+    return Region.PROSTATE_BED if at_the_prostate and options.prostate_status == "removed" else one.region
+
+
+def _peak_is_its_own(measured: Quantities) -> bool:
+    """Tell whether SUVpeak is the lesion's: a sphere whose mean exceeds the maximum holds a hotter neighbour."""
+    return measured.suvpeak is not None and measured.suvpeak <= measured.suvmax
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _rounded_volume(value: float | None) -> float | None:
+    """One decimal as in reports, two where one would leave nothing."""
+    return None if value is None else round(value, 1 if value >= 0.1 else 2)
+
+
+def _targets_psma(tracer: Tracer | None) -> bool:
+    return tracer is None or tracer.facts.targets_psma
+
+
+def _notes(
+    study: Study, exam: Exam, references: References, midline: Midline | None, options: AnalysisOptions
+) -> list[str]:
+    notes = []
+    if study.ct is None and not any(note.startswith("no CT") for note in study.notes):
+        notes.append(NO_CT)
+    if study.tracer is None:
+        notes.append("tracer unknown: the network takes a mean over its tracers, and no expression score can be given")
+    elif not study.tracer.facts.targets_psma:
+        notes.append(f"{study.tracer} is not a PSMA tracer: there is no PSMA volume, and PSMA frameworks do not apply")
+    missing = [name.replace("_", " ") for name, value in exam.reference_suv if value is None]
+    if missing:
+        notes.append(f"reference uptake not measurable: {', '.join(missing)}")
+    if midline is None:
+        notes.append("the midline was not found: sides are not given")
+    if not exam.lesions:
+        notes.append(f"no focus with a probability of at least {options.listed_from:g}")
+    return [*notes, *_contour_notes(study, exam, references, options)]
+
+
+def _contour_notes(study: Study, exam: Exam, references: References, options: AnalysisOptions) -> list[str]:
+    notes = []
+    contour = options.candidates.contour
+    if contour == "liver" and references.liver is None:
+        notes.append("contour by the liver: the liver was not measurable, so soft-tissue lesions have no volume")
+    elif contour == "liver" and study.tracer is not None and study.tracer.facts.expression_reference == "spleen":
+        notes.append(
+            f"contour by the liver: {study.tracer} is excreted by the liver, which makes the threshold too high"
+        )
+    without = [one.lesion_id for one in exam.lesions if one.volume_ml is None]
+    if without:
+        notes.append(f"no volume by the contour {contour}: {', '.join(without)}")
+    foreign = [one.lesion_id for one in exam.lesions if one.volume_ml is not None and one.suvpeak is None]
+    if foreign:
+        notes.append(f"SUVpeak not given, the 1 ml sphere holds a hotter neighbour: {', '.join(foreign)}")
+    return notes

@@ -1,0 +1,255 @@
+"""``fedpsma analyze``: a study goes in, a table of lesions comes out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from fedpsma.analysis import Analysis
+    from fedpsma.domain.study import Study
+    from fedpsma.domain.tracer import Tracer
+    from fedpsma.model.checkpoint import ModelCard
+
+_RESULT = "analysis.json"
+_ROWS_SHOWN = 40
+_DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
+
+
+class Units(StrEnum):
+    """What the caller can say of a PET without units."""
+
+    SUV = "suv"
+
+
+class Contour(StrEnum):
+    """How the edge of a lesion is drawn."""
+
+    SUV3 = "suv3"
+    SUV4 = "suv4"
+    PCT41 = "pct41"
+    PCT45 = "pct45"
+    PCT50 = "pct50"
+    LIVER = "liver"
+    MANUAL = "manual"
+
+
+class _Input(NamedTuple):
+    study: Study
+    contour: Contour | None
+    synthetic: bool
+
+
+def analyze(
+    path: Annotated[Path, typer.Argument(metavar="INPUT", help="DICOM folder, NIfTI PET, or data set folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier analysis there is replaced.")],
+    study: Annotated[str | None, typer.Option(help="Which study, if INPUT is a data set.")] = None,
+    ct: Annotated[Path | None, typer.Option(help="NIfTI CT in HU that goes with a NIfTI PET.")] = None,
+    tracer: Annotated[str | None, typer.Option(help="Tracer, e.g. 68Ga-PSMA-11; outranks what the files say.")] = None,
+    units: Annotated[
+        Units | None, typer.Option(help="Say that a NIfTI PET is in SUVbw; otherwise it needs NAME.json beside it.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint (.safetensors); the base model if left out.")] = None,
+    contour: Annotated[
+        Contour | None, typer.Option(help="How lesions are outlined; by default as the data set says, else pct45.")
+    ] = None,
+) -> None:
+    """Find the lesions of one study and measure them.
+
+    Writes exam.json (for fedpsma stage and fedpsma report), lesions.csv, lesions.nii.gz (numbers as in the table),
+    mip.png, key_images.png and analysis.json (model, rules, notes, timing) into one folder, whole or not at all.
+    """
+    from time import perf_counter
+
+    _require_free(out)
+    clock = [perf_counter()]
+    given = _read(path, study, _tracer(tracer), ct=ct, suv_declared=units is not None)
+    clock.append(perf_counter())
+    found, card = _run(given, model, contour or given.contour or Contour.PCT45)
+    clock.append(perf_counter())
+    seconds = {"reading": clock[1] - clock[0], "network and measuring": clock[2] - clock[1]}
+    _write(out, given, found, _summary(given, found, card, seconds))
+    _show(given, found, out)
+
+
+def _require_free(out: Path) -> None:
+    """Refuse to replace a folder that is not an earlier analysis."""
+    from fedpsma.errors import InputError
+
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / _RESULT).is_file()):
+        raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
+
+
+def _tracer(name: str | None) -> Tracer | None:
+    from fedpsma.domain.tracer import Tracer
+    from fedpsma.errors import InputError
+
+    known = {one.lower(): one for one in Tracer}
+    if name is not None and name.lower() not in known:
+        raise InputError(f"{name!r} is not a known tracer", where="--tracer", remedy=f"give one of {', '.join(Tracer)}")
+    return None if name is None else known[name.lower()]
+
+
+def _read(path: Path, study: str | None, tracer: Tracer | None, *, ct: Path | None, suv_declared: bool) -> _Input:
+    from fedpsma.errors import InputError
+    from fedpsma.io.study_loader import load_study
+
+    if (path / "dataset.json").is_file():
+        if ct is not None or suv_declared:
+            raise InputError("a data set knows its CT and units", where=str(path), remedy="leave out --ct and --units")
+        return _read_from_dataset(path, study, tracer)
+    if study is not None:
+        raise InputError("is not a data set", where=str(path), remedy="leave out --study")
+    return _Input(load_study(path, ct=ct, tracer=tracer, suv_declared=suv_declared), None, False)
+
+
+def _read_from_dataset(path: Path, study: str | None, tracer: Tracer | None) -> _Input:
+    from dataclasses import replace
+
+    from fedpsma.errors import InputError
+    from fedpsma.io.dataset import read_dataset
+
+    data = read_dataset(path)
+    rows = [row for row in data.rows if study is None or row.id == study]
+    if len(rows) != 1:
+        some = ", ".join(row.id for row in data.rows[:5]) + (", ..." if len(data.rows) > 5 else "")
+        what = f"has no study {study!r}" if study is not None else f"has {len(rows)} studies"
+        raise InputError(what, where=str(path), remedy=f"give --study, one of {some}")
+    loaded = data.load(rows[0])
+    return _Input(
+        loaded if tracer is None else replace(loaded, tracer=tracer), Contour(data.info.contour), data.info.synthetic
+    )
+
+
+def _run(given: _Input, model: Path | None, contour: Contour) -> tuple[Analysis, ModelCard]:
+    """Let the network and the measurements run under a progress bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        from fedpsma.analysis import AnalysisOptions, analyze
+        from fedpsma.lesions.candidates import CandidateOptions
+        from fedpsma.model.checkpoint import load_checkpoint, load_network
+
+        card, net = load_checkpoint(model).card, load_network(model)
+
+        def on_patch(done: int, total: int) -> None:
+            progress.update(task, description="looking for lesions", completed=done, total=total)
+
+        options = AnalysisOptions(candidates=CandidateOptions(contour=contour.value))
+        return analyze(given.study, net, options, on_patch), card
+
+
+def _summary(given: _Input, found: Analysis, card: ModelCard, seconds: dict[str, float]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from fedpsma import __version__
+    from fedpsma.lesions.contours import contour_rule
+
+    options = found.options
+    return {
+        "study": given.study.study_id,
+        "synthetic": given.synthetic,
+        "disclaimer": _DISCLAIMER,
+        "notes": list(found.notes),
+        "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
+        "contour": contour_rule(options.candidates.contour).model_dump(mode="json"),
+        "foci": asdict(options.candidates.focus),
+        "labels": {
+            "malignant_from": options.malignant_from,
+            "indeterminate_from": options.indeterminate_from,
+            "listed_from": options.listed_from,
+            "tag": "P",
+            "source": "project policy on probabilities that are not calibrated",
+        },
+        "references": {name: value for name, value in asdict(found.references).items()},
+        "tumour": asdict(found.tumour),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "version": __version__,
+    }
+
+
+def _write(out: Path, given: _Input, found: Analysis, summary: dict[str, Any]) -> None:
+    from fedpsma.io.exam_file import write_record
+    from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
+    from fedpsma.io.nifti import write_volume
+    from fedpsma.pictures.drawing import png_bytes
+    from fedpsma.pictures.key_slices import key_image_sheet
+    from fedpsma.pictures.mip import mip_picture
+
+    study, lesions = given.study, found.exam.lesions
+    caption = f"{'SYNTHETIC PATIENT  ' if given.synthetic else ''}{study.study_id}   {_DISCLAIMER}"
+    with finished_folder(out) as folder:
+        write_record(folder / "exam.json", found.exam)
+        write_text(folder / "lesions.csv", _csv(found))
+        write_volume(folder / "lesions.nii.gz", found.lesion_labels, study.affine)
+        mip = mip_picture(study, found.lesion_labels, lesions, caption=caption)
+        write_bytes(folder / "mip.png", png_bytes(mip))
+        sheet = key_image_sheet(study, found.lesion_labels, lesions)
+        if sheet is not None:
+            write_bytes(folder / "key_images.png", png_bytes(sheet))
+        write_json(folder / _RESULT, summary)
+
+
+def _csv(found: Analysis) -> str:
+    """Return the table with unrounded measurements; an empty field is not known."""
+    import csv
+    import io
+
+    measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
+    told = ("lesion_id", "region", "side", "label", "model_prob", "ct_correlate")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*told, *measured])
+    for lesion, quantities in zip(found.exam.lesions, found.quantities, strict=True):
+        values = [getattr(quantities, name) for name in measured]
+        numbers = ["" if value is None else f"{value:.4f}" for value in values]
+        words = [getattr(lesion, name) for name in told]
+        writer.writerow(["" if word is None else word for word in words] + numbers)
+    return stream.getvalue()
+
+
+def _show(given: _Input, found: Analysis, out: Path) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if given.synthetic:
+        console.print("SYNTHETIC PATIENT: no real person.")
+    if found.exam.lesions:
+        console.print(_table(found))
+    else:
+        console.print("No lesion found.")
+    if found.exam.psma_vol_ml is not None:
+        console.print(f"PSMA-TV of the lesions called malignant: {found.exam.psma_vol_ml:.1f} ml")
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
+    console.print(f"{_DISCLAIMER}\nwritten to {out}", markup=False)
+
+
+def _table(found: Analysis) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "region", "side", "model says", "prob"):
+        table.add_column(name)
+    for name in ("SUVmax", "SUVpeak", "ml", "mm"):
+        table.add_column(name, justify="right")
+    lesions = found.exam.lesions
+    for one in lesions[:_ROWS_SHOWN]:
+        words = (one.lesion_id, one.region.facts.name_en, one.side, one.label, one.model_prob)
+        numbers = (one.suvmax, one.suvpeak, one.volume_ml, one.size_mm)
+        table.add_row(*map(_cell, (*words, *numbers)))
+    if len(lesions) > _ROWS_SHOWN:
+        table.add_row("...", f"{len(lesions) - _ROWS_SHOWN} more in lesions.csv")
+    return table
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:g}"

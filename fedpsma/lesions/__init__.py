@@ -1,0 +1,1 @@
+"""From voxel probabilities to a table of lesions: candidates, contours, quantities, references, sides and regions."""

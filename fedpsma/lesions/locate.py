@@ -1,0 +1,71 @@
+"""Where a focus lies and how suspicious it is: pooled from the dense maps over its hot core."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpsma.domain.anatomy import anatomy_classes
+from fedpsma.domain.region import Region
+from fedpsma.domain.study import Study, VoxelPrediction
+from fedpsma.lesions.foci import CORE_FRACTION, Focus
+from fedpsma.lesions.geometry import Mask, grown, neighbourhood, voxels_in
+from fedpsma.lesions.policy import policy
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the maps say of a focus: ``suspicion`` is the mean probability over its core, ``region`` the pooled vote."""
+
+    suspicion: float
+    region: Region
+
+
+def hot_core(focus: Focus, pet: NDArray[np.float32]) -> Mask:
+    """Return the voxels of at least half the maximum, inside ``focus.box``.
+
+    Suspicion and region are pooled here whatever convention draws the edge, so that the edge does not change them.
+    """
+    return focus.above(pet, CORE_FRACTION * focus.suvmax)
+
+
+def place(focus: Focus, study: Study, prediction: VoxelPrediction) -> Place:
+    """Pool suspicion and region of one focus."""
+    core = hot_core(focus, study.pet)
+    suspicion = float(prediction.suspicious[focus.box][core].mean(dtype=np.float64))
+    return Place(min(max(suspicion, 0.0), 1.0), _region(focus, core, study, prediction))
+
+
+def _region(focus: Focus, core: Mask, study: Study, prediction: VoxelPrediction) -> Region:
+    """Return the region with most votes: the core's voxels by their SUV; if they are all outside, what lies around."""
+    votes = _votes(prediction.anatomy[focus.box][core], study.pet[focus.box][core])
+    if not votes:
+        reach = policy().votes.reach_mm
+        around = grown(focus.box, voxels_in(reach, study.spacing_mm), study.pet.shape)
+        mask = np.zeros([side.stop - side.start for side in around], dtype=bool)
+        mask[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, around, strict=True))] = core
+        near = neighbourhood(mask, reach, study.spacing_mm)
+        votes = _votes(prediction.anatomy[around][near], np.ones(int(near.sum()), dtype=np.float32))
+    return max(votes, key=lambda region: (votes[region], region), default=Region.OTHER_SOFT_TISSUE)
+
+
+def _votes(classes: NDArray[np.uint8], weights: NDArray[np.float32]) -> dict[Region, float]:
+    counted = np.bincount(classes, weights=weights, minlength=len(anatomy_classes()))
+    votes: dict[Region, float] = defaultdict(float)
+    for one, weight, count in zip(anatomy_classes(), _class_weights(), counted, strict=True):
+        if one.region is not None and count * weight > 0:
+            votes[one.region] += float(count * weight)
+    return votes
+
+
+@cache
+def _class_weights() -> tuple[float, ...]:
+    listed = policy().votes.weights
+    unknown = set(listed) - {one.name for one in anatomy_classes()}
+    if unknown:
+        raise ValueError(f"data/policy.json: votes for classes that do not exist: {sorted(unknown)}")
+    return tuple(listed.get(one.name, 1.0) for one in anatomy_classes())

@@ -1,0 +1,92 @@
+"""The conventions of ``data/policy.json``: thresholds and sizes that the field leaves open, each with its source."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from fedpsma.domain.contour import ContourConvention
+
+Tag = Literal["C", "S", "P", "UNCONFIRMED"]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tag: Tag
+    source: str
+
+
+class ContourRule(_Row):
+    """How one convention draws the edge; ``value`` is an SUV, a fraction of SUVmax, or a probability."""
+
+    convention: ContourConvention
+    kind: Literal["fixed", "fraction", "liver", "network"]
+    value: float
+
+
+class ReferencePolicy(_Row):
+    """Where reference organs are measured; sphere sizes are diameters."""
+
+    liver_sphere_mm: float
+    spleen_sphere_mm: float
+    blood_pool_depth_mm: float
+    blood_pool_min_ml: float
+    parotid_fraction: float
+    parotid_min_ml: float
+    clearance_mm: float
+
+
+class SidePolicy(_Row):
+    """Distances from the midline plane at which a side is told."""
+
+    ambiguous_mm: float
+    midline_mm: float
+    right_lobe_from_mm: float
+
+
+class VotePolicy(_Row):
+    """How much a voxel of an anatomy class counts (1 where not listed), and how far around a focus votes are taken."""
+
+    weights: dict[str, float]
+    reach_mm: float
+
+
+class CtPolicy(_Row):
+    """Attenuation limits in HU for the words of the CT correlate."""
+
+    sclerotic_from_hu: float
+    lytic_below_hu: float
+    air_or_fat_below_hu: float
+    soft_tissue_hu: tuple[float, float]
+    node_reach_mm: float
+
+
+class Policy(BaseModel):
+    """The whole of ``data/policy.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    note: str
+    contours: tuple[ContourRule, ...]
+    references: ReferencePolicy
+    sides: SidePolicy
+    votes: VotePolicy
+    ct: CtPolicy
+
+
+@cache
+def policy() -> Policy:
+    """Return the policy that ships with the library.
+
+    Example:
+        >>> [rule.convention for rule in policy().contours if rule.kind == "fraction"]
+        ['pct41', 'pct45', 'pct50']
+    """
+    return Policy.model_validate(
+        json.loads(resources.files(__package__).joinpath("data/policy.json").read_text("utf-8"))
+    )

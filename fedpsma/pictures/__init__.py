@@ -1,0 +1,1 @@
+"""Pictures for reading and reports: projections with numbered lesions, and key slices."""

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fedpsma.domain.anatomy import anatomy_number
+from fedpsma.domain.region import Region
+from fedpsma.domain.study import Study, VoxelPrediction
+from fedpsma.lesions.sides import Midline, find_midline, side_of
+
+STRAIGHT = Midline(0.0, 0.0, 0.0)
+
+
+def spine(shift_mm: float, lean: float, scoliosis_mm: float = 0.0, with_bone: bool = True):
+    """A patient whose body and spine lie ``shift_mm`` off the middle of the image and lean with height."""
+    shape, step = (60, 40, 80), 5.0
+    affine = np.diag([step, step, step, 1.0])
+    affine[:3, 3] = -np.array(shape) * step / 2
+    x, y, z = (affine[axis, 3] + np.arange(shape[axis]) * step for axis in range(3))
+    line = shift_mm + lean * z[None, None, :] + scoliosis_mm * np.sin(z / 60.0)[None, None, :]
+    body = (np.abs(x[:, None, None] - shift_mm - lean * z) < 90) & (np.abs(y[None, :, None]) < 60)
+    bone = (np.abs(x[:, None, None] - line) < 12) & (np.abs(y[None, :, None] + 40) < 12)
+    anatomy = np.where(bone & with_bone, anatomy_number("thoracic_spine"), 0).astype(np.uint8)
+    nothing = np.zeros(shape, dtype=np.float32)
+    return Study("s", "p", body.astype(np.float32), affine), VoxelPrediction(nothing, nothing, anatomy)
+
+
+@pytest.mark.parametrize("with_bone", [True, False])
+@pytest.mark.parametrize(("shift", "lean"), [(0.0, 0.0), (35.0, 0.0), (-20.0, 0.08)])
+def test_the_midline_is_the_patients_not_the_images(shift, lean, with_bone):
+    midline = find_midline(*spine(shift, lean, with_bone=with_bone))
+    for height in (-150.0, 0.0, 150.0):
+        on_the_line = np.array([shift + lean * height, 0.0, height])
+        assert midline.right_of(on_the_line) == pytest.approx(0.0, abs=3.0)
+        assert midline.right_of(on_the_line + np.array([40, 0, 0])) == pytest.approx(40.0, abs=3.0)
+
+
+def test_a_scoliosis_does_not_tip_the_plane():
+    midline = find_midline(*spine(10.0, 0.0, scoliosis_mm=12.0))
+    assert midline.right_of(np.array([10.0, 0.0, 0.0])) == pytest.approx(0.0, abs=5.0)
+
+
+def test_an_empty_image_has_no_midline():
+    nothing = np.zeros((4, 4, 8), dtype=np.float32)
+    blank = VoxelPrediction(nothing, nothing, nothing.astype(np.uint8))
+    assert find_midline(Study("s", "p", nothing, np.eye(4)), blank) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "x", "side"),
+    [
+        (Region.BONE_RIB, 60.0, "R"),
+        (Region.BONE_RIB, -60.0, "L"),
+        (Region.BONE_RIB, 1.0, None),
+        (Region.BONE_TSPINE, 20.0, "M"),
+        (Region.PROSTATE, 2.0, "M"),
+        (Region.PROSTATE, 12.0, "R"),
+        (Region.LN_INTERNAL_ILIAC, -40.0, "L"),
+        (Region.BONE_MARROW_DIFFUSE, 30.0, None),
+        (Region.LIVER, 90.0, "R"),
+        (Region.LIVER, 20.0, None),
+        (Region.LIVER, -20.0, "L"),
+    ],
+)
+def test_sides_by_region(region, x, side):
+    assert side_of(region, np.array([x, 0.0, 0.0]), STRAIGHT) == side
+
+
+@pytest.mark.parametrize("region", list(Region))
+@pytest.mark.parametrize("x", [-50.0, 0.0, 50.0])
+def test_no_region_gets_an_illegal_side(region, x):
+    side = side_of(region, np.array([x, 0.0, 0.0]), STRAIGHT)
+    assert side is None or side in region.facts.sides
+
+
+def test_without_a_midline_only_midline_bones_have_a_side():
+    assert side_of(Region.BONE_STERNUM, np.zeros(3), None) == "M"
+    assert side_of(Region.BONE_RIB, np.array([90.0, 0.0, 0.0]), None) is None
