@@ -1,0 +1,103 @@
+"""``fedpsma stage``: a table of lesions goes in, the stage and everything that is open comes out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fedpsma.domain.assessment import Assessment
+
+_DISCLAIMER = "Research software: no clinician has reviewed these rules yet; a physician reads and decides."
+
+
+class Promise(StrEnum):
+    """Versions of PROMISE."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+def stage(
+    exam: Annotated[Path, typer.Argument(metavar="EXAM.json", help="Exam record, see fedpsma analyze.")],
+    out: Annotated[Path | None, typer.Option(help="Write the assessment here as JSON.")] = None,
+    promise: Annotated[Promise, typer.Option(help="Version of PROMISE miTNM and expression score.")] = Promise.V2,
+    count_sides: Annotated[
+        bool, typer.Option("--count-sides", help="Count left and right of one pelvic region as two (N2).")
+    ] = False,
+    pattern_beside_dmi: Annotated[
+        bool, typer.Option("--pattern-beside-dmi", help="List the bone count beside diffuse marrow involvement.")
+    ] = False,
+    ignore_label: Annotated[
+        bool,
+        typer.Option("--ignore-label", help="No category from the table's label where a reference organ is missing."),
+    ] = False,
+) -> None:
+    """Stage one exam by rule: miTNM, PSMA-RADS, expression score, response, and what is open.
+
+    Prints a summary; with --out also writes the whole assessment with the trace of every decision.
+    """
+    from fedpsma.domain.exam import unknown_fields
+    from fedpsma.io.exam_file import read_exam, write_record
+    from fedpsma.staging import StagingOptions, assess
+
+    record = read_exam(exam)
+    unknown = list(unknown_fields(record))
+    if unknown:
+        typer.echo(f"note: fields that the contract does not know were not used: {', '.join(unknown)}", err=True)
+    options = StagingOptions(
+        promise=promise.value,
+        count_sides=count_sides,
+        pattern_beside_dmi=pattern_beside_dmi,
+        label_decides=not ignore_label,
+    )
+    assessment = assess(record, options)
+    if out is not None:
+        write_record(out, assessment)
+    _show(assessment)
+    if out is not None:
+        typer.echo(f"assessment: {out}")
+
+
+def _show(assessment: Assessment) -> None:
+    typer.echo(f"stage:      {assessment.mitnm_string or 'not applicable'}")
+    _show_scores(assessment)
+    _show_response(assessment)
+    for one in assessment.indeterminate:
+        typer.echo(f"indeterminate {one.lesion} (PSMA-RADS {one.psma_rads}): {one.elements.get('impact', '')}")
+        typer.echo(f"            follow-up: {one.follow_up}")
+    for flag in assessment.flags:
+        lesions = f" {', '.join(flag.lesions)}" if flag.lesions else ""
+        typer.echo(f"flag {flag.code}{lesions}: {flag.message}")
+    for entry in assessment.trace:
+        if entry.rule == "option_effect":
+            typer.echo(f"policy {entry.inputs['option']}: otherwise {entry.inputs['otherwise']}")
+    typer.echo(_DISCLAIMER)
+
+
+def _show_scores(assessment: Assessment) -> None:
+    if assessment.psma_rads:
+        lesions = ", ".join(f"{lesion} {category or 'open'}" for lesion, category in assessment.psma_rads.items())
+        typer.echo(f"PSMA-RADS:  {lesions}; overall {assessment.psma_rads_overall or 'open'}")
+    if assessment.expression_highest is not None or assessment.expression_lowest is not None:
+        highest, lowest = (_or_open(one) for one in (assessment.expression_highest, assessment.expression_lowest))
+        typer.echo(f"expression: highest {highest}, lowest {lowest} (reference: {assessment.expression_reference})")
+    if assessment.primary_score is not None:
+        typer.echo(f"PRIMARY:    {assessment.primary_score}")
+
+
+def _show_response(assessment: Assessment) -> None:
+    if assessment.prior_change:
+        changes = ", ".join(f"{lesion} {change}" for lesion, change in assessment.prior_change.items())
+        typer.echo(f"change:     {changes}")
+    if assessment.recip is not None:
+        inputs = assessment.recip_inputs
+        volumes = f" ({inputs.baseline_ml} to {inputs.current_ml} ml, {inputs.delta_pct} %)" if inputs else ""
+        typer.echo(f"RECIP 1.0:  {assessment.recip}{volumes}")
+
+
+def _or_open(score: int | None) -> str:
+    return "open" if score is None else str(score)

@@ -1,0 +1,163 @@
+"""PSMA expression score of PROMISE: lesion SUVmax against the SUVmean of blood pool, liver or spleen, and parotid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from fedpsma.domain.assessment import Expression, Flag
+from fedpsma.domain.exam import Exam, Lesion
+from fedpsma.staging.facts import LesionFacts
+from fedpsma.staging.options import StagingOptions
+from fedpsma.staging.rulebook import Noted, rule, traced
+
+Uptake = Literal["none", "low", "intense"]
+ReferenceOrgan = Literal["liver", "spleen"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Expression score 0-3; ``value`` is null while ``low`` and ``high`` still differ or SUVmax is missing."""
+
+    value: Expression | None
+    low: Expression
+    high: Expression
+
+    @property
+    def uptakes(self) -> tuple[Uptake, ...]:
+        """The uptake levels that are still possible."""
+        levels: tuple[Uptake, ...] = ("none", "low", "intense", "intense")
+        return tuple(dict.fromkeys(levels[self.low : self.high + 1]))
+
+
+@dataclass(frozen=True)
+class References:
+    """SUVmean of the reference regions (g/ml) that the tracer asks for; null where not measured."""
+
+    blood_pool: float | None
+    organ: float | None
+    parotid: float | None
+    organ_name: ReferenceOrgan
+
+    def missing(self) -> list[str]:
+        """Names of the references that were not measured."""
+        named = {"blood pool": self.blood_pool, self.organ_name: self.organ, "parotid": self.parotid}
+        return [name for name, value in named.items() if value is None]
+
+
+def references_of(exam: Exam) -> References | None:
+    """Choose the reference regions; null where the tracer has none (another kind of tracer, or not known)."""
+    organ = exam.tracer.facts.expression_reference if exam.tracer else None
+    if organ is None:
+        return None
+    suv = exam.reference_suv
+    return References(suv.blood_pool, suv.liver if organ == "liver" else suv.spleen, suv.parotid, organ)
+
+
+def score_suv(suv: float, references: References, promise: Literal["v1", "v2"] = "v2") -> Score:
+    """Score one SUV, with bounds where a reference is missing.
+
+    Example:
+        >>> score_suv(4.5, References(1.6, 4.5, 15.1, "liver")).value
+        1
+        >>> score_suv(4.5, References(1.6, 4.5, 15.1, "liver"), "v1").value
+        2
+        >>> score_suv(6.0, References(1.6, None, None, "liver"))
+        Score(value=None, low=1, high=3)
+    """
+    steps = ((1, references.blood_pool), (2, references.organ), (3, references.parotid))
+    low, high = 0, 3
+    for level, reference in steps:
+        if reference is None:
+            continue
+        if suv > reference or (promise == "v1" and suv == reference):
+            low = level
+        else:
+            high = level - 1
+            break
+    return Score(cast(Expression, low) if low == high else None, cast(Expression, low), cast(Expression, high))
+
+
+def score_lesion(lesion: Lesion, references: References, promise: Literal["v1", "v2"]) -> Score:
+    """Score a lesion by SUVmax; without SUVmax only the bounds that SUVmean or SUVpeak prove are given."""
+    if lesion.suvmax is not None:
+        return score_suv(lesion.suvmax, references, promise)
+    known = [value for value in (lesion.suvmean, lesion.suvpeak) if value is not None]
+    low = score_suv(max(known), references, promise).low if known else 0
+    return Score(None, low, 3)
+
+
+def score_lesions(exam: Exam, references: References, options: StagingOptions) -> Noted[dict[str, Score]]:
+    """Score every lesion of an exam, with flags for missing references and borderline scores."""
+    name = f"expression_{options.promise}"
+    scores = {one.lesion_id: score_lesion(one, references, options.promise) for one in exam.lesions}
+    inputs = {
+        "blood_pool": references.blood_pool,
+        references.organ_name: references.organ,
+        "parotid": references.parotid,
+    }
+    organ_tag = exam.tracer.facts.expression_reference_tag if exam.tracer else None
+    trace = [traced("expression_reference", {"tracer": exam.tracer, "tag": organ_tag}, references.organ_name)]
+    for one in exam.lesions:
+        score = scores[one.lesion_id]
+        result = score.value if score.value is not None else f"undetermined, {score.low} to {score.high}"
+        trace.append(traced(name, {"lesion": one.lesion_id, "suvmax": one.suvmax, **inputs}, result))
+    flags = [*_missing_flags(exam, references, scores), *_borderline_flags(exam.lesions, references, options)]
+    return Noted(scores, tuple(trace), tuple(flags))
+
+
+def _missing_flags(exam: Exam, references: References, scores: dict[str, Score]) -> Iterable[Flag]:
+    missing = references.missing()
+    if not missing:
+        return
+    with_suv = [one.lesion_id for one in exam.lesions if one.suvmax is not None]
+    open_scores = [lesion_id for lesion_id in with_suv if scores[lesion_id].value is None]
+    message = f"reference uptake not measured: {', '.join(missing)}"
+    if open_scores:
+        message += "; the expression score of these lesions is undetermined, the reader must say"
+    yield Flag(code="missing_reference", lesions=open_scores, message=message)
+
+
+def _borderline_flags(lesions: Sequence[Lesion], references: References, options: StagingOptions) -> Iterable[Flag]:
+    for one in lesions:
+        if one.suvmax is None:
+            continue
+        score = score_suv(one.suvmax, references, options.promise).value
+        other = score_suv(one.suvmax, references, "v1" if options.promise == "v2" else "v2").value
+        mean = None if one.suvmean is None else score_suv(one.suvmean, references, options.promise).value
+        if score is not None and mean is not None and mean != score:
+            text = f"score {score} by SUVmax {one.suvmax:.1f}, but {mean} by SUVmean {one.suvmean:.1f}"
+            yield Flag(code="score_borderline", lesions=[one.lesion_id], message=text)
+        if score != other:
+            text = (
+                f"SUVmax {one.suvmax:.1f} equals a reference: score {score}, but {other} by the other PROMISE version"
+            )
+            yield Flag(code="score_borderline", lesions=[one.lesion_id], message=text)
+
+
+@dataclass(frozen=True)
+class ExpressionRange:
+    """Highest and lowest score over the counted lesions of at least 1 cm."""
+
+    highest: Expression | None
+    lowest: Expression | None
+
+
+def expression_range(counted: Sequence[LesionFacts], scores: dict[str, Score]) -> Noted[ExpressionRange]:
+    """Report the highest and lowest score where they are certain; null where no counted lesion is large enough."""
+    least = rule("expression_range").values["min_diameter_mm"]
+    large = [one for one in counted if one.diameter_mm is not None and one.diameter_mm >= least]
+    found = [scores[one.lesion_id] for one in large]
+    highest = _certain([max((one.low for one in found), default=None), max((one.high for one in found), default=None)])
+    lowest = _certain([min((one.low for one in found), default=None), min((one.high for one in found), default=None)])
+    entry = traced("expression_range", {"lesions": [one.lesion_id for one in large]}, [highest, lowest])
+    flags: tuple[Flag, ...] = ()
+    if counted and not large:
+        message = "highest and lowest expression score not reported: no counted lesion of at least 1 cm"
+        flags = (Flag(code="no_measurable_lesion", lesions=[one.lesion_id for one in counted], message=message),)
+    return Noted(ExpressionRange(highest, lowest), (entry,), flags)
+
+
+def _certain(bounds: list[Expression | None]) -> Expression | None:
+    return bounds[0] if bounds[0] == bounds[1] else None

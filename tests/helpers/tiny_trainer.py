@@ -1,0 +1,105 @@
+"""A trainer of a few numbers with the manners of the real one; the data set can hold a fault for it to play."""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from client.ledger import Charge
+from client.trainer import TrainingTask, Weights
+from fedpsma.contract import TrainingPlan
+from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, write_dataset
+from fedpsma.model.checkpoint import ModelCard, save_checkpoint
+from fedpsma.model.config import NetworkConfig
+from server.simulation import Engine, SimulationConfig
+
+SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
+
+
+def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+    if plan.target_epsilon is None:
+        return None
+    rate = min(1.0, plan.patients_per_step / len(dataset.patients))
+    return Charge(sample_rate=rate, noise_multiplier=2.0, steps=plan.steps_per_round)
+
+
+def epsilon(history: Sequence[Charge], delta: float) -> float:
+    return sum(charge.steps * charge.sample_rate / charge.noise_multiplier for charge in history)
+
+
+def train(task: TrainingTask) -> Weights:
+    seed = [task.plan.seed or 0, task.round, zlib.crc32(task.site.encode())]
+    rng = np.random.default_rng(seed)
+    update = dict(task.weights)
+    for name in ("layer", "bias"):
+        noise = rng.normal(0, 0.1, update[name].shape).astype(np.float32)
+        update[name] = update[name] * np.float32(0.9) + noise
+    return _faulty(task, update)
+
+
+def _faulty(task: TrainingTask, update: Weights) -> Weights:
+    note = task.dataset.folder / "fault.txt"
+    fault = note.read_text("utf-8").strip() if note.exists() else ""
+    if fault == "extra_array":
+        return {**update, "extra": np.zeros(3, np.float32)}
+    if fault == "missing_array":
+        return {"layer": update["layer"], "frozen": update["frozen"]}
+    if fault == "wrong_shape":
+        return {**update, "layer": update["layer"].T}
+    if fault == "wrong_dtype":
+        return {**update, "layer": update["layer"].astype(np.float64)}
+    if fault == "not_finite":
+        return {**update, "layer": np.full_like(update["layer"], np.nan)}
+    if fault == "raises":
+        raise RuntimeError(f"cannot read {SECRET}")
+    if fault == "killed" and task.round == 2:
+        note.unlink()
+        os.kill(os.getpid(), 9)
+    if fault == "slow":
+        time.sleep(0.5)
+    return update
+
+
+def make_sites(folder: Path, names: Sequence[str] = ("C", "A", "B"), patients: int = 12) -> tuple[Path, ...]:
+    """Write data sets without volumes; this trainer looks at none."""
+    paths = []
+    for name in names:
+        path = folder / f"data_{name}"
+        path.mkdir(parents=True)
+        rows = [
+            StudyRow(id=f"{name}{n}", patient=f"{name}-p{n}", pet=f"{n}.nii.gz", spacing=(4.0, 4.0, 4.0))
+            for n in range(patients)
+        ]
+        write_dataset(path, DatasetInfo(name=name, site=name, contour="manual", synthetic=True), rows)
+        paths.append(path)
+    return tuple(paths)
+
+
+def make_checkpoint(path: Path) -> Path:
+    """Write a checkpoint of a network that only this trainer knows."""
+    rng = np.random.default_rng(5)
+    weights = {
+        "layer": rng.normal(size=(3, 4)).astype(np.float32),
+        "bias": rng.normal(size=(4,)).astype(np.float32),
+        "frozen": rng.normal(size=(50,)).astype(np.float32),
+    }
+    card = ModelCard(name="tiny", data="none", recipe={}, metrics={})
+    save_checkpoint(path, NetworkConfig(), weights, card)
+    return path
+
+
+def tiny_config(folder: Path, engine: Engine = "inprocess", **plan: object) -> SimulationConfig:
+    """Return a simulation of three sites with this trainer, everything inside one folder."""
+    return SimulationConfig(
+        datasets=make_sites(folder),
+        out=folder / "run",
+        plan=TrainingPlan.model_validate({"seed": 3, "rounds": 2, **plan}),
+        engine=engine,
+        init=make_checkpoint(folder / "initial.safetensors"),
+        trainer="tiny_trainer",
+    )
