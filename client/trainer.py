@@ -1,0 +1,52 @@
+"""What a site needs from the code that trains: three functions, usually those of :mod:`client.training`."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from numpy.typing import NDArray
+
+from client.ledger import Charge
+from fedpsma.contract import TrainingPlan
+from fedpsma.io.dataset import Dataset
+
+Weights = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One round at one site.
+
+    ``weights`` are those to start from and ``network`` the configuration of their network. ``charge`` is what the
+    ledger was charged for this round and ``history`` what it was charged before, as far as there was privacy.
+    """
+
+    weights: Weights
+    dataset: Dataset
+    plan: TrainingPlan
+    round: int
+    site: str
+    network: Mapping[str, Any]
+    charge: Charge | None
+    history: tuple[Charge, ...]
+
+
+class Trainer(Protocol):
+    """The seam between federation and training; a module with these functions is a trainer."""
+
+    def cost(self, dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+        """Return what one round of the plan will cost these patients; ``None`` trains without differential privacy."""
+
+    def epsilon(self, history: Sequence[Charge], delta: float) -> float:
+        """Return the privacy loss of everything in the history together."""
+
+    def train(self, task: TrainingTask) -> Weights:
+        """Train one round with exactly the noise of the task's charge and return the new weights."""
+
+
+def load_trainer(reference: str) -> Trainer:
+    """Return the trainer module by its dotted name."""
+    return cast(Trainer, pkgutil.resolve_name(reference))

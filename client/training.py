@@ -1,0 +1,60 @@
+"""The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`client.trainer.Trainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from client.ledger import Charge
+from client.trainer import TrainingTask, Weights
+from fedpsma.contract import TrainingPlan
+from fedpsma.io.dataset import Dataset
+from fedpsma.model.config import NetworkConfig
+from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.site_round import train_round
+
+
+class SpentOtherwiseError(Exception):
+    """The training spent something else than the ledger was charged, so nothing of it may leave."""
+
+
+def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+    """Return what one round will cost the patients of the data set; ``None`` trains without privacy.
+
+    Raises:
+        InputError: No noise keeps the plan's promise for so few patients.
+    """
+    return _charge(spend_of_round(plan, len(dataset.patients)))
+
+
+def epsilon(history: Sequence[Charge], delta: float) -> float:
+    """Return the privacy loss of a history, the larger of the RDP and the PRV accountant."""
+    return epsilon_of(_spends(history), delta)
+
+
+def train(task: TrainingTask) -> Weights:
+    """Train one round.
+
+    Raises:
+        InputError: The weights are of another network, or a study cannot be read.
+        SpentOtherwiseError: The training did not keep to the charge.
+    """
+    result = train_round(
+        task.weights,
+        task.dataset,
+        task.plan,
+        task.round,
+        task.site,
+        history=_spends(task.history),
+        network=NetworkConfig.model_validate(task.network),
+    )
+    if _charge(result.spend) != task.charge:
+        raise SpentOtherwiseError
+    return result.weights
+
+
+def _charge(spend: PrivacySpend | None) -> Charge | None:
+    return None if spend is None else Charge.model_validate(spend.model_dump())
+
+
+def _spends(history: Sequence[Charge]) -> list[PrivacySpend]:
+    return [PrivacySpend.model_validate(charge.model_dump()) for charge in history]

@@ -1,0 +1,51 @@
+"""A run on the terminal: a bar that follows its events, and a closing table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from server.events import Event, OnEvent
+from server.simulation import SimulationResult
+
+
+@contextmanager
+def progress_bar(console: Console, rounds: int, sites: int) -> Iterator[OnEvent]:
+    """Give a callback for the events of a run that moves a bar, one step a site and round."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("waiting for the sites", total=rounds * sites)
+
+        def on_event(event: Event) -> None:
+            if event.kind == "round_started" and event.round is not None:
+                bar.update(task, description=f"round {event.round}/{rounds}", completed=(event.round - 1) * sites)
+            elif event.kind == "site_reported":
+                bar.advance(task)
+            elif event.kind in ("site_refused", "site_quarantined"):
+                bar.advance(task, 1 if event.round else 0)
+                console.print(_left_out(event))
+
+        yield on_event
+
+
+def _left_out(event: Event) -> str:
+    verb = "refused" if event.kind == "site_refused" else "was left out"
+    when = f"round {event.round}: " if event.round else ""
+    return f"{when}{event.site or 'an unknown site'} {verb} ({event.reason})"
+
+
+def closing_table(result: SimulationResult, delta: float | None) -> Table:
+    """Return what each site gave and what its patients paid; ``delta`` is ``None`` where nothing protects them."""
+    table = Table(title=f"{result.rounds} rounds in {result.seconds:.0f} s")
+    table.add_column("site")
+    table.add_column("patients", justify="right")
+    table.add_column("epsilon" if delta is None else f"epsilon (delta {delta:g})", justify="right")
+    table.add_column("rounds", justify="right")
+    for site in result.sites:
+        epsilon = "no privacy" if delta is None else "-" if site.epsilon is None else f"{site.epsilon:.2f}"
+        table.add_row(site.site, str(site.patients), epsilon, str(site.rounds))
+    return table

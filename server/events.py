@@ -1,0 +1,114 @@
+"""The history of a run: one line of JSON an event, appended, never changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+EventKind = Literal[
+    "run_started",
+    "run_resumed",
+    "round_started",
+    "site_reported",
+    "site_refused",
+    "site_quarantined",
+    "round_ended",
+    "run_ended",
+    "run_failed",
+]
+OnEvent = Callable[["Event"], None]
+POLL_S = 0.1
+
+
+class Event(BaseModel):
+    """Something that happened; fields that do not belong to its kind are ``None``.
+
+    ``reason`` is a code: of a refusal, a quarantine or a failure. ``bytes`` is what a site sent up in a round, or what
+    the server sent down to all sites when a round started. ``epsilon`` is the site's loss over all rounds so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    time: str
+    kind: EventKind
+    round: int | None = None
+    rounds: int | None = None
+    site: str | None = None
+    sites: tuple[str, ...] | None = None
+    reason: str | None = None
+    seconds: float | None = None
+    epsilon: float | None = None
+    bytes: int | None = None
+    model_sha256: str | None = None
+
+
+class EventLog:
+    """``events.jsonl``: append from one process, read from any."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, kind: EventKind, **fields: Any) -> Event:
+        """Write an event; it is on the disk when the call returns."""
+        event = Event(kind=kind, time=datetime.now(UTC).isoformat(timespec="milliseconds"), **fields)
+        with open(self.path, "ab") as stream:
+            # A line cut off by a crash stays as it is, on a line of its own.
+            start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
+            stream.write(start + event.model_dump_json(exclude_none=True).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        return event
+
+    def read(self, offset: int = 0) -> tuple[list[Event], int]:
+        """Return the events from a byte offset on, and the offset to go on from; a line cut off is left out."""
+        if not self.path.exists():
+            return [], offset
+        with open(self.path, "rb") as stream:
+            stream.seek(offset)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        events = [Event.model_validate_json(line) for line in whole.splitlines() if _is_whole(line)]
+        return events, offset + len(whole)
+
+    def _ends_with_newline(self) -> bool:
+        with open(self.path, "rb") as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read() == b"\n"
+
+
+@contextmanager
+def followed(log: EventLog, on_event: OnEvent | None) -> Iterator[None]:
+    """Call ``on_event`` with every event that is appended inside the block, whichever process appends it."""
+    if on_event is None:
+        yield
+        return
+    _, start = log.read()
+    done = threading.Event()
+    follower = threading.Thread(target=_follow, args=(log, start, on_event, done), daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        follower.join()
+
+
+def _follow(log: EventLog, offset: int, on_event: OnEvent, done: threading.Event) -> None:
+    finished = False
+    while not finished:
+        finished = done.wait(POLL_S)
+        events, offset = log.read(offset)
+        for event in events:
+            on_event(event)
+
+
+def _is_whole(line: bytes) -> bool:
+    return line.startswith(b"{") and line.endswith(b"}")

@@ -1,0 +1,197 @@
+"""Everything the server uses of Flower, so that an upgrade touches one file.
+
+The round loop sees nodes, orders and replies (:class:`Link`); it knows no Flower. The last functions serve the engines
+that run the two apps without a SuperLink; they use parts of Flower that are not public, which is why the version is
+pinned and a contract test names them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord, RecordDict
+from flwr.app import Context as Context
+from flwr.app import Message as Message
+from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
+from flwr.serverapp import Grid as Grid
+from flwr.serverapp import ServerApp
+from flwr.serverapp.strategy import FedAvg
+from flwr.simulation.run_simulation import _run_simulation
+from flwr.supercore.constant import NOOP_FEDERATION_ID
+from flwr.supercore.run import Run as Run
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supercore.telemetry import EventType
+
+from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SITE, WEIGHTS, RoundOrder
+from fedpsma.model.checkpoint import Weights
+from server.replies import Reply
+
+CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
+IDENTIFY_TIMEOUT_S = 300.0
+# Flower gives a ServerApp no way to learn that its engine has stopped.
+INTERRUPTED = threading.Event()
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
+
+
+class EngineStoppedError(Exception):
+    """The engine stopped while the server waited for replies."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """The way to the nodes of a federation; ``interrupted`` ends every wait."""
+
+    grid: Grid
+    interrupted: threading.Event
+
+    def nodes(self) -> list[int]:
+        """Return the ids of the nodes that are there now."""
+        return sorted(self.grid.get_node_ids())
+
+    def identify(self, nodes: Sequence[int]) -> dict[int, str]:
+        """Ask nodes for the names of their sites; those that do not answer are left out, an empty name is no name."""
+        questions = {node: RecordDict() for node in nodes}
+        replies = self._exchange(questions, f"query.{IDENTIFY}", IDENTIFY_TIMEOUT_S)
+        return {node: _text(reply, SITE, "name") for node, reply in replies}
+
+    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, timeout_s: float) -> Iterator[Reply]:
+        """Send an order with weights to nodes and yield their replies as they come, until all are there or late."""
+        arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
+        content = {ORDER: ConfigRecord({"json": order.model_dump_json()}), WEIGHTS: arrays}
+        orders = {node: RecordDict(dict(content)) for node in nodes}
+        for node, message in self._exchange(orders, "train", timeout_s):
+            yield _reply(node, message)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the engine stops.
+
+        Raises:
+            EngineStoppedError: The engine has stopped.
+        """
+        if self.interrupted.wait(seconds):
+            raise EngineStoppedError
+
+    def _exchange(
+        self, contents: Mapping[int, RecordDict], kind: str, timeout_s: float
+    ) -> Iterator[tuple[int, Message]]:
+        asked: dict[str, int] = {}
+        for node, content in contents.items():
+            # One at a time, because what Flower returns for a message it could not push differs between its grids.
+            for message_id in self.grid.push_messages([Message(content, node, kind)]):
+                if message_id:
+                    asked[message_id] = node
+        deadline = time.monotonic() + timeout_s
+        pause = FIRST_PAUSE_S
+        while asked and time.monotonic() < deadline:
+            replies = list(self.grid.pull_messages(list(asked)))
+            for reply in replies:
+                if reply.metadata.reply_to_message_id in asked:
+                    yield asked.pop(reply.metadata.reply_to_message_id), reply
+            if asked and not replies:
+                self.pause(min(pause, max(0.0, deadline - time.monotonic())))
+                pause = min(1.3 * pause, LONGEST_PAUSE_S)
+
+
+def _text(message: Message, record: str, key: str) -> str:
+    """Return a text from a reply, empty where there is none; a site can put anything into any record."""
+    records = message.content.config_records if message.has_content() else {}
+    return str(records[record].get(key, "")) if record in records else ""
+
+
+def _reply(node: int, message: Message) -> Reply:
+    if not message.has_content():
+        return Reply(node, "error")
+    found = set(message.content)
+    if found == {REFUSAL}:
+        return Reply(node, "refusal", _text(message, REFUSAL, "json"))
+    if found == {REPORT, WEIGHTS} and WEIGHTS in message.content.array_records:
+        return Reply(node, "report", _text(message, REPORT, "json"), dict(message.content.array_records[WEIGHTS]))
+    return Reply(node, "malformed")
+
+
+def federated_average(round_number: int, updates: Sequence[Weights]) -> Weights:
+    """Average models with Flower's FedAvg; every site counts the same.
+
+    The numbers of patients would be the usual weights, but differential privacy does not cover them.
+    """
+    replies = []
+    for weights in updates:
+        arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
+        content = RecordDict({WEIGHTS: arrays, "metrics": MetricRecord({"weight": 1.0})})
+        replies.append(Message(content, SUPERLINK_NODE_ID, "train"))
+    averaged, _ = FedAvg(weighted_by_key="weight").aggregate_train(round_number, replies)
+    return {name: array.numpy() for name, array in averaged.items()}
+
+
+def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
+    """Return a Flower ServerApp that runs ``main`` with the link to the nodes and the run folder."""
+
+    def run(grid: Grid, context: Context) -> None:
+        main(Link(grid, INTERRUPTED), Path(str(context.run_config["run-folder"])))
+
+    app = ServerApp()
+    app.main()(run)
+    return app
+
+
+def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int) -> None:
+    """Run both apps in Flower's simulation runtime on Ray.
+
+    Args:
+        run_folder: The run folder.
+        app_folder: A folder whose ``pyproject.toml`` gives the clients their run configuration.
+        sites: Number of virtual nodes.
+        processes: Number of Ray workers, one CPU each.
+    """
+    take_identity()
+    run = Run.create_empty(TaskIdentity.run_id)
+    run.primary_task_id, run.federation_id = TaskIdentity.task_id, NOOP_FEDERATION_ID
+    INTERRUPTED.clear()
+    try:
+        _run_simulation(
+            num_supernodes=sites,
+            exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
+            server_app_attr=SERVER_APP,
+            client_app_attr=CLIENT_APP,
+            app_dir=str(app_folder),
+            is_app=True,
+            run=run,
+            server_app_context=context_of(0, {}, {"run-folder": str(run_folder)}),
+            backend_config={
+                "init_args": {"num_cpus": processes, "log_to_driver": False, "logging_level": logging.ERROR},
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            },
+        )
+    except BaseException:
+        INTERRUPTED.set()
+        raise
+
+
+def quiet() -> None:
+    """Let Flower's log say errors only; what users see comes from the events of the run."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+
+
+def take_identity() -> None:
+    """Tell Flower that this process is a server; no message can be made without it."""
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SUPERLINK_NODE_ID
+
+
+def run_id() -> int:
+    """Return the id of the run that this process belongs to."""
+    return int(TaskIdentity.run_id)
+
+
+def context_of(node_id: int, node_config: dict[str, int], run_config: dict[str, str]) -> Context:
+    """Return what Flower hands to an app beside its messages."""
+    return Context(run_id=1, node_id=node_id, node_config=node_config, state=RecordDict(), run_config=dict(run_config))
+
+
+def error_reply(message: Message, reason: str) -> Message:
+    """Return what Flower sends back for a ClientApp that raised."""
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)

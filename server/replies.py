@@ -1,0 +1,142 @@
+"""What a site's reply has to be before it counts; one bad site is set aside with a code and harms nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpsma.contract import SiteRefusal, SiteReport, TrainingPlan
+from fedpsma.model.checkpoint import Weights
+
+QuarantineReason = Literal[
+    "no_reply",
+    "error_reply",
+    "malformed_reply",
+    "wrong_site",
+    "wrong_round",
+    "privacy_missing",
+    "missing_array",
+    "extra_array",
+    "wrong_shape",
+    "wrong_dtype",
+    "not_finite",
+    "unknown_site",
+    "duplicate_site",
+]
+HEADER_BYTES = 4096
+
+
+class WireArray(Protocol):
+    """An array as it came, still in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    def numpy(self) -> NDArray[Any]:
+        """Decode it."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back from a node; ``text`` is JSON."""
+
+    node: int
+    kind: Literal["report", "refusal", "error", "malformed"]
+    text: str = ""
+    arrays: Mapping[str, WireArray] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights in it."""
+        return sum(len(array.data) for array in self.arrays.values())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the node was asked for."""
+
+    site: str
+    round: int
+    plan: TrainingPlan
+    weights: Weights
+
+
+class QuarantineError(Exception):
+    """The reply does not count in this round."""
+
+    def __init__(self, reason: QuarantineReason) -> None:
+        super().__init__(reason)
+        self.reason: QuarantineReason = reason
+
+
+def read_reply(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteRefusal:
+    """Return the report and the weights of a reply, or the site's refusal.
+
+    Raises:
+        QuarantineError: Anything in it is not as it has to be.
+    """
+    if reply.kind == "error":
+        raise QuarantineError("error_reply")
+    try:
+        return _read(reply, asked)
+    except QuarantineError:
+        raise
+    except Exception as error:
+        # A site can send anything, and whatever stumbles over it must not take the run along.
+        raise QuarantineError("malformed_reply") from error
+
+
+def _read(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteRefusal:
+    if reply.kind == "malformed":
+        raise QuarantineError("malformed_reply")
+    if reply.kind == "refusal":
+        return SiteRefusal.model_validate_json(reply.text).model_copy(update={"site": asked.site})
+    report = SiteReport.model_validate_json(reply.text)
+    _check_report(report, asked)
+    return report, _read_weights(reply.arrays, asked.weights)
+
+
+def _check_report(report: SiteReport, asked: Asked) -> None:
+    if report.site != asked.site:
+        raise QuarantineError("wrong_site")
+    if report.round != asked.round:
+        raise QuarantineError("wrong_round")
+    private = asked.plan.target_epsilon is not None
+    known = report.epsilon is not None and 0 <= report.epsilon < inf
+    if private and not (known and report.delta == asked.plan.delta):
+        raise QuarantineError("privacy_missing")
+
+
+def _read_weights(arrays: Mapping[str, WireArray], expected: Weights) -> Weights:
+    if expected.keys() - arrays.keys():
+        raise QuarantineError("missing_array")
+    if arrays.keys() - expected.keys():
+        raise QuarantineError("extra_array")
+    return {name: _read_array(arrays[name], expected[name]) for name in sorted(expected)}
+
+
+def _read_array(array: WireArray, expected: NDArray[Any]) -> NDArray[Any]:
+    # The sizes are checked before decoding, so that a small reply cannot claim a huge array.
+    _require_same(array.shape, array.dtype, expected)
+    if len(array.data) > expected.nbytes + HEADER_BYTES:
+        raise QuarantineError("malformed_reply")
+    values = array.numpy()
+    if not isinstance(values, np.ndarray):
+        raise QuarantineError("malformed_reply")
+    _require_same(values.shape, str(values.dtype), expected)
+    if not np.isfinite(values).all():
+        raise QuarantineError("not_finite")
+    return values
+
+
+def _require_same(shape: tuple[int, ...], dtype: str, expected: NDArray[Any]) -> None:
+    if tuple(shape) != expected.shape:
+        raise QuarantineError("wrong_shape")
+    if dtype != str(expected.dtype):
+        raise QuarantineError("wrong_dtype")

@@ -1,0 +1,130 @@
+"""The run folder: everything a run needs and everything it leaves.
+
+``plan.json``, ``federation.json`` and ``initial.safetensors`` are there before the run; ``events.jsonl``,
+``checkpoints/`` and at the end ``model/`` come from it. A round counts as finished once its ``round_XX.json`` exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fedpsma.contract import Federation, TrainingPlan
+from fedpsma.errors import InputError
+from fedpsma.io.files import read_json, write_json
+from fedpsma.model.checkpoint import Checkpoint, ModelCard, Weights, load_checkpoint, save_checkpoint
+from server.events import EventLog
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SiteState(BaseModel):
+    """How much a site has given so far: rounds that count, and its privacy loss over all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: int = 0
+    epsilon: float | None = None
+    delta: float | None = None
+
+
+class RoundState(BaseModel):
+    """Where a run stands after a round; round 0 is the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    run: str
+    round: int
+    model_sha256: str
+    sites: dict[str, SiteState]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names the files of a run and reads and writes them."""
+
+    path: Path
+
+    @property
+    def events(self) -> EventLog:
+        """The history of the run."""
+        return EventLog(self.path / "events.jsonl")
+
+    @property
+    def initial_path(self) -> Path:
+        """The checkpoint that round 1 starts from."""
+        return self.path / "initial.safetensors"
+
+    @property
+    def model_path(self) -> Path:
+        """The checkpoint that the run ends with."""
+        return self.path / "model" / "model.safetensors"
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a run can start here; the plan is written last."""
+        return (self.path / "plan.json").is_file()
+
+    def prepare(self, plan: TrainingPlan, federation: Federation, initial: Checkpoint) -> None:
+        """Write what a run needs."""
+        save_checkpoint(self.initial_path, initial.network, initial.weights, initial.card)
+        write_json(self.path / "federation.json", federation.model_dump(mode="json"))
+        write_json(self.path / "plan.json", plan.model_dump(mode="json"))
+
+    def plan(self) -> TrainingPlan:
+        """Read the plan."""
+        return _read(TrainingPlan, self.path / "plan.json")
+
+    def federation(self) -> Federation:
+        """Read the run's name and its sites."""
+        return _read(Federation, self.path / "federation.json")
+
+    def checkpoint_path(self, round_number: int) -> Path:
+        """Return the file with the weights after a round; round 0 is the initial checkpoint."""
+        return (
+            self.path / "checkpoints" / f"round_{round_number:02d}.safetensors" if round_number else self.initial_path
+        )
+
+    def last_state(self) -> RoundState:
+        """Return the state after the last finished round.
+
+        Raises:
+            InputError: The newest state belongs to another run.
+        """
+        run = self.federation().run
+        finished = [_read(RoundState, path) for path in (self.path / "checkpoints").glob("round_*[0-9].json")]
+        if any(state.run != run for state in finished):
+            raise InputError("holds rounds of another run", where=str(self.path), remedy="start in another folder")
+        fresh = RoundState(run=run, round=0, model_sha256=load_checkpoint(self.initial_path).card.sha256, sites={})
+        return max(finished, key=lambda state: state.round, default=fresh)
+
+    def weights(self, state: RoundState) -> Weights:
+        """Read the weights that belong to a state.
+
+        Raises:
+            InputError: The file holds other weights than the state names.
+        """
+        path = self.checkpoint_path(state.round)
+        checkpoint = load_checkpoint(path)
+        if checkpoint.card.sha256 != state.model_sha256:
+            raise InputError("holds other weights than its round left", where=str(path), remedy="delete that round")
+        return checkpoint.weights
+
+    def finish_round(self, state: RoundState, weights: Weights, card: ModelCard) -> None:
+        """Write weights first and the state last, so that a round is finished or did not happen."""
+        path = self.checkpoint_path(state.round)
+        save_checkpoint(path, card.network, weights, card)
+        write_json(path.with_suffix(".json"), state.model_dump(mode="json"))
+
+
+def _read(model: type[Model], path: Path) -> Model:
+    try:
+        return model.model_validate(read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="correct the field") from error

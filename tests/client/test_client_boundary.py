@@ -1,0 +1,85 @@
+"""The ClientApp as Flower calls it: one message in, one message out, and never the text of an exception."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+
+from client.flower import build_app
+from client.site import Site
+from fedpsma.contract import RoundOrder, SiteRefusal, SiteReport, TrainingPlan
+from server.flower import take_identity
+
+SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
+CONTEXT = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})
+ORDER = RoundOrder(run="r", round=1, plan=TrainingPlan()).model_dump_json()
+
+
+def _raise(error: BaseException) -> Callable[..., Any]:
+    def work(*_: object) -> Any:
+        raise error
+
+    return work
+
+
+def _send(app: Any, kind: str, order: str = ORDER) -> Message:
+    take_identity()
+    arrays = ArrayRecord({"a": Array(np.zeros(2, np.float32))})
+    content = RecordDict({"order": ConfigRecord({"json": order}), "weights": arrays})
+    return app(Message(content, 1, kind), CONTEXT)
+
+
+def _here(*_: object) -> Site:
+    return Site("A", None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file", SECRET),
+        RuntimeError(SECRET),
+        KeyError(SECRET),
+        UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, SECRET),
+        MemoryError(SECRET),
+        AssertionError(SECRET),
+        RecursionError(SECRET),
+    ],
+)
+@pytest.mark.parametrize("place", ["locate", "answer"])
+def test_no_text_of_an_exception_leaves(error: Exception, place: str) -> None:
+    app = build_app(_raise(error), _raise(error)) if place == "locate" else build_app(_here, _raise(error))
+    reply = _send(app, "train")
+    assert reply.has_content()
+    assert not reply.has_error()
+    refusal = SiteRefusal.model_validate_json(str(reply.content["refusal"]["json"]))
+    assert refusal.reason == "internal_error"
+    assert set(reply.content) == {"refusal"}
+    assert "DOE" not in repr(reply)
+    assert "DOE" not in repr(_send(build_app(_raise(error), _here), "query.identify"))
+
+
+def test_a_plan_that_is_not_one_is_not_allowed() -> None:
+    order = json.loads(ORDER) | {"plan": {"rounds": 3, "send_me_the_scans": True}}
+    reply = _send(build_app(_here, _raise(ValueError(SECRET))), "train", json.dumps(order))
+    assert SiteRefusal.model_validate_json(str(reply.content["refusal"]["json"])).reason == "plan_not_allowed"
+
+
+def test_report_and_weights_arrive_as_they_were_sent() -> None:
+    report = SiteReport(site="A", round=1, epsilon=1.5, delta=0.01, noise_multiplier=1.0, steps=8, seconds=0.1)
+    weights = {"a": np.array([1.5, -2], np.float32)}
+    reply = _send(build_app(_here, lambda *_: (report, weights)), "train")
+    assert SiteReport.model_validate_json(str(reply.content["report"]["json"])) == report
+    np.testing.assert_array_equal(reply.content["weights"]["a"].numpy(), weights["a"])
+
+
+def test_the_process_that_answers_flower_starts_without_torch() -> None:
+    code = "import sys, client.app; print([n for n in ('torch', 'monai', 'opacus') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"

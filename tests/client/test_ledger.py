@@ -1,0 +1,84 @@
+"""The ledger: on the disk before anything is trained, whole after any crash, and trusted only when its chain holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.ledger import Charge, Ledger, LedgerError, RoundKey
+
+KEY = RoundKey(run="r", round=1, model_sha256="0" * 64, delta=0.01)
+CHARGE = Charge(sample_rate=0.1, noise_multiplier=1.5, steps=8)
+
+
+def _ledger(folder: Path) -> Ledger:
+    return Ledger(folder / "state" / "ledger.jsonl")
+
+
+def _charge(ledger: Ledger, charge: Charge | None = CHARGE) -> int:
+    with ledger.locked():
+        return ledger.charge(KEY, charge)
+
+
+def test_a_ledger_without_file_is_empty(tmp_path: Path) -> None:
+    assert _ledger(tmp_path).history() == ()
+
+
+def test_every_charge_counts_whether_its_round_was_released_failed_or_never_closed(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path)
+    ledger.path.parent.mkdir()
+    ledger_entries = [_charge(ledger), _charge(ledger), _charge(ledger, None)]
+    ledger.close(ledger_entries[0], "released")
+    ledger.close(ledger_entries[1], "failed")
+    assert Ledger(ledger.path).history() == (CHARGE, CHARGE, None)
+
+
+def test_an_entry_is_synced_before_the_call_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    ledger = _ledger(tmp_path)
+    sync = os.fsync
+
+    def remember(handle: int) -> None:
+        sync(handle)
+        synced.append(ledger.path.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", remember)
+    _charge(ledger)
+    assert synced[0].endswith(b"\n")
+    assert json.loads(synced[0])["charge"]["steps"] == 8
+    assert len(synced) == 2, "the folder of a new file has to be synced, too"
+
+
+@given(cut=st.integers(min_value=1))
+def test_a_line_cut_off_is_dropped_and_the_chain_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    ledger = _ledger(tmp_path_factory.mktemp("ledger"))
+    _charge(ledger)
+    whole = ledger.path.read_bytes()
+    _charge(ledger)
+    second = ledger.path.read_bytes()[len(whole) :]
+    ledger.path.write_bytes(whole + second[: cut % len(second)])
+    assert ledger.history() == (CHARGE,)
+    _charge(ledger, None)
+    assert ledger.history() == (CHARGE, None)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "edited", "swapped", "garbled"])
+def test_a_ledger_that_was_tampered_with_is_not_trusted(tmp_path: Path, damage: str) -> None:
+    ledger = _ledger(tmp_path)
+    for _ in range(3):
+        _charge(ledger)
+    first, second, third, _ = ledger.path.read_bytes().split(b"\n")
+    lines = {
+        "deleted": [second, third],
+        "edited": [first.replace(b"1.5", b"9.5"), second, third],
+        "swapped": [first, third, second],
+        "garbled": [first, second[:20], third],
+    }[damage]
+    ledger.path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(LedgerError, match=r"line [12]"):
+        ledger.history()

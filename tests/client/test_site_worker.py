@@ -1,0 +1,145 @@
+"""What a site allows and refuses, what it charges, and that only codes come out."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_trainer import SECRET, make_sites
+
+from client.ledger import Charge, Ledger, RoundKey
+from client.site import Site, answer_order, locate_site
+from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.io.files import write_json
+
+WEIGHTS = {"layer": np.ones((3, 4), np.float32), "bias": np.ones(4, np.float32), "frozen": np.ones(5, np.float32)}
+ALLOW_ALL = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\n"
+# Of twelve patients six take part on average, eight times, with noise 2: the tiny trainer's loss is two a round.
+ROUND_COST = 2.0
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    (dataset,) = make_sites(tmp_path, ["A"])
+    made = Site("A", dataset, tmp_path / "state")
+    made.state.mkdir()
+    _policy(made, ALLOW_ALL)
+    return made
+
+
+def _policy(site: Site, text: str) -> None:
+    (site.state / "site.toml").write_text(text + 'trainer = "tiny_trainer"\n', "utf-8")
+
+
+def _order(number: int = 1, run: str = "r", **plan: object) -> RoundOrder:
+    return RoundOrder(run=run, round=number, plan=TrainingPlan.model_validate({"seed": 1, **plan}))
+
+
+def _ledger(site: Site) -> Ledger:
+    return Ledger(site.state / "ledger.jsonl")
+
+
+def _refusal(site: Site, order: RoundOrder) -> str:
+    answer = answer_order(site, order, WEIGHTS)
+    assert isinstance(answer, SiteRefusal)
+    assert (answer.site, answer.round) == ("A", order.round)
+    return answer.reason
+
+
+def test_loss_adds_up_over_rounds_and_runs(site: Site) -> None:
+    for done, (number, run) in enumerate([(1, "r"), (2, "r"), (1, "other")], start=1):
+        report, _ = answer_order(site, _order(number, run), WEIGHTS)
+        assert report.epsilon == pytest.approx(done * ROUND_COST)
+    keys = [entry.key for entry in _ledger(site).entries() if entry.key]
+    assert [(key.run, key.round) for key in keys] == [("r", 1), ("r", 2), ("other", 1)]
+
+
+def test_the_ledger_is_charged_before_training_starts(site: Site) -> None:
+    (site.dataset / "fault.txt").write_text("raises", "utf-8")
+    assert _refusal(site, _order()) == "internal_error"
+    assert [entry.kind for entry in _ledger(site).entries()] == ["charged", "closed"]
+    assert _ledger(site).entries()[1].outcome == "failed"
+    (site.dataset / "fault.txt").unlink()
+    report, _ = answer_order(site, _order(), WEIGHTS)
+    assert report.epsilon == pytest.approx(2 * ROUND_COST), "a round that is repeated is paid again"
+
+
+def test_what_went_wrong_stays_in_the_log_of_the_site(site: Site) -> None:
+    (site.dataset / "fault.txt").write_text("raises", "utf-8")
+    answer = answer_order(site, _order(), WEIGHTS)
+    assert SECRET not in str(answer)
+    assert SECRET in (site.state / "errors.log").read_text("utf-8")
+
+
+def test_a_round_past_the_budget_is_refused_and_not_charged(site: Site) -> None:
+    _policy(site, f"epsilon_budget = {2.5 * ROUND_COST}\nallow_fixed_seed = true\n")
+    assert not isinstance(answer_order(site, _order(1), WEIGHTS), SiteRefusal)
+    assert not isinstance(answer_order(site, _order(2), WEIGHTS), SiteRefusal)
+    assert _refusal(site, _order(3)) == "budget_exceeded"
+    assert len(_ledger(site).history()) == 2
+
+
+def test_after_a_round_without_privacy_no_private_round_is_possible(site: Site) -> None:
+    report, _ = answer_order(site, _order(target_epsilon=None), WEIGHTS)
+    assert report.epsilon is None
+    assert _ledger(site).history() == (None,)
+    assert _refusal(site, _order(2)) == "budget_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("policy", "plan"),
+    [
+        ("epsilon_budget = 99.0\n", {"seed": 1}),
+        ("epsilon_budget = 99.0\nallow_fixed_seed = true\n", {"target_epsilon": None}),
+        ("allow_fixed_seed = true\n", {}),
+        ("epsilon_budget = 99.0\nallow_everything = true\n", {"seed": None}),
+        ("this is not TOML\n", {"seed": None}),
+    ],
+)
+def test_what_the_policy_does_not_allow_is_refused(site: Site, policy: str, plan: dict[str, object]) -> None:
+    _policy(site, policy)
+    assert _refusal(site, _order(**plan)) == "plan_not_allowed"
+    assert _ledger(site).history() == ()
+
+
+def test_a_site_without_policy_trains_nothing(site: Site) -> None:
+    (site.state / "site.toml").unlink()
+    assert _refusal(site, _order(seed=None)) == "plan_not_allowed"
+
+
+def test_a_plan_that_private_sites_accept(site: Site) -> None:
+    _policy(site, "epsilon_budget = 99.0\n")
+    assert not isinstance(answer_order(site, _order(seed=None), WEIGHTS), SiteRefusal)
+
+
+@pytest.mark.parametrize(("delta", "refused"), [(1 / 12, True), (0.2, True), (0.08, False)])
+def test_delta_has_to_be_below_one_over_the_patients(site: Site, delta: float, refused: bool) -> None:
+    answer = answer_order(site, _order(delta=delta), WEIGHTS)
+    assert (isinstance(answer, SiteRefusal) and answer.reason == "delta_too_large") is refused
+
+
+def test_unreadable_data_and_ledger_have_their_codes(site: Site) -> None:
+    with _ledger(site).locked():
+        _ledger(site).charge(
+            RoundKey(run="r", round=1, model_sha256="", delta=0.1), Charge(sample_rate=1, noise_multiplier=1, steps=1)
+        )
+    with open(_ledger(site).path, "a", encoding="utf-8") as stream:
+        stream.write("{}\n")
+    assert _refusal(site, _order()) == "ledger_unreadable"
+    (site.dataset / "studies.jsonl").write_text("{", "utf-8")
+    assert _refusal(site, _order()) == "data_unreadable"
+
+
+def test_a_real_site_names_itself_and_the_run_cannot(tmp_path: Path) -> None:
+    entry = FederationSite(name="evil", dataset=tmp_path, state=tmp_path)
+    write_json(tmp_path / "federation.json", Federation(run="r", sites=(entry,)).model_dump(mode="json"))
+    run_config = {"run-folder": str(tmp_path)}
+    own = {"site": "hospital-1", "dataset": "/d", "state": "/s", "partition-id": 0}
+    assert locate_site(own, run_config) == Site("hospital-1", Path("/d"), Path("/s"))
+    assert locate_site({"partition-id": 0}, run_config).name == "evil"
+
+
+def test_infinite_budget_is_a_number_the_policy_can_hold(site: Site) -> None:
+    assert not isinstance(answer_order(site, _order(target_epsilon=inf), WEIGHTS), SiteRefusal)

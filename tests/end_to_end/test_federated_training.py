@@ -1,0 +1,122 @@
+"""The real training in a real federation, small: two sites, a small network, volumes of noise with one lesion each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.ledger import Ledger
+from fedpsma.contract import TrainingPlan
+from fedpsma.domain.tracer import Tracer
+from fedpsma.io.dataset import DatasetInfo, StudyRow, write_dataset
+from fedpsma.io.nifti import write_volume
+from fedpsma.model.checkpoint import ModelCard, load_checkpoint, save_checkpoint, weights_of
+from fedpsma.model.config import NetworkConfig
+from server.simulation import SimulationConfig, simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+NETWORK = NetworkConfig(channels=(8, 16), norm_groups=4)
+PLAN = TrainingPlan(
+    rounds=2, steps_per_round=2, patients_per_step=2, patches_per_patient=1, patch_voxels=16, delta=0.05, seed=11
+)
+EDGE = 20
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Two data sets of four patients."""
+    rng = np.random.default_rng(1)
+    return tuple(_site(tmp_path_factory.mktemp(name), name, rng) for name in ("north", "south"))
+
+
+def _site(folder: Path, name: str, rng: np.random.Generator) -> Path:
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    mask = np.zeros((EDGE,) * 3, np.int16)
+    mask[8:11, 8:11, 8:11] = 1
+    rows = []
+    for number in range(4):
+        pet = rng.uniform(0.3, 1.5, mask.shape).astype(np.float32) + 9 * mask
+        files = {"pet": pet, "ct": rng.normal(0, 50, mask.shape).astype(np.float32), "mask": mask}
+        for kind, volume in files.items():
+            write_volume(folder / f"{number}_{kind}.nii.gz", volume, affine)
+        paths = {kind: f"{number}_{kind}.nii.gz" for kind in files}
+        rows.append(StudyRow(id=f"{name}{number}", patient=f"p{number}", spacing=(4.0, 4.0, 4.0), **paths))
+    info = DatasetInfo(name=name, site=name, tracer=next(iter(Tracer)), contour="manual", synthetic=True)
+    write_dataset(folder, info, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network as it is initialised."""
+    import torch
+
+    from fedpsma.model.network import LesionNet
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("initial") / "initial.safetensors"
+    card = ModelCard(name="untrained", data="none", recipe={}, metrics={})
+    save_checkpoint(path, NETWORK, weights_of(LesionNet(NETWORK)), card)
+    return path
+
+
+def _config(sites: tuple[Path, ...], initial: Path, out: Path) -> SimulationConfig:
+    return SimulationConfig(datasets=sites, out=out, plan=PLAN, init=initial)
+
+
+def test_it_trains_repeatably_and_accounts_for_every_step(
+    sites: tuple[Path, ...], initial: Path, tmp_path: Path
+) -> None:
+    from opacus.accountants import PRVAccountant, RDPAccountant
+
+    result = simulate(_config(sites, initial, tmp_path / "a"))
+    assert simulate(_config(sites, initial, tmp_path / "b")).model_sha256 == result.model_sha256
+    before, after = load_checkpoint(initial).weights, load_checkpoint(result.model).weights
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert any(name.startswith("voxel_head") for name in moved)
+    assert moved < before.keys(), "the adaptive plan leaves the convolutions bit for bit as they were"
+
+    for site in result.sites:
+        history = Ledger(result.folder / "sites" / site.site / "ledger.jsonl").history()
+        spent = []
+        for accountant in (RDPAccountant(), PRVAccountant()):
+            accountant.history = [(c.noise_multiplier, c.sample_rate, c.steps) for c in history if c]
+            assert sum(steps for _, _, steps in accountant.history) == PLAN.rounds * PLAN.steps_per_round
+            merged = [(history[0].noise_multiplier, history[0].sample_rate, 4)] if history[0] else []
+            accountant.history = merged
+            spent.append(accountant.get_epsilon(delta=PLAN.delta))
+        assert site.epsilon == pytest.approx(max(spent), abs=1e-9)
+        assert 0 < max(spent) <= (PLAN.target_epsilon or 0)
+
+
+def test_ray_workers_train_the_same_weights_bit_for_bit(sites: tuple[Path, ...], initial: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    here = simulate(_config(sites, initial, tmp_path / "here"))
+    there = simulate(_config(sites, initial, tmp_path / "there").model_copy(update={"engine": "ray"}))
+    assert there.model.read_bytes() == here.model.read_bytes()
+    assert [site.epsilon for site in there.sites] == [site.epsilon for site in here.sites]
+
+
+def test_without_privacy_it_is_another_model_and_claims_no_loss(
+    sites: tuple[Path, ...], initial: Path, tmp_path: Path
+) -> None:
+    private = simulate(_config(sites, initial, tmp_path / "private"))
+    plain = _config(sites, initial, tmp_path / "plain")
+    open_plan = PLAN.model_copy(update={"target_epsilon": None})
+    without = simulate(plain.model_copy(update={"plan": open_plan}))
+    assert private.model_sha256 != without.model_sha256
+    assert {site.epsilon for site in without.sites} == {None}
+
+
+def test_weights_of_another_network_are_refused_not_trained(
+    sites: tuple[Path, ...], initial: Path, tmp_path: Path
+) -> None:
+    from server.rounds import FederationError
+
+    checkpoint = load_checkpoint(initial)
+    wrong = tmp_path / "wrong.safetensors"
+    save_checkpoint(wrong, NetworkConfig(channels=(8, 16, 32), norm_groups=4), checkpoint.weights, checkpoint.card)
+    with pytest.raises(FederationError, match="north: data_unreadable"):
+        simulate(_config(sites, wrong, tmp_path / "run"))

@@ -1,0 +1,113 @@
+"""The way to the nodes and back, through Flower's own messages: whatever a node sends, the server stands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+
+from fedpsma.contract import RoundOrder, SiteReport, TrainingPlan
+from server.engines.inprocess import InProcessGrid
+from server.flower import EngineStoppedError, Link, context_of, take_identity
+from server.replies import Asked, QuarantineError, Reply, read_reply
+
+WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
+ORDER = RoundOrder(run="r", round=1, plan=TrainingPlan())
+REPORT = SiteReport(site="A", round=1, epsilon=1.0, delta=0.01, noise_multiplier=1.0, steps=8, seconds=0.0)
+JSON = ConfigRecord({"json": REPORT.model_dump_json()})
+ARRAYS = ArrayRecord({"a": Array(WEIGHTS["a"])})
+
+
+def _link(client: Callable[[Message], RecordDict]) -> Link:
+    take_identity()
+
+    def app(message: Message, context: object) -> Message:
+        return Message(client(message), reply_to=message)
+
+    return Link(InProcessGrid(app, {1: context_of(1, {}, {})}), threading.Event())
+
+
+def _answer(content: RecordDict) -> Reply:
+    (reply,) = _link(lambda _: content).train([1], ORDER, WEIGHTS, 60.0)
+    return reply
+
+
+def test_weights_and_order_reach_the_node_as_they_are() -> None:
+    def client(message: Message) -> RecordDict:
+        assert RoundOrder.model_validate_json(str(message.content["order"]["json"])) == ORDER
+        np.testing.assert_array_equal(message.content["weights"]["a"].numpy(), WEIGHTS["a"])
+        return RecordDict({"report": JSON, "weights": ARRAYS})
+
+    (reply,) = _link(client).train([1], ORDER, WEIGHTS, 60.0)
+    report, weights = read_reply(reply, Asked("A", 1, ORDER.plan, WEIGHTS))
+    assert report == REPORT
+    np.testing.assert_array_equal(weights["a"], WEIGHTS["a"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict(),
+        RecordDict({"report": JSON}),
+        RecordDict({"weights": ARRAYS}),
+        RecordDict({"report": JSON, "weights": ARRAYS, "metrics": MetricRecord({"loss": 0.1})}),
+        RecordDict({"report": JSON, "weights": ConfigRecord({"a": "b"})}),
+        RecordDict({"report": ARRAYS, "weights": ARRAYS}),
+        RecordDict({"report": ConfigRecord({"text": "x"}), "weights": ARRAYS}),
+        RecordDict({"report": ConfigRecord({"json": [1.0, 2.0]}), "weights": ARRAYS}),
+        RecordDict({"refusal": MetricRecord({"json": 1})}),
+        RecordDict({"refusal": ConfigRecord({"json": "{}"})}),
+        RecordDict({"report": JSON, "weights": ArrayRecord({"a": Array("float32", (2, 3), "pickle", b"x")})}),
+        RecordDict({"report": JSON, "weights": ArrayRecord({"a": Array("float32", (2, 3), "numpy.ndarray", b"")})}),
+    ],
+)
+def test_whatever_a_node_sends_is_set_aside_with_a_code(content: RecordDict) -> None:
+    with pytest.raises(QuarantineError) as caught:
+        read_reply(_answer(content), Asked("A", 1, ORDER.plan, WEIGHTS))
+    assert caught.value.reason == "malformed_reply"
+
+
+def test_a_shape_that_is_none_harms_nobody() -> None:
+    array = Array(WEIGHTS["a"])
+    array.shape = None  # type: ignore[assignment]
+    with pytest.raises(QuarantineError):
+        read_reply(Reply(1, "report", REPORT.model_dump_json(), {"a": array}), Asked("A", 1, ORDER.plan, WEIGHTS))
+
+
+def test_a_client_app_that_raises_is_an_error_reply() -> None:
+    def fail(message: Message) -> RecordDict:
+        raise RuntimeError("secret")
+
+    (reply,) = _link(fail).train([1], ORDER, WEIGHTS, 60.0)
+    assert (reply.kind, reply.text) == ("error", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (RecordDict({"site": ConfigRecord({"name": "A"})}), "A"),
+        (RecordDict({"site": ConfigRecord({"other": "A"})}), ""),
+        (RecordDict({"site": ARRAYS}), ""),
+        (RecordDict(), ""),
+    ],
+)
+def test_a_node_is_known_by_the_name_it_gives(content: RecordDict, name: str) -> None:
+    assert _link(lambda _: content).identify([1]) == {1: name}
+
+
+class _SilentGrid(InProcessGrid):
+    def pull_messages(self, message_ids: object) -> list[Message]:
+        return []
+
+
+def test_waiting_ends_at_the_deadline_and_when_the_engine_stops() -> None:
+    take_identity()
+    stopped = threading.Event()
+    link = Link(_SilentGrid(lambda *_: None, {1: context_of(1, {}, {})}), stopped)
+    assert list(link.train([1], ORDER, WEIGHTS, 0.2)) == []
+    stopped.set()
+    with pytest.raises(EngineStoppedError):
+        list(link.train([1], ORDER, WEIGHTS, 60.0))

@@ -1,0 +1,105 @@
+"""Which nodes take part: those that are there, are known, and are the only ones of their name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from tiny_trainer import tiny_config
+
+import server.rounds
+from fedpsma.contract import RoundOrder, SiteReport
+from fedpsma.model.checkpoint import Weights
+from server.flower import take_identity
+from server.replies import Reply
+from server.rounds import FederationError, run_rounds
+from server.run_folder import RunFolder
+from server.simulation import simulate
+
+
+class _Link:
+    """Nodes that send back what they got; ``names`` says who they claim to be, ``silent`` who never answers."""
+
+    def __init__(self, names: dict[int, str], silent: Sequence[int] = ()) -> None:
+        self.names = names
+        self.silent = silent
+        self.asked: list[list[str]] = []
+
+    def nodes(self) -> list[int]:
+        return sorted(self.names)
+
+    def identify(self, nodes: Sequence[int]) -> dict[int, str]:
+        return {node: self.names[node] for node in nodes}
+
+    def pause(self, seconds: float) -> None:
+        pass
+
+    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, timeout_s: float) -> Iterator[Reply]:
+        self.asked.append([self.names[node] for node in nodes])
+        for node in nodes:
+            if node not in self.silent:
+                report = SiteReport(
+                    site=self.names[node],
+                    round=order.round,
+                    epsilon=1.0,
+                    delta=order.plan.delta,
+                    noise_multiplier=1.0,
+                    steps=1,
+                    seconds=0.0,
+                )
+                yield Reply(node, "report", report.model_dump_json(), {n: _Packed(a) for n, a in weights.items()})
+
+
+class _Packed:
+    def __init__(self, values: object) -> None:
+        self.values = values
+        self.dtype, self.shape, self.data = str(values.dtype), values.shape, values.tobytes()
+
+    def numpy(self) -> object:
+        return self.values
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A prepared run folder of the sites A, B and C."""
+    monkeypatch.setattr(server.rounds, "ARRIVAL_S", 0.0)
+    monkeypatch.setattr(server.simulation, "_engine", lambda name: lambda folder: None)
+    simulate(tiny_config(tmp_path, rounds=1))
+    take_identity()
+    return RunFolder(tmp_path / "run")
+
+
+def _named(folder: RunFolder) -> list[tuple[str | None, str | None]]:
+    return [(event.site, event.reason) for event in folder.events.read()[0] if event.kind == "site_quarantined"]
+
+
+def test_sites_are_asked_in_the_order_of_their_names(folder: RunFolder) -> None:
+    link = _Link({3: "A", 1: "C", 2: "B"})
+    run_rounds(link, folder.path)
+    assert link.asked == [["A", "B", "C"]]
+
+
+def test_a_node_that_nobody_admitted_is_not_asked(folder: RunFolder) -> None:
+    link = _Link({1: "A", 2: "B", 3: "Mallory", 4: ""})
+    run_rounds(link, folder.path)
+    assert link.asked == [["A", "B"]]
+    assert _named(folder) == [(None, "unknown_site"), (None, "unknown_site")]
+
+
+def test_of_two_nodes_with_one_name_neither_is_asked(folder: RunFolder) -> None:
+    link = _Link({1: "A", 2: "B", 3: "C", 4: "C"})
+    run_rounds(link, folder.path)
+    assert link.asked == [["A", "B"]]
+    assert _named(folder) == [("C", "duplicate_site")]
+
+
+def test_a_site_that_does_not_answer_is_left_out(folder: RunFolder) -> None:
+    run_rounds(_Link({1: "A", 2: "B", 3: "C"}, silent=[2]), folder.path)
+    assert _named(folder) == [("B", "no_reply")]
+    assert folder.last_state().sites.keys() == {"A", "C"}
+
+
+def test_a_run_that_nobody_joins_fails(folder: RunFolder) -> None:
+    with pytest.raises(FederationError, match="no site answered"):
+        run_rounds(_Link({}), folder.path)
