@@ -1,0 +1,1 @@
+"""From an exam and its assessment to the sentences that a draft will hold."""
