@@ -33,6 +33,7 @@ LIBRARY = {
     "evaluation": {"domain", "lesions", "staging"},
     "pictures": {"domain", "lesions"},
     "analysis": {"domain", "io", "lesions", "model"},
+    "analysis_folder": {"analysis", "domain", "io", "lesions", "model", "pictures"},
 }
 # Loading any of these costs seconds or binds the library to a service it must not know.
 FOREIGN = {"flwr": {"server", "client"}, "gradio": {"demo"}, "transformers": {"reporting"}, "ray": {"server"}}

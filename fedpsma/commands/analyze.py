@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from fedpsma.domain.tracer import Tracer
     from fedpsma.model.checkpoint import ModelCard
 
-_RESULT = "analysis.json"
 _ROWS_SHOWN = 40
-_DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
 
 
 class Units(StrEnum):
@@ -71,15 +69,16 @@ def analyze(
     found, card = _run(given, model, contour or given.contour or Contour.PCT45)
     clock.append(perf_counter())
     seconds = {"reading": clock[1] - clock[0], "network and measuring": clock[2] - clock[1]}
-    _write(out, given, found, _summary(given, found, card, seconds))
+    _write(out, given, found, card, seconds)
     _show(given, found, out)
 
 
 def _require_free(out: Path) -> None:
     """Refuse to replace a folder that is not an earlier analysis."""
+    from fedpsma.analysis_folder import SUMMARY_FILE
     from fedpsma.errors import InputError
 
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / _RESULT).is_file()):
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / SUMMARY_FILE).is_file()):
         raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
 
 
@@ -145,77 +144,16 @@ def _run(given: _Input, model: Path | None, contour: Contour) -> tuple[Analysis,
         return analyze(given.study, net, options, on_patch), card
 
 
-def _summary(given: _Input, found: Analysis, card: ModelCard, seconds: dict[str, float]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _write(out: Path, given: _Input, found: Analysis, card: ModelCard, seconds: dict[str, float]) -> None:
+    from fedpsma.analysis_folder import write_analysis
 
-    from fedpsma import __version__
-    from fedpsma.lesions.contours import contour_rule
-
-    options = found.options
-    return {
-        "study": given.study.study_id,
-        "synthetic": given.synthetic,
-        "disclaimer": _DISCLAIMER,
-        "notes": list(found.notes),
-        "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
-        "contour": contour_rule(options.candidates.contour).model_dump(mode="json"),
-        "foci": asdict(options.candidates.focus),
-        "labels": {
-            "malignant_from": options.malignant_from,
-            "indeterminate_from": options.indeterminate_from,
-            "listed_from": options.listed_from,
-            "tag": "P",
-            "source": "project policy on probabilities that are not calibrated",
-        },
-        "references": {name: value for name, value in asdict(found.references).items()},
-        "tumour": asdict(found.tumour),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "version": __version__,
-    }
-
-
-def _write(out: Path, given: _Input, found: Analysis, summary: dict[str, Any]) -> None:
-    from fedpsma.io.exam_file import write_record
-    from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
-    from fedpsma.io.nifti import write_volume
-    from fedpsma.pictures.drawing import png_bytes
-    from fedpsma.pictures.key_slices import key_image_sheet
-    from fedpsma.pictures.mip import mip_picture
-
-    study, lesions = given.study, found.exam.lesions
-    caption = f"{'SYNTHETIC PATIENT  ' if given.synthetic else ''}{study.study_id}   {_DISCLAIMER}"
-    with finished_folder(out) as folder:
-        write_record(folder / "exam.json", found.exam)
-        write_text(folder / "lesions.csv", _csv(found))
-        write_volume(folder / "lesions.nii.gz", found.lesion_labels, study.affine)
-        mip = mip_picture(study, found.lesion_labels, lesions, caption=caption)
-        write_bytes(folder / "mip.png", png_bytes(mip))
-        sheet = key_image_sheet(study, found.lesion_labels, lesions)
-        if sheet is not None:
-            write_bytes(folder / "key_images.png", png_bytes(sheet))
-        write_json(folder / _RESULT, summary)
-
-
-def _csv(found: Analysis) -> str:
-    """Return the table with unrounded measurements; an empty field is not known."""
-    import csv
-    import io
-
-    measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
-    told = ("lesion_id", "region", "side", "label", "model_prob", "ct_correlate")
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*told, *measured])
-    for lesion, quantities in zip(found.exam.lesions, found.quantities, strict=True):
-        values = [getattr(quantities, name) for name in measured]
-        numbers = ["" if value is None else f"{value:.4f}" for value in values]
-        words = [getattr(lesion, name) for name in told]
-        writer.writerow(["" if word is None else word for word in words] + numbers)
-    return stream.getvalue()
+    write_analysis(out, given.study, found, card, synthetic=given.synthetic, seconds=seconds)
 
 
 def _show(given: _Input, found: Analysis, out: Path) -> None:
     from rich.console import Console
+
+    from fedpsma.analysis_folder import DISCLAIMER
 
     console = Console(highlight=False)
     if given.synthetic:
@@ -228,7 +166,7 @@ def _show(given: _Input, found: Analysis, out: Path) -> None:
         console.print(f"PSMA-TV of the lesions called malignant: {found.exam.psma_vol_ml:.1f} ml")
     for note in found.notes:
         console.print(f"note: {note}", markup=False)
-    console.print(f"{_DISCLAIMER}\nwritten to {out}", markup=False)
+    console.print(f"{DISCLAIMER}\nwritten to {out}", markup=False)
 
 
 def _table(found: Analysis) -> Any:

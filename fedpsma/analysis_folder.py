@@ -1,0 +1,92 @@
+"""An analysis on disk: the folder that ``fedpsma analyze`` writes, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fedpsma import __version__
+from fedpsma.analysis import Analysis
+from fedpsma.domain.study import Study
+from fedpsma.io.exam_file import write_record
+from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
+from fedpsma.io.nifti import write_volume
+from fedpsma.lesions.contours import contour_rule
+from fedpsma.model.checkpoint import ModelCard
+from fedpsma.pictures.drawing import png_bytes
+from fedpsma.pictures.key_slices import key_image_sheet
+from fedpsma.pictures.mip import mip_picture
+
+SUMMARY_FILE = "analysis.json"
+DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
+
+
+def write_analysis(
+    out: Path, study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
+) -> None:
+    """Write exam, lesion table, numbered mask, pictures and a summary of how they came about.
+
+    Args:
+        out: Folder to write; an older one is replaced only when all is written.
+        study: What was analysed.
+        found: The analysis.
+        card: The model that was used.
+        synthetic: Whether the patient is a phantom, which is then said on the picture.
+        seconds: Time by stage, for the summary.
+    """
+    lesions = found.exam.lesions
+    caption = f"{'SYNTHETIC PATIENT  ' if synthetic else ''}{study.study_id}   {DISCLAIMER}"
+    with finished_folder(out) as folder:
+        write_record(folder / "exam.json", found.exam)
+        write_text(folder / "lesions.csv", _csv(found))
+        write_volume(folder / "lesions.nii.gz", found.lesion_labels, study.affine)
+        mip = mip_picture(study, found.lesion_labels, lesions, caption=caption)
+        write_bytes(folder / "mip.png", png_bytes(mip))
+        sheet = key_image_sheet(study, found.lesion_labels, lesions)
+        if sheet is not None:
+            write_bytes(folder / "key_images.png", png_bytes(sheet))
+        write_json(folder / SUMMARY_FILE, _summary(study, found, card, synthetic=synthetic, seconds=seconds))
+
+
+def _summary(
+    study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
+) -> dict[str, Any]:
+    options = found.options
+    return {
+        "study": study.study_id,
+        "synthetic": synthetic,
+        "disclaimer": DISCLAIMER,
+        "notes": list(found.notes),
+        "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
+        "contour": contour_rule(options.candidates.contour).model_dump(mode="json"),
+        "foci": asdict(options.candidates.focus),
+        "labels": {
+            "malignant_from": options.malignant_from,
+            "indeterminate_from": options.indeterminate_from,
+            "listed_from": options.listed_from,
+            "tag": "P",
+            "source": "project policy on probabilities that are not calibrated",
+        },
+        "references": {name: value for name, value in asdict(found.references).items()},
+        "tumour": asdict(found.tumour),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "version": __version__,
+    }
+
+
+def _csv(found: Analysis) -> str:
+    """Return the table with unrounded measurements; an empty field is not known."""
+    measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
+    told = ("lesion_id", "region", "side", "label", "model_prob", "ct_correlate")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*told, *measured])
+    for lesion, quantities in zip(found.exam.lesions, found.quantities, strict=True):
+        values = [getattr(quantities, name) for name in measured]
+        numbers = ["" if value is None else f"{value:.4f}" for value in values]
+        words = [getattr(lesion, name) for name in told]
+        writer.writerow(["" if word is None else word for word in words] + numbers)
+    return stream.getvalue()
