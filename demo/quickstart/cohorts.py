@@ -19,7 +19,9 @@ def make_cohorts(place: Workplace) -> str:
     jobs: list[tuple[Path, str, range]] = []
     for site in config.sites:
         jobs.append((training_data(place, site), site, range(config.training_patients)))
-        jobs.append((held_out_data(place, site), site, range(FIRST_HELD_OUT, FIRST_HELD_OUT + config.held_out_patients)))
+        jobs.append(
+            (held_out_data(place, site), site, range(FIRST_HELD_OUT, FIRST_HELD_OUT + config.held_out_patients))
+        )
     total = sum(len(indices) for _, _, indices in jobs)
     with place.bar() as bar, ProcessPoolExecutor(_WORKERS) as workers:
         task = bar.add_task("drawing patients", total=total)

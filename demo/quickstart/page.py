@@ -12,7 +12,7 @@ from demo.quickstart.chain import STATE_FILE, Workplace
 from demo.quickstart.places import comparison_file, federation, held_out_data, patient, report, training_data
 from fedpsma import __version__
 from fedpsma.domain.assessment import Assessment
-from fedpsma.evaluation.compare import Comparison
+from fedpsma.evaluation.compare import Comparison, Figure
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.exam_file import read_exam
 from fedpsma.io.files import read_json, write_text
@@ -33,7 +33,18 @@ FILES = (
     ("report/draft.json", "the draft with the origin of every sentence"),
     ("report/report.md", "the draft as text"),
 )
-LESION_TITLES = ("lesion", "region", "side", "SUVmax", "SUVmean", "SUVpeak", "volume (ml)", "probability", "PSMA-RADS", "CT")
+LESION_TITLES = (
+    "lesion",
+    "region",
+    "side",
+    "SUVmax",
+    "SUVmean",
+    "SUVpeak",
+    "volume (ml)",
+    "probability",
+    "PSMA-RADS",
+    "CT",
+)
 
 
 def write_page(place: Workplace) -> str:
@@ -89,15 +100,13 @@ def _federation(place: Workplace) -> dict[str, Any]:
 def _comparison(place: Workplace) -> dict[str, Any]:
     table = Comparison.model_validate(read_json(comparison_file(place)))
     rates = list(table.rows[0].sensitivity)
-    titles = ["model", *(f"sensitivity at {rate} FP/scan" for rate in rates), "Dice", "false-positive ml"]
+    titles = ["model", *(f"sensitivity, {rate} FP/scan" for rate in rates), "Dice", "false-positive ml"]
     rows = [
         [
-            row.name,
-            *(str(row.sensitivity[rate]) for rate in rates),
-            str(row.dice),
-            str(row.false_positive_ml),
-            str(row.false_negative_ml),
-            "–" if row.epsilon is None else f"{row.epsilon:.2f}",
+            (row.name, ""),
+            *(_with_interval(row.sensitivity[rate]) for rate in rates),
+            *map(_with_interval, (row.dice, row.false_positive_ml, row.false_negative_ml)),
+            ("–" if row.epsilon is None else f"{row.epsilon:.2f}", ""),
         ]
         for row in table.rows
     ]
@@ -109,6 +118,11 @@ def _comparison(place: Workplace) -> dict[str, Any]:
     }
 
 
+def _with_interval(figure: Figure) -> tuple[str, str]:
+    value, _, interval = str(figure).partition(" (")
+    return value, interval.removesuffix(")")
+
+
 def _patient(place: Workplace) -> dict[str, Any]:
     exam, assessment = read_exam(patient(place) / "exam.json"), _assessment(place)
     summary = read_json(patient(place) / "analysis.json")
@@ -117,7 +131,10 @@ def _patient(place: Workplace) -> dict[str, Any]:
             lesion.lesion_id,
             lesion.region.facts.name_en,
             lesion.side or "–",
-            *(_cell(value) for value in (lesion.suvmax, lesion.suvmean, lesion.suvpeak, lesion.volume_ml, lesion.model_prob)),
+            *(
+                _cell(value)
+                for value in (lesion.suvmax, lesion.suvmean, lesion.suvpeak, lesion.volume_ml, lesion.model_prob)
+            ),
             assessment.psma_rads.get(lesion.lesion_id) or "–",
             lesion.ct_correlate or "–",
         ]
@@ -137,7 +154,10 @@ def _stage(place: Workplace) -> dict[str, Any]:
     assessment = _assessment(place)
     facts = [
         ("PSMA-RADS of the scan (proposal)", assessment.psma_rads_overall),
-        ("Expression score, highest and lowest", f"{_cell(assessment.expression_highest)} and {_cell(assessment.expression_lowest)}"),
+        (
+            "Expression score, highest and lowest",
+            f"{_cell(assessment.expression_highest)} and {_cell(assessment.expression_lowest)}",
+        ),
         ("Reference organ of the score", assessment.expression_reference),
         ("Indeterminate lesions", ", ".join(one.lesion for one in assessment.indeterminate) or "none"),
     ]

@@ -14,6 +14,7 @@ from fedpsma.io.files import read_json
 
 EXAM = "exam.json"
 ASSESSMENT = "assessment.json"
+MOST_LESIONS = 12
 
 
 def analyze_patient(place: Workplace) -> str:
@@ -49,7 +50,8 @@ def stage_patient(place: Workplace) -> str:
 
     assessment = assess(read_exam(patient(place) / EXAM))
     write_record(patient(place) / ASSESSMENT, assessment)
-    return f"{assessment.mitnm_string}, from {len(assessment.trace)} traced decisions; no clinician has reviewed the rules yet"
+    decisions = len(assessment.trace)
+    return f"{assessment.mitnm_string}, from {decisions} traced decisions; no clinician has reviewed the rules yet"
 
 
 def draft_patient(place: Workplace) -> str:
@@ -72,13 +74,12 @@ def draft_patient(place: Workplace) -> str:
 
 def _choose(place: Workplace) -> tuple[Dataset, StudyRow]:
     """Return the held-out study with the most true lesions that still fit a page."""
-    readable = 12
-    studies = [
-        (data, row) for site in place.config.sites for data in [read_dataset(held_out_data(place, site))] for row in data.rows
-    ]
-    counts = [len(_referral(data, row).lesions) for data, row in studies]
-    best = max(range(len(studies)), key=lambda index: (counts[index] <= readable, counts[index] * (1 if counts[index] <= readable else -1)))
-    return studies[best]
+    datasets = [read_dataset(held_out_data(place, site)) for site in place.config.sites]
+    lesions = {(data, row): len(_referral(data, row).lesions) for data in datasets for row in data.rows}
+    readable = {study: count for study, count in lesions.items() if count <= MOST_LESIONS}
+    return (
+        max(readable, key=lambda study: readable[study]) if readable else min(lesions, key=lambda study: lesions[study])
+    )
 
 
 def _referral(data: Dataset, row: StudyRow) -> Exam:

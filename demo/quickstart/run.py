@@ -33,9 +33,13 @@ def run_quickstart(folder: Path, config: QuickstartConfig, console: Console | No
         InputError: The folder holds something else.
     """
     console = console or Console(highlight=False)
-    console.print("[bold]fedpsma quickstart[/bold]: every patient here is synthetic. Research software, not a medical device.")
+    console.print(
+        "[bold]fedpsma quickstart[/bold]: every patient here is synthetic. Research software, not a medical device."
+    )
     seconds = run_steps(STEPS, Workplace(folder, config, console))
-    console.print(f"\nDone: {sum(seconds.values()) / 60:.1f} minutes of work, at most {_peak_gib():.1f} GiB of memory in this run.")
+    console.print(
+        f"\nDone: {sum(seconds.values()) / 60:.1f} minutes of work; at most {_peak_gib():.1f} GiB in this process."
+    )
     console.print(f"Open {folder / 'index.html'} in a browser, or run: fedpsma demo {folder}", soft_wrap=True)
 
 

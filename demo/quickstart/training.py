@@ -43,7 +43,7 @@ def compare_models(place: Workplace) -> str:
     write_record(comparison_file(place), table)
     place.console.print(table.markdown(), style="dim", soft_wrap=True)
     shared = next(row for row in table.rows if row.name == SHARED_MODEL)
-    return f"synthetic patients: the shared model finds {shared.sensitivity['2']} of the lesions at 2 false positives a scan"
+    return f"synthetic: the shared model finds {shared.sensitivity['2']} of the lesions at 2 false positives a scan"
 
 
 def _config(place: Workplace) -> SimulationConfig:
