@@ -18,7 +18,7 @@ class SourceCache:
     A study whose files changed on disk is read again.
     """
 
-    def __init__(self, capacity: int = 64) -> None:
+    def __init__(self, capacity: int = 128) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[_Key, PatchSource] = OrderedDict()
 
