@@ -15,7 +15,7 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.installed-test test-tools
 	@$(BIN)/fedpsma model fetch || echo "No language model: its tests will be skipped."
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -13,7 +13,9 @@ def quickstart(
         "quickstart"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same patients and same tables.")] = 1,
-    tiny: Annotated[bool, typer.Option("--tiny", help="Do every step with very few patients, to see that it works.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Do every step with very few patients, to see that it works.")
+    ] = False,
 ) -> None:
     """See the whole chain on synthetic patients: three sites, private training, one patient read and reported.
 
@@ -29,7 +31,9 @@ def quickstart(
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="A quickstart folder, or any folder with analysed studies (exam.json). Default: built-in examples."),
+        typer.Argument(
+            help="A quickstart folder, or any folder with analysed studies (exam.json). Default: built-in examples."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 7860,
 ) -> None:

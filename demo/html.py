@@ -6,11 +6,23 @@ import base64
 from html import escape
 from pathlib import Path
 
-from fedpsma.domain.assessment import Assessment
+from fedpsma.domain.assessment import Assessment, Flag
 from fedpsma.domain.exam import Exam, Lesion
 from reporting.draft import Verification
 
-COLUMNS = ("Lesion", "Region", "Side", "SUVmax", "SUVmean", "SUVpeak", "Volume (ml)", "CT", "Probability", "PSMA-RADS", "Score")
+COLUMNS = (
+    "Lesion",
+    "Region",
+    "Side",
+    "SUVmax",
+    "SUVmean",
+    "SUVpeak",
+    "Volume (ml)",
+    "CT",
+    "Probability",
+    "PSMA-RADS",
+    "Score",
+)
 _NUMERIC = {"SUVmax", "SUVmean", "SUVpeak", "Volume (ml)", "Probability", "Score"}
 
 BANNER = (
@@ -24,7 +36,8 @@ def picture(path: Path | None) -> str:
     if path is None:
         return '<p class="fp-quiet">This exam came without images.</p>'
     encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img class="fp-mip" alt="Maximum intensity projection with numbered lesions" src="data:image/png;base64,{encoded}">'
+    what = "Maximum intensity projection with numbered lesions"
+    return f'<img class="fp-mip" alt="{what}" src="data:image/png;base64,{encoded}">'
 
 
 def lesion_table(exam: Exam, assessment: Assessment) -> str:
@@ -34,14 +47,16 @@ def lesion_table(exam: Exam, assessment: Assessment) -> str:
     head = "".join(f'<th scope="col"{_numeric(name)}>{escape(name)}</th>' for name in COLUMNS)
     body = "".join(_row(lesion, assessment) for lesion in exam.lesions)
     caption = "<caption>Lesions as measured, with the category that the rules propose</caption>"
-    return f'<div class="fp-scroll"><table class="fp-table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    scroll = 'class="fp-scroll" role="region" aria-label="Lesion table" tabindex="0"'
+    return f'<div {scroll}><table class="fp-table">{table}</table></div>'
 
 
 def stage(assessment: Assessment) -> str:
     """Return the stage in one line and what the reader has to look at."""
     line = assessment.mitnm_string or "PSMA frameworks do not apply to this tracer"
-    flags = "".join(f"<li>{escape(flag.message)}</li>" for flag in assessment.flags)
-    notes = f'<details open><summary>To look at</summary><ul>{flags}</ul></details>' if flags else ""
+    flags = "".join(f"<li>{escape(_flag(flag))}</li>" for flag in assessment.flags)
+    notes = f"<details open><summary>To look at</summary><ul>{flags}</ul></details>" if flags else ""
     return f'<p class="fp-stage">{escape(line)}</p>{notes}'
 
 
@@ -68,11 +83,18 @@ def checks(verification: Verification) -> str:
     failed = [check for check in verification.checks if not check.passed]
     passed = [check.name.replace("_", " ") for check in verification.checks if check.passed]
     items = "".join(
-        f"<li>✗ <strong>{escape(check.name.replace('_', ' '))}</strong>: {escape(check.detail)}</li>" for check in failed
+        f"<li>✗ <strong>{escape(check.name.replace('_', ' '))}</strong>: {escape(check.detail)}</li>"
+        for check in failed
     )
     items += f"<li>✓ {escape(', '.join(passed))}</li>" if passed else ""
-    verdict = f"{len(failed)} of {len(verification.checks)} checks ask for another look" if failed else "All checks passed"
+    verdict = (
+        f"{len(failed)} of {len(verification.checks)} checks ask for another look" if failed else "All checks passed"
+    )
     return f'<section aria-label="Checks"><h2>{verdict}</h2><ul class="fp-checks">{items}</ul></section>'
+
+
+def _flag(flag: Flag) -> str:
+    return f"{', '.join(flag.lesions)}: {flag.message}" if flag.lesions else flag.message
 
 
 def _row(lesion: Lesion, assessment: Assessment) -> str:
@@ -89,9 +111,7 @@ def _row(lesion: Lesion, assessment: Assessment) -> str:
         assessment.psma_rads.get(lesion.lesion_id) or "–",
         _number(score, 0),
     )
-    data = "".join(
-        f"<td{_numeric(name)}>{escape(text)}</td>" for name, text in zip(COLUMNS[1:], cells, strict=True)
-    )
+    data = "".join(f"<td{_numeric(name)}>{escape(text)}</td>" for name, text in zip(COLUMNS[1:], cells, strict=True))
     return f'<tr><th scope="row">{escape(lesion.lesion_id)}</th>{data}</tr>'
 
 

@@ -27,7 +27,8 @@ def find_cases(folder: Path | None, readings: Path) -> tuple[Case, ...]:
     """Return the cases below ``folder``, or the built-in examples when it is ``None``.
 
     A case is an ``exam.json`` as ``fedpsma analyze`` writes it, with ``mip.png`` beside it, or a file
-    ``NAME.exam.json`` directly in ``folder``. Its reading is kept beside it; readings of the examples are kept in ``readings``.
+    ``NAME.exam.json`` directly in ``folder``. Its reading is kept beside it; readings of the examples are kept in
+    ``readings``.
 
     Raises:
         InputError: The folder does not exist or holds nothing to read.

@@ -13,10 +13,10 @@ import gradio as gr
 
 from demo import html
 from demo.library import Case
-from demo.reading import Reading, heading, keep, open_case, review, section_texts, write_draft
+from demo.reading import Reading, Written, heading, keep, open_case, review, section_texts, write_draft
 from fedpsma.errors import InputError
 from reporting.backend import WriterName
-from reporting.draft import Draft, Sentence
+from reporting.draft import Sentence
 
 STYLE = resources.files("demo").joinpath("page.css").read_text("utf-8")
 WRITERS = [("Language model where it is ready", "auto"), ("Template sentences", "template")]
@@ -28,45 +28,48 @@ def build_page(cases: tuple[Case, ...], readings: Path = Path("readings")) -> gr
     # Uploaded files are deleted after an hour, as they may hold what a patient's record holds.
     with gr.Blocks(title="fedpsma reader", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
         gr.HTML(f"<h1>PSMA-PET/CT reading</h1>{html.BANNER}")
-        reading, draft = gr.State(None), gr.State(None)
+        reading, written = gr.State(None), gr.State(None)
         with gr.Row(equal_height=True, elem_classes="fp-choice"):
             names = [(case.name, number) for number, case in enumerate(cases)]
             choice = gr.Dropdown(names, value=0, label="Study or exam", scale=4)
             upload = gr.UploadButton("Open an exam.json", file_types=[".json"], scale=1, size="md")
         message = gr.HTML()
         with gr.Row():
-            with gr.Column(scale=1, min_width=220):
+            with gr.Column(scale=1, min_width=320):
                 picture = gr.HTML()
-            with gr.Column(scale=3):
+            with gr.Column(scale=2, min_width=480):
                 stage, lesions = gr.HTML(), gr.HTML()
         writer = gr.Radio(WRITERS, value="auto", label="Wording")
         write = gr.Button("Write the draft", variant="primary")
         wording, checks = gr.HTML(), gr.HTML(render=False)
-        _report(reading, draft, checks)
+        _report(written, checks)
         checks.render()
 
-        shown = [reading, draft, message, picture, stage, lesions, wording, checks]
+        shown = [reading, written, message, picture, stage, lesions, wording, checks]
         events: dict[str, Any] = {"outputs": shown, "api_visibility": "private", "show_progress": "hidden"}
         choice.input(lambda number: _open(cases[number]), choice, **events)
         page.load(lambda number: _open(cases[number]), choice, **events)
         upload.upload(lambda path: _open(_uploaded(Path(path), readings)), upload, **events)
-        write.click(_write, [reading, writer], [draft, wording, checks], api_visibility="private", show_progress_on=wording)
+        write.click(
+            _write, [reading, writer], [written, wording, checks], api_visibility="private", show_progress_on=wording
+        )
     return page
 
 
-def _report(reading: gr.State, draft: gr.State, checks: gr.HTML) -> None:
+def _report(written: gr.State, checks: gr.HTML) -> None:
     """Place one box for each section of the draft, and the button that keeps what stands in them."""
 
-    @gr.render(inputs=draft, triggers=[draft.change], show_progress="hidden")
-    def sections(written: Draft | None) -> None:
-        if written is None:
+    def sections(current: Written | None) -> None:
+        if current is None:
             return
-        texts = section_texts(written)
-        boxes = [_box(heading(written, name), text) for name, text in texts.items()]
+        texts = section_texts(current.draft)
+        boxes = [_box(heading(current.draft, name), text) for name, text in texts.items()]
         button = gr.Button("Check and keep", variant="primary")
         button.click(
-            _keeper(tuple(texts)), [reading, draft, *boxes], checks, api_visibility="private", show_progress_on=checks
+            _keeper(tuple(texts)), [written, *boxes], checks, api_visibility="private", show_progress_on=checks
         )
+
+    gr.render(inputs=written, triggers=[written.change], show_progress="hidden")(sections)
 
 
 def _box(label: str, text: str) -> gr.Textbox:
@@ -99,8 +102,10 @@ def _uploaded(exam: Path, readings: Path) -> Case:
 
 
 def _write(
-    reading: Reading | None, writer: WriterName, progress: gr.Progress = gr.Progress()  # noqa: B008 (Gradio reads it)
-) -> tuple[Draft | None, str, str]:
+    reading: Reading | None,
+    writer: WriterName,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio reads it)
+) -> tuple[Written | None, str, str]:
     if reading is None:
         return None, html.line("Choose a study first."), ""
     progress(0.0, desc="Wording the report")
@@ -112,21 +117,21 @@ def _write(
         progress((done, None), desc=section.replace("_", " "), unit="sentences")
 
     try:
-        draft, why = write_draft(reading, writer, count)
+        written = write_draft(reading, writer, count)
     except InputError as error:
         return None, html.problem(error), ""
-    return draft, html.line(f"Worded by {why}."), html.checks(draft.verification)
+    return written, html.line(f"Worded by {written.why}."), html.checks(written.draft.verification)
 
 
 def _keeper(names: tuple[str, ...]) -> Callable[..., str]:
     """Return what the button does, for sections of these names."""
 
-    def check_and_keep(reading: Reading, draft: Draft, *texts: str) -> str:
-        reviewed = review(reading, draft, dict(zip(names, texts, strict=True)))
+    def check_and_keep(written: Written, *texts: str) -> str:
+        reviewed = review(written, dict(zip(names, texts, strict=True)))
         try:
-            keep(reading, reviewed)
+            keep(written.reading, reviewed)
         except (InputError, OSError) as error:
             return html.problem(error)
-        return html.line(f"Kept in {reading.case.reading}") + html.checks(reviewed.verification)
+        return html.line(f"Kept in {written.reading.case.reading}") + html.checks(reviewed.verification)
 
     return check_and_keep

@@ -27,7 +27,8 @@ READER = "reader"
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
 
-@dataclass(frozen=True)
+# Both are compared by identity: opening or drafting again is something new, whatever it holds.
+@dataclass(frozen=True, eq=False)
 class Reading:
     """An opened case: its exam, what the rules make of it, and the fields that nobody reads."""
 
@@ -35,6 +36,15 @@ class Reading:
     exam: Exam
     assessment: Assessment
     ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """The draft of an opened case as it was written, and one line that says who worded it and why."""
+
+    reading: Reading
+    draft: Draft
+    why: str
 
 
 def open_case(case: Case) -> Reading:
@@ -47,8 +57,8 @@ def open_case(case: Case) -> Reading:
     return Reading(case, exam, assess(exam), tuple(unknown_fields(exam)))
 
 
-def write_draft(reading: Reading, writer: WriterName, on_sentence: OnSentence | None = None) -> tuple[Draft, str]:
-    """Draft the report; return it with one line that says who worded it and why.
+def write_draft(reading: Reading, writer: WriterName, on_sentence: OnSentence | None = None) -> Written:
+    """Draft the report.
 
     Raises:
         InputError: The writer asked for is not ready, or a lesion id cannot stand in a sentence.
@@ -57,7 +67,7 @@ def write_draft(reading: Reading, writer: WriterName, on_sentence: OnSentence | 
     draft = draft_report(
         reading.exam, reading.assessment, backend.writer, origin=backend.origin, on_sentence=on_sentence
     )
-    return draft, backend.why
+    return Written(reading, draft, backend.why)
 
 
 @lru_cache(maxsize=2)
@@ -78,17 +88,17 @@ def heading(draft: Draft, section: str) -> str:
     return phrases(draft.language).word("heading", section)
 
 
-def review(reading: Reading, draft: Draft, texts: Mapping[str, str]) -> Draft:
+def review(written: Written, texts: Mapping[str, str]) -> Draft:
     """Return the draft with the reader's lines, verified anew and marked as reviewed.
 
     A line that stands in the drafted section keeps its sentence; every other line is the reader's own. A section
     that ``texts`` does not name stays as it is.
 
     Args:
-        reading: The opened case.
-        draft: The draft as it was written.
+        written: The draft as it was written.
         texts: The text of each section by name, one sentence a line; blank lines are left out.
     """
+    reading, draft = written.reading, written.draft
     sections = [
         section if section.name not in texts else _edited(section, texts[section.name], reading.exam)
         for section in draft.sections

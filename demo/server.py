@@ -48,7 +48,7 @@ def build_application(page: gr.Blocks) -> FastAPI:
     """Put the page behind the headers, with everything that keeps or sends data switched off."""
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     application.middleware("http")(_add_headers)
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         application,
         page,
         path="/",
@@ -61,6 +61,7 @@ def build_application(page: gr.Blocks) -> FastAPI:
         show_error=False,
         css=STYLE,
     )
+    return mounted
 
 
 async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

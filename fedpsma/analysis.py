@@ -132,7 +132,7 @@ def _lesion(
     core = indices_of(hot_core(one.focus, study.pet), one.focus.box)
     region = _region(one, options)
     correlate = ct_correlate(one.focus, region, study)
-    size = measured.short_axis_mm if region.is_node else measured.longest_mm
+    size = _size_mm(region, measured, study)
     return Lesion(
         lesion_id=f"L{number}",
         region=region,
@@ -147,6 +147,13 @@ def _lesion(
         ct_class=None if correlate is None else correlate.ct_class,
         model_prob=round(one.suspicion, 2),
     )
+
+
+def _size_mm(region: Region, measured: Quantities, study: Study) -> float | None:
+    """Return the long axis, or the short axis of a node, which the rules read as a CT finding: none without a CT."""
+    if not region.is_node:
+        return measured.longest_mm
+    return None if study.ct is None else measured.short_axis_mm
 
 
 def _region(one: Candidate, options: AnalysisOptions) -> Region:
@@ -186,6 +193,8 @@ def _notes(
     missing = [name.replace("_", " ") for name, value in exam.reference_suv if value is None]
     if missing:
         notes.append(f"reference uptake not measurable: {', '.join(missing)}")
+    if study.ct is None and any(one.region.is_node for one in exam.lesions):
+        notes.append("no CT: nodes have no size, because a short axis on PET says nothing about CT")
     if midline is None:
         notes.append("the midline was not found: sides are not given")
     if not exam.lesions:

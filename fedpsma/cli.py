@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from fedpsma import __version__
 from fedpsma.errors import InputError
@@ -41,14 +42,42 @@ def _root(
 
 
 def build_app() -> typer.Typer:
-    """Collect the commands that the installed folders offer, in alphabetical order."""
+    """Collect the commands that the installed folders offer, in alphabetical order.
+
+    A command that cannot be loaded stands in the list all the same and says why when it is run.
+    """
+    # Help is plain text here, but typer escapes its brackets as soon as rich is installed.
+    typer.core.HAS_RICH = False
     app = typer.Typer(
-        name="fedpsma", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+        name="fedpsma",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        add_completion=False,
     )
     app.callback()(_root)
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda found: found.name):
-        _attach(app, entry.name, entry.load())
+        _attach_entry(app, entry)
     return app
+
+
+def _attach_entry(app: typer.Typer, entry: EntryPoint) -> None:
+    try:
+        command = entry.load()
+    except Exception as error:
+        _attach_broken(app, entry.name, error)
+    else:
+        _attach(app, entry.name, command)
+
+
+def _attach_broken(app: typer.Typer, name: str, cause: Exception) -> None:
+    reason = " ".join(f"cannot be loaded: {type(cause).__name__}: {cause}".split())
+
+    def explain() -> None:
+        raise ImportError(f"the command {name} {reason}") from cause
+
+    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name=name, help=f"This command {reason}", context_settings=anything)(explain)
 
 
 def _attach(app: typer.Typer, name: str, command: typer.Typer | Callable[..., Any]) -> None:

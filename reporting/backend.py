@@ -50,11 +50,9 @@ def _templates(why: str) -> Backend:
 
 def _language_model() -> Backend:
     folder = store.require_model()
-    adapter = store.shipped_adapter()
-    if not (adapter / "adapter_config.json").is_file():
-        raise InputError("has no adapter for reports", where="the language model", remedy="run: fedpsma model tune")
+    adapter = store.require_adapter()
     # torch and transformers load here only, because most drafts need neither.
     from reporting.llm.writer import LanguageModelWriter
 
     writer = LanguageModelWriter.load(folder, adapter)
-    return Backend(writer, WriterOrigin(model=folder.name, adapter=adapter.name), writer.name)
+    return Backend(writer, WriterOrigin(model=writer.model_name, adapter=writer.adapter_name), writer.name)

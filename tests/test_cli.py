@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
+from command_line import run_fedpsma as _run
+from typer.testing import CliRunner
 
+from fedpsma import cli
 from fedpsma.cli import build_app
 
 COMMANDS = ["analyze", "demo", "doctor", "import", "model", "phantom", "quickstart", "report", "simulate", "stage"]
-HEAVY = ["torch", "monai", "flwr", "transformers", "gradio", "opacus", "nibabel", "pydicom", "scipy", "skimage", "numpy"]
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from fedpsma.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+HEAVY = [
+    "torch",
+    "monai",
+    "flwr",
+    "transformers",
+    "gradio",
+    "opacus",
+    "nibabel",
+    "pydicom",
+    "scipy",
+    "skimage",
+    "numpy",
+]
 
 
 def test_help_lists_every_command_with_a_line() -> None:
@@ -59,3 +65,37 @@ def test_wrong_input_gives_one_line_and_exit_code_2() -> None:
     failed = _run("stage", "missing.json")
     assert failed.returncode == 2
     assert failed.stderr.strip() == "error: missing.json: does not exist; check the path"
+
+
+def test_help_shows_what_arguments_mean_and_no_stray_escapes() -> None:
+    shown = _run("analyze", "--help").stdout
+    assert "DICOM folder, NIfTI PET, or data set folder.  [required]" in shown
+    assert "\\" not in shown
+
+
+@pytest.fixture
+def broken_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = [one for one in cli.entry_points(group=cli.COMMANDS_GROUP) if one.name in ("doctor", "stage")]
+    broken = EntryPoint("broken", "fedpsma.no_such_module:command", cli.COMMANDS_GROUP)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [*real, broken])
+
+
+@pytest.mark.usefixtures("broken_command")
+def test_command_that_cannot_be_loaded_leaves_the_others_alone() -> None:
+    listed = CliRunner().invoke(build_app(), ["--help"]).output
+    assert all(name in listed for name in ("broken", "doctor", "stage"))
+    assert CliRunner().invoke(build_app(), ["doctor", "--help"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("broken_command")
+@pytest.mark.parametrize("arguments", [[], ["input", "--out", "folder"]])
+def test_command_that_cannot_be_loaded_says_why_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fedpsma", "broken", *arguments])
+    monkeypatch.delenv(cli.DEBUG_VARIABLE, raising=False)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the command broken cannot be loaded: ModuleNotFoundError: No module named 'fedpsma.no_such_module'" in line

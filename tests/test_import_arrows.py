@@ -77,7 +77,9 @@ def test_parts_of_the_library_import_only_what_lies_below_them(part: str) -> Non
 
 
 def test_every_part_of_the_library_has_its_arrows_listed() -> None:
-    parts = {path.stem for path in (ROOT / "fedpsma").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    parts = {
+        path.stem for path in (ROOT / "fedpsma").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     assert parts - {"__init__", "errors", "commands"} == set(LIBRARY)
 
 

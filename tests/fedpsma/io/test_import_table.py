@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sarcoma_sites import published_values, write_site_tables
 from scipy import ndimage
 
 from fedpsma.domain.tracer import Tracer
@@ -149,25 +148,15 @@ def test_diagonal_neighbours_are_one_lesion_and_corners_are_not() -> None:
 @pytest.mark.shared
 def test_real_tumours_become_three_sites_by_scanner_grid(shared: Path, tmp_path: Path) -> None:
     """26 sarcomas: volume, SUVmax and SUVmean of each tumour equal the published table."""
-    folder = shared / "data/ibsi_validation_sts"
-    with (folder / "summary.csv").open() as stream:
-        published = {row["patient"]: row for row in csv.DictReader(stream)}
-    sites: dict[str, list[str]] = defaultdict(list)
-    for pet in sorted((folder / "nifti").glob("*_pet_suv.nii.gz")):
-        patient = pet.name.removesuffix("_pet_suv.nii.gz")
-        line = ",".join([patient, patient, *(str(pet).replace("pet_suv", kind) for kind in _KINDS), "18F-FDG"])
-        sites[published[patient]["spacing"]].append(line)
-    assert len(sites) == 3
-    assert sum(map(len, sites.values())) == 26
-    for number, (spacing, lines) in enumerate(sorted(sites.items())):
-        (tmp_path / f"t{number}").mkdir()
-        table = read_import_table(_table(tmp_path / f"t{number}", *lines, header="id,patient,pet,ct,mask,tracer"))
+    published = published_values(shared)
+    tables = write_site_tables(shared, tmp_path)
+    assert len(tables) == 3
+    checked = {spacing: read_import_table(path) for spacing, path in tables.items()}
+    assert sum(len(table.rows) for table in checked.values()) == 26
+    for number, (spacing, table) in enumerate(checked.items()):
         info = DatasetInfo(name=f"sts{number}", site=f"grid{number}", contour="manual")
         list(import_table(table, tmp_path / info.name, info, suv_declared=True))
         _compare_with_published(tmp_path / info.name, spacing, published)
-
-
-_KINDS = ("pet_suv", "ct_on_pet", "gtv_mask")
 
 
 def _compare_with_published(folder: Path, spacing: str, published: dict[str, dict[str, str]]) -> None:
