@@ -69,7 +69,9 @@ def _weight(one: LesionFacts) -> str:
 
 
 def _region(case: Case, name: str) -> tuple[PlannedSentence, ...]:
-    return _described(case, name) or (_negative(case, name),)
+    described = _described(case, name)
+    # Where the frameworks do not apply nothing was assessed, so an empty region says nothing.
+    return described or ((_negative(case, name),) if case.assessment.mitnm else ())
 
 
 def _negative(case: Case, name: str) -> PlannedSentence:

@@ -21,9 +21,9 @@ ORDER: tuple[ElementName, ...] = (
 
 
 def indeterminate_section(case: Case) -> PlannedSection:
-    """Plan the rationale of every indeterminate finding, or the sentence that there is none."""
+    """Plan the rationale of every indeterminate finding, or say that there is none where that was assessed."""
     sentences = [one for item in case.assessment.indeterminate for one in _rationale(case, item)]
-    if not sentences:
+    if not sentences and case.assessment.mitnm is not None:
         key = "negative_indeterminate"
         sentences = [PlannedSentence(case.words.word("finding", key), {}, ("negative:indeterminate",))]
     return PlannedSection("indeterminate", tuple(sentences))

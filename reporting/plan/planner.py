@@ -12,8 +12,8 @@ from reporting.plan.quantities import quantities_section
 
 
 def plan_report(case: Case) -> list[PlannedSection]:
-    """Return the sections of a report in order; the same case always gives the same plan."""
-    return [
+    """Return the sections of a report in order, without empty ones; the same case always gives the same plan."""
+    sections = [
         *context_sections(case),
         *finding_sections(case),
         indeterminate_section(case),
@@ -21,3 +21,4 @@ def plan_report(case: Case) -> list[PlannedSection]:
         quantities_section(case),
         impression_section(case),
     ]
+    return [section for section in sections if section.sentences]

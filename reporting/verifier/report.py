@@ -23,26 +23,37 @@ SECTIONS = (
     "impression",
 )
 FINDINGS = (*REGION_SECTIONS, "incidental")
+_ASSESSED = (*REGION_SECTIONS, "indeterminate")
 _MUST_BE_DESCRIBED = (*COUNTED, *INDETERMINATE, "5T")
 _PROBABLE = 0.3  # a lesion that the model finds at least this probable is described, whatever its category
 
 
 def report_problems(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     """Yield what the report as a whole leaves out or contradicts."""
-    yield from _sections(readings)
+    yield from _sections(readings, view)
+    yield from _denied_unassessed(readings, view)
     yield from _described(readings, view)
     yield from _regions_told(readings, view)
     yield from _impression(readings, view)
     yield from _rationales(readings, view)
 
 
-def _sections(readings: Sequence[Reading]) -> Iterator[Problem]:
+def _sections(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     order = list(dict.fromkeys(reading.section for reading in readings))
     for name in SECTIONS:
-        if name not in order:
+        # Where no framework applies, a region without a lesion has nothing to say.
+        if name not in order and (view.assessment.mitnm is not None or name not in _ASSESSED):
             yield Problem("sections", f"{name} is missing")
     if [name for name in order if name in SECTIONS] != [name for name in SECTIONS if name in order]:
         yield Problem("sections", "the sections are not in their order")
+
+
+def _denied_unassessed(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
+    if view.assessment.mitnm is not None:
+        return
+    for reading in readings:
+        if any(cite.startswith("negative:") for cite in reading.cites):
+            yield Problem("statements", f"{reading.section} denies what was not assessed")
 
 
 def _described(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
