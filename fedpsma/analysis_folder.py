@@ -51,6 +51,17 @@ def write_analysis(
         write_json(folder / SUMMARY_FILE, _summary(study, found, card, synthetic=synthetic, seconds=seconds))
 
 
+def notes_for_reader(found: Analysis, card: ModelCard, *, synthetic: bool) -> tuple[str, ...]:
+    """Return what a reader must be told of the study and of the model that read it."""
+    if synthetic or "synthetic" not in card.data:
+        return found.notes
+    unproven = (
+        f"the model {card.name!r} was trained on synthetic patients: on a real scan its regions, probabilities and "
+        "reference organs are unproven"
+    )
+    return (unproven, *found.notes)
+
+
 def _summary(
     study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
 ) -> dict[str, Any]:
@@ -59,7 +70,7 @@ def _summary(
         "study": study.study_id,
         "synthetic": synthetic,
         "disclaimer": DISCLAIMER,
-        "notes": list(found.notes),
+        "notes": list(notes_for_reader(found, card, synthetic=synthetic)),
         "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
         "contour": contour_rule(options.candidates.contour).model_dump(mode="json"),
         "foci": asdict(options.candidates.focus),

@@ -70,7 +70,7 @@ def analyze(
     clock.append(perf_counter())
     seconds = {"reading": clock[1] - clock[0], "network and measuring": clock[2] - clock[1]}
     _write(out, given, found, card, seconds)
-    _show(given, found, out)
+    _show(given, found, card, out)
 
 
 def _require_free(out: Path) -> None:
@@ -150,10 +150,10 @@ def _write(out: Path, given: _Input, found: Analysis, card: ModelCard, seconds: 
     write_analysis(out, given.study, found, card, synthetic=given.synthetic, seconds=seconds)
 
 
-def _show(given: _Input, found: Analysis, out: Path) -> None:
+def _show(given: _Input, found: Analysis, card: ModelCard, out: Path) -> None:
     from rich.console import Console
 
-    from fedpsma.analysis_folder import DISCLAIMER
+    from fedpsma.analysis_folder import DISCLAIMER, notes_for_reader
 
     console = Console(highlight=False)
     if given.synthetic:
@@ -164,7 +164,7 @@ def _show(given: _Input, found: Analysis, out: Path) -> None:
         console.print("No lesion found.")
     if found.exam.psma_vol_ml is not None:
         console.print(f"PSMA-TV of the lesions called malignant: {found.exam.psma_vol_ml:.1f} ml")
-    for note in found.notes:
+    for note in notes_for_reader(found, card, synthetic=given.synthetic):
         console.print(f"note: {note}", markup=False)
     console.print(f"{DISCLAIMER}\nwritten to {out}", markup=False)
 

@@ -86,7 +86,7 @@ def _patient_identity(header: Dataset) -> str | None:
 
 def _technique(header: PetHeader, factor: SuvFactor) -> Technique:
     return Technique(
-        activity_mbq=None if not header.dose_bq else header.dose_bq / 1e6,
+        activity_mbq=None if not header.dose_bq else round(header.dose_bq / 1e6, 1),
         uptake_min=None if factor.uptake_min is None else round(factor.uptake_min, 1),
         weight_kg=header.weight_kg or None,
     )
