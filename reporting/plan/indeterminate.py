@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from fedpsma.domain.assessment import ElementName, Indeterminate
 from reporting.plan.case import Case
 from reporting.plan.model import IDS, PlannedSection, PlannedSentence
 
-ORDER: tuple[ElementName, ...] = (
-    "uptake_level",
-    "ct_correlate",
-    "site_prior",
-    "tracer_effect",
-    "multiplicity",
-    "clinical_context",
-    "comparison",
-    "alternative_diagnosis",
-    "impact",
-    "recommendation",
-)
+ORDER: tuple[ElementName, ...] = get_args(ElementName)
 
 
 def indeterminate_section(case: Case) -> PlannedSection:
