@@ -49,7 +49,7 @@ def nifti(
     Example: fedpsma import nifti table.csv --out data/ours --name ours --site A --contour manual --units suv
     """
     from fedpsma.io.dataset import DatasetInfo, parse_record
-    from fedpsma.io.import_table import import_table, read_import_table
+    from fedpsma.io.importing.table import import_table, read_import_table
 
     content = {"name": name, "site": site, "contour": contour, "tracer": tracer}
     info = parse_record(DatasetInfo, content, "options")

@@ -43,7 +43,8 @@ class DatasetInfo(BaseModel):
 class StudyRow(BaseModel):
     """One line of ``studies.jsonl``; paths are relative to the data set's folder.
 
-    ``notes`` keeps what the reader must know of the import, for example voxels that had no number.
+    ``sidecar`` names the record of the conversion (:class:`fedpsma.io.provenance.Provenance`), ``scanner`` its maker
+    and model. ``notes`` keeps what the reader must know of the import, for example voxels that had no number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,8 @@ class StudyRow(BaseModel):
     anatomy: str | None = None
     tracer: Tracer | None = None
     spacing: tuple[float, float, float]
+    scanner: str | None = None
+    sidecar: str | None = None
     technique: Technique = Technique()
     notes: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from fedpsma.domain.study import FloatVolume, Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import parse_record
-from fedpsma.io.dicom_pet import load_dicom_study
+from fedpsma.io.dicom.study import load_dicom_study
 from fedpsma.io.files import read_json
 from fedpsma.io.nifti import Volume, nifti_stem, read_volume
 from fedpsma.io.orientation import same_grid

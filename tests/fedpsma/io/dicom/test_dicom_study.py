@@ -15,8 +15,8 @@ from pydicom.uid import generate_uid
 
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dicom_header import pet_header
-from fedpsma.io.dicom_pet import load_dicom_study
+from fedpsma.io.dicom.header import pet_header
+from fedpsma.io.dicom.study import load_dicom_study
 from fedpsma.io.nifti import read_volume
 
 KEY = bytes(range(32))

@@ -12,7 +12,7 @@ from scipy import ndimage
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import DatasetInfo, read_dataset
-from fedpsma.io.import_table import import_table, number_lesions, read_import_table
+from fedpsma.io.importing.table import import_table, number_lesions, read_import_table
 from fedpsma.io.nifti import write_volume
 
 INFO = DatasetInfo(name="test", site="A", contour="manual", tracer=Tracer.PSMA_11)

@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.misc import is_dicom
 
 from fedpsma.errors import InputError
-from fedpsma.io.dicom_header import text
+from fedpsma.io.dicom.header import text
 from fedpsma.io.nifti import Volume
 from fedpsma.io.orientation import to_working_orientation
 

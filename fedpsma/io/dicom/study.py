@@ -11,8 +11,8 @@ from fedpsma.domain.exam import Technique
 from fedpsma.domain.study import FloatVolume, Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dicom_header import moment, pet_header, radiopharmaceutical_header, text
-from fedpsma.io.dicom_series import Series, find_series, read_slices, series_volume
+from fedpsma.io.dicom.header import moment, pet_header, radiopharmaceutical_header, text
+from fedpsma.io.dicom.series import Series, find_series, read_slices, series_volume
 from fedpsma.io.nifti import Volume
 from fedpsma.io.pseudonym import pseudonym
 from fedpsma.io.radiopharmaceutical import guess_tracer

@@ -1,0 +1,1 @@
+"""DICOM series in: headers, geometry, contours, and a whole PET/CT study in SUVbw."""
