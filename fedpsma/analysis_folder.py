@@ -10,11 +10,11 @@ from typing import Any
 
 from fedpsma import __version__
 from fedpsma.analysis import Analysis
+from fedpsma.domain.contour import contour_rules
 from fedpsma.domain.study import Study
 from fedpsma.io.exam_file import write_record
 from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
 from fedpsma.io.nifti import write_volume
-from fedpsma.lesions.contours import contour_rule
 from fedpsma.model.checkpoint import ModelCard
 from fedpsma.pictures.drawing import png_bytes
 from fedpsma.pictures.key_slices import key_image_sheet
@@ -72,7 +72,7 @@ def _summary(
         "disclaimer": DISCLAIMER,
         "notes": list(notes_for_reader(found, card, synthetic=synthetic)),
         "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
-        "contour": contour_rule(options.candidates.contour).model_dump(mode="json"),
+        "contour": contour_rules()[options.candidates.contour].model_dump(mode="json"),
         "foci": asdict(options.candidates.focus),
         "labels": {
             "malignant_from": options.malignant_from,

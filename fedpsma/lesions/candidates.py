@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fedpsma.domain.contour import ContourConvention
+from fedpsma.domain.contour import ContourConvention, contour_rules
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
-from fedpsma.lesions.contours import OrganUptake, contour_rule, outline
+from fedpsma.lesions.contours import OrganUptake, outline
 from fedpsma.lesions.foci import Focus, FocusOptions, find_foci
 from fedpsma.lesions.geometry import Mask
 from fedpsma.lesions.locate import hot_core, place
@@ -45,7 +45,7 @@ def find_candidates(
     ``liver`` is what the contour convention "liver" measures soft tissue against; the other conventions ignore it.
     """
     options = options or CandidateOptions()
-    rule = contour_rule(options.contour)
+    rule = contour_rules()[options.contour]
     found = []
     for focus in find_foci(study, prediction, options.focus):
         where = place(focus, study, prediction)

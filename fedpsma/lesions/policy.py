@@ -1,4 +1,4 @@
-"""The conventions of ``data/policy.json``: thresholds and sizes that the field leaves open, each with its source."""
+"""The conventions of ``data/policy.json``: sizes and distances that the field leaves open, each with its source."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.domain.contour import ContourConvention
-
 Tag = Literal["C", "S", "P", "UNCONFIRMED"]
 
 
@@ -19,14 +17,6 @@ class _Row(BaseModel):
 
     tag: Tag
     source: str
-
-
-class ContourRule(_Row):
-    """How one convention draws the edge; ``value`` is an SUV, a fraction of SUVmax, or a probability."""
-
-    convention: ContourConvention
-    kind: Literal["fixed", "fraction", "liver", "network"]
-    value: float
 
 
 class ReferencePolicy(_Row):
@@ -72,7 +62,6 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     note: str
-    contours: tuple[ContourRule, ...]
     references: ReferencePolicy
     sides: SidePolicy
     votes: VotePolicy
@@ -84,8 +73,8 @@ def policy() -> Policy:
     """Return the policy that ships with the library.
 
     Example:
-        >>> [rule.convention for rule in policy().contours if rule.kind == "fraction"]
-        ['pct41', 'pct45', 'pct50']
+        >>> policy().references.liver_sphere_mm
+        30.0
     """
     return Policy.model_validate(
         json.loads(resources.files(__package__).joinpath("data/policy.json").read_text("utf-8"))

@@ -8,15 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fedpsma.domain.contour import ContourConvention
+from fedpsma.domain.contour import ContourConvention, threshold_suv
 from fedpsma.domain.study import FloatVolume, LabelVolume
 from fedpsma.phantom.scanner import ImagedFocus
-
-# qPSMA takes the liver for soft tissue and SUV 3 for bone.
-_FIXED = {"suv3": 3.0, "suv4": 4.0, "liver": 3.0}
-_SHARE_OF_MAX = {"pct41": 0.41, "pct45": 0.45, "pct50": 0.50}
-# Formula of qPSMA for soft tissue, 4.30 / mean * (mean + SD), unconfirmed.
-_LIVER_FACTOR = 4.30
 
 
 def draw_mask(
@@ -26,15 +20,18 @@ def draw_mask(
 
     A voxel belongs to a lesion when it reaches the convention's threshold, at least half of its signal comes from that
     lesion (or it lies inside its true boundary), and it is connected to the lesion's hottest voxel. Where two lesions
-    claim a voxel, the one with more signal there has it. A lesion nowhere above the threshold has no voxel.
+    claim a voxel, the one whose true boundary holds more of it has it, outside both the one with more signal there. A
+    lesion nowhere above the threshold has no voxel.
     """
     mask = np.zeros(ideal.shape, dtype=np.int32)
     claim = np.zeros(ideal.shape, dtype=np.float32)
+    most = max((float(lesion.signal.max(initial=0)) for lesion in lesions), default=0.0)
     for number, lesion in enumerate(lesions, start=1):
         region = lesion_region(ideal[lesion.box], lesion, convention, liver)
-        region &= lesion.signal > claim[lesion.box]
+        right = np.where(_inside(lesion), most * (1 + lesion.occupancy), np.maximum(lesion.signal, 0))
+        region &= right > claim[lesion.box]
         mask[lesion.box][region] = number
-        claim[lesion.box][region] = lesion.signal[region]
+        claim[lesion.box][region] = right[region]
     return mask
 
 
@@ -42,34 +39,18 @@ def lesion_region(
     ideal: NDArray[np.float32], lesion: ImagedFocus, convention: ContourConvention, liver: tuple[float, float]
 ) -> NDArray[np.bool_]:
     """Return the voxels of one lesion inside its box."""
-    inside = lesion.occupancy >= 0.5
-    if not inside.any():
-        inside = lesion.occupancy == lesion.occupancy.max()
-    if convention == "manual":
-        return inside
+    inside = _inside(lesion)
     height = np.where(inside, ideal, -np.inf)
     peak = np.unravel_index(int(height.argmax()), height.shape)
     placed = lesion.shape.placed
-    threshold = threshold_suv(float(ideal[peak]), convention, liver, in_bone=placed.region.is_bone)
+    threshold = threshold_suv(convention, float(ideal[peak]), *liver, in_bone=placed.region.is_bone)
+    if threshold is None:
+        return inside
     region = (ideal >= threshold) & (inside | (lesion.signal >= 0.5 * ideal))
     parts, _ = ndimage.label(region)
     return np.asarray((parts == parts[peak]) & region)
 
 
-def threshold_suv(
-    peak_suv: float, convention: ContourConvention, liver: tuple[float, float], *, in_bone: bool = False
-) -> float:
-    """Return the SUV from which on a voxel belongs to a lesion with this peak; ``liver`` is SUV mean and SD.
-
-    Example:
-        >>> threshold_suv(20.0, "pct41", (5.0, 0.8)), threshold_suv(20.0, "suv3", (5.0, 0.8))
-        (8.2, 3.0)
-    """
-    if convention in _SHARE_OF_MAX:
-        return peak_suv * _SHARE_OF_MAX[convention]
-    if convention == "liver" and not in_bone:
-        mean, sd = liver
-        return _LIVER_FACTOR / mean * (mean + sd)
-    if convention == "manual":
-        raise ValueError("a manual contour has no threshold")
-    return _FIXED[convention]
+def _inside(lesion: ImagedFocus) -> NDArray[np.bool_]:
+    """Return the voxels that the lesion fills by half, or most of all where none is filled so far."""
+    return np.asarray(lesion.occupancy >= min(0.5, float(lesion.occupancy.max())))
