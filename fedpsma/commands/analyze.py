@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from fedpsma.commands.options import tracer_named
+
 if TYPE_CHECKING:
     from fedpsma.analysis import Analysis
     from fedpsma.domain.study import Study
@@ -64,7 +66,7 @@ def analyze(
 
     _require_free(out)
     clock = [perf_counter()]
-    given = _read(path, study, _tracer(tracer), ct=ct, suv_declared=units is not None)
+    given = _read(path, study, tracer_named(tracer), ct=ct, suv_declared=units is not None)
     clock.append(perf_counter())
     found, card = _run(given, model, contour or given.contour or Contour.PCT45)
     clock.append(perf_counter())
@@ -80,16 +82,6 @@ def _require_free(out: Path) -> None:
 
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / SUMMARY_FILE).is_file()):
         raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
-
-
-def _tracer(name: str | None) -> Tracer | None:
-    from fedpsma.domain.tracer import Tracer
-    from fedpsma.errors import InputError
-
-    known = {one.lower(): one for one in Tracer}
-    if name is not None and name.lower() not in known:
-        raise InputError(f"{name!r} is not a known tracer", where="--tracer", remedy=f"give one of {', '.join(Tracer)}")
-    return None if name is None else known[name.lower()]
 
 
 def _read(path: Path, study: str | None, tracer: Tracer | None, *, ct: Path | None, suv_declared: bool) -> _Input:

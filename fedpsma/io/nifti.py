@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,19 @@ from fedpsma.domain.study import Affine, FloatVolume, LabelVolume
 from fedpsma.errors import InputError
 from fedpsma.io.files import require_file, write_bytes
 from fedpsma.io.orientation import is_usable_affine, same_grid, to_working_orientation
+from fedpsma.io.provenance import GridRecord
 
 _UNITS_OTHER_THAN_MM = {"meter", "micron"}
 # float32 holds every whole number up to here.
 _LARGEST_LABEL = 2**24
-_BROKEN = (OSError, EOFError, ValueError, zlib.error)
+_BROKEN = (OSError, EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error)
+# Deflate shrinks by less than this, so a header that claims more is wrong.
+_MOST_COMPRESSED = 1040
+# Of a voxel's edge; headers hold single precision.
+_EDGE_TOLERANCE = 0.01
+_PLACE_TOLERANCE = 0.5
+# Every clinical and preclinical scanner, and every thick-slice CT, lies well within (mm).
+_USUAL_EDGE = (0.01, 100.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,20 @@ def read_volume(path: Path, *, outside: float = 0.0) -> Volume:
     _require_orientation(image, path)
     data, affine = to_working_orientation(_voxels(image, path), np.asarray(image.affine, dtype=np.float64))
     return _without_nan(Volume(data, affine), path, outside)
+
+
+def read_grid(path: Path) -> GridRecord:
+    """Return the grid of a NIfTI volume as it is stored, before any turning, from its header alone.
+
+    Raises:
+        InputError: As :func:`read_volume`, as far as the header tells.
+    """
+    image = _open(path)
+    _require_orientation(image, path)
+    x, y, z = (int(extent) for extent in image.shape[:3])
+    dx, dy, dz = (float(edge) for edge in np.linalg.norm(image.affine[:3, :3], axis=0))
+    axes = "".join(nib.aff2axcodes(image.affine))
+    return GridRecord(spacing_mm=(dx, dy, dz), shape=(x, y, z), orientation=axes)
 
 
 def read_volume_like(path: Path, reference: Volume, *, outside: float = 0.0) -> Volume:
@@ -121,6 +145,7 @@ def _open(path: Path) -> Any:
         raise _not_whole(path, error) from error
     if not isinstance(image, nib.Nifti1Image):
         raise InputError("is not a NIfTI volume", where=str(path), remedy="give a .nii or .nii.gz file")
+    _require_one_volume(image, path)
     return image
 
 
@@ -129,12 +154,33 @@ def _not_whole(path: Path, error: Exception) -> InputError:
     return InputError(f"is not a whole NIfTI file ({reason})", where=str(path), remedy="export or copy it again")
 
 
+def _require_one_volume(image: Any, path: Path) -> None:
+    """Refuse what is no volume, or larger than its file can hold, before any memory is taken for it."""
+    if image.get_data_dtype().kind not in "iuf":
+        raise InputError("holds colours or complex numbers", where=str(path), remedy="give one number a voxel")
+    shape = tuple(int(extent) for extent in image.shape)
+    if len(shape) < 3 or any(extent != 1 for extent in shape[3:]):
+        raise InputError(
+            f"has the axes {'x'.join(map(str, shape))} instead of x, y, z", where=str(path), remedy="give one volume"
+        )
+    if min(shape) < 1:
+        raise InputError("has no voxel", where=str(path), remedy="export it again")
+    claimed = prod(shape) * image.get_data_dtype().itemsize
+    held = path.stat().st_size * (_MOST_COMPRESSED if path.suffix == ".gz" else 1)
+    if claimed > held:
+        extent = "x".join(map(str, shape))
+        raise _not_whole(path, ValueError(f"{extent} voxels do not fit into its {path.stat().st_size} bytes"))
+
+
 def _require_orientation(image: Any, path: Path) -> None:
-    header = image.header
-    if header.get_xyzt_units()[0] in _UNITS_OTHER_THAN_MM:
+    try:
+        unit = image.header.get_xyzt_units()[0]
+        qform, qcode = image.get_qform(coded=True)
+        sform, scode = image.get_sform(coded=True)
+    except (HeaderDataError, *_BROKEN) as error:
+        raise _not_whole(path, error) from error
+    if unit in _UNITS_OTHER_THAN_MM:
         raise InputError("is not in millimetres", where=str(path), remedy="export it with millimetres")
-    qform, qcode = image.get_qform(coded=True)
-    sform, scode = image.get_sform(coded=True)
     if not qcode and not scode:
         raise InputError(
             "does not tell left from right (qform_code and sform_code are 0)",
@@ -144,27 +190,47 @@ def _require_orientation(image: Any, path: Path) -> None:
     for affine in (form for form in (image.affine, qform, sform) if form is not None):
         if not is_usable_affine(np.asarray(affine, dtype=np.float64)):
             raise InputError("has an unusable affine", where=str(path), remedy="export it with its orientation")
-    if qcode and scode and nib.aff2axcodes(qform) != nib.aff2axcodes(sform):
+    edges = np.linalg.norm(image.affine[:3, :3], axis=0)
+    if edges.min() < _USUAL_EDGE[0] or edges.max() > _USUAL_EDGE[1]:
+        raise InputError(f"has voxels of {_edges(edges)} mm", where=str(path), remedy="export it with its true size")
+    if scode:
+        _require_true_edges(image, sform, path)
+    if qcode and scode:
+        _require_agreement(image, qform, sform, path, same_space=qcode == scode)
+
+
+def _require_agreement(image: Any, qform: Affine, sform: Affine, path: Path, *, same_space: bool) -> None:
+    """Refuse a header with two orientations, or two places in one space: programs differ in which they believe."""
+    told = None
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * (*image.shape[:3], 1)
+    apart = float(np.linalg.norm(corners @ (qform - sform).T, axis=1).max())
+    if nib.aff2axcodes(qform) != nib.aff2axcodes(sform):
+        forms = ("".join(nib.aff2axcodes(form)) for form in (qform, sform))
+        told = "its qform runs to {}, its sform to {}".format(*forms)
+    elif same_space and apart > _PLACE_TOLERANCE * np.linalg.norm(sform[:3, :3], axis=0).min():
+        told = f"its qform and its sform put the same voxel {apart:.3g} mm apart"
+    if told is not None:
+        remedy = "find out which one is right and write both alike"
+        raise InputError(f"contradicts itself: {told}", where=str(path), remedy=remedy)
+
+
+def _require_true_edges(image: Any, sform: Affine, path: Path) -> None:
+    edges = np.abs(np.asarray(image.header.get_zooms()[:3], dtype=np.float64))
+    sform_edges = np.linalg.norm(sform[:3, :3], axis=0)
+    if (np.abs(edges - sform_edges) > _EDGE_TOLERANCE * sform_edges).any():
         raise InputError(
-            f"contradicts itself: its qform runs to {''.join(nib.aff2axcodes(qform))}, "
-            f"its sform to {''.join(nib.aff2axcodes(sform))}",
+            f"contradicts itself: voxels of {_edges(edges)} mm by its pixdim, of {_edges(sform_edges)} mm by its sform",
             where=str(path),
             remedy="find out which one is right and write both alike",
         )
 
 
 def _voxels(image: Any, path: Path) -> FloatVolume:
-    if image.get_data_dtype().kind not in "iuf":
-        raise InputError("holds colours or complex numbers", where=str(path), remedy="give one number a voxel")
     shape = image.shape
-    if len(shape) < 3 or any(extent != 1 for extent in shape[3:]):
-        raise InputError(
-            f"has the axes {'x'.join(map(str, shape))} instead of x, y, z", where=str(path), remedy="give one volume"
-        )
-    if 0 in shape:
-        raise InputError("has no voxel", where=str(path), remedy="export it again")
     try:
-        data = np.asanyarray(image.dataobj, dtype=np.float32)
+        # A number too large for single precision becomes infinite here, and is refused as such.
+        with np.errstate(over="ignore", invalid="ignore"):
+            data = np.asanyarray(image.dataobj, dtype=np.float32)
     except _BROKEN as error:
         raise _not_whole(path, error) from error
     except MemoryError as error:
@@ -192,10 +258,14 @@ def _storable(data: NDArray[Any]) -> NDArray[Any]:
     return data.astype({np.dtype(np.float64): np.float32, np.dtype(np.int64): np.int32}.get(data.dtype, data.dtype))
 
 
+def _edges(spacing: Any) -> str:
+    return "x".join(f"{edge:.3g}" for edge in spacing)
+
+
 def _grid(volume: Volume) -> str:
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
     origin = volume.affine[:3, 3]
     return (
-        f"{'x'.join(map(str, volume.data.shape))} voxels of {'x'.join(f'{edge:.3g}' for edge in spacing)} mm "
+        f"{'x'.join(map(str, volume.data.shape))} voxels of {_edges(spacing)} mm "
         f"from {', '.join(f'{value:.1f}' for value in origin)}"
     )

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from fedpsma.domain.exam import Technique
-from fedpsma.domain.study import FloatVolume, Study
+from fedpsma.domain.study import Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import parse_record
 from fedpsma.io.dicom.study import load_dicom_study
-from fedpsma.io.files import read_json
-from fedpsma.io.nifti import Volume, nifti_stem, read_volume
-from fedpsma.io.orientation import same_grid
+from fedpsma.io.importing.nifti_study import read_nifti_study
+from fedpsma.io.importing.sidecar import lone_pet
 from fedpsma.io.pseudonym import default_key_path, read_or_create_key
-from fedpsma.io.resample import CT_OUTSIDE_HU, ct_beside_pet
 from fedpsma.io.resample import NO_CT as NO_CT
-from fedpsma.io.suv import check_suv_range
-
-
-class Sidecar(BaseModel):
-    """``NAME.json`` beside ``NAME.nii.gz``: what a NIfTI PET cannot say of itself.
-
-    ``units`` has to be "SUVbw"; ``id`` and ``patient`` are pseudonyms, by default the file's name.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    units: Literal["SUVbw"]
-    id: str | None = Field(default=None, min_length=1)
-    patient: str | None = Field(default=None, min_length=1)
-    tracer: Tracer | None = None
-    date: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
-    technique: Technique = Technique()
 
 
 def load_study(
@@ -65,49 +42,5 @@ def load_study(
             raise InputError("goes with a NIfTI PET only", where=str(ct), remedy="put the CT series into the folder")
         used = key if key is not None else read_or_create_key(default_key_path())
         return load_dicom_study(path, key=used, tracer=tracer)
-    return _load_nifti_study(path, ct=ct, tracer=tracer, suv_declared=suv_declared)
-
-
-def _load_nifti_study(path: Path, *, ct: Path | None, tracer: Tracer | None, suv_declared: bool) -> Study:
-    pet = read_volume(path)
-    sidecar = _sidecar(path, suv_declared)
-    ct_data, ct_notes = _ct(ct, pet)
-    stem = nifti_stem(path)
-    study_id = sidecar.id or stem
-    unit = "the caller says that the PET is in SUVbw" if suv_declared else "SUVbw by the sidecar"
-    return Study(
-        study_id=study_id,
-        patient_id=sidecar.patient or study_id,
-        pet=pet.data,
-        affine=pet.affine,
-        tracer=tracer or sidecar.tracer,
-        ct=ct_data,
-        date=sidecar.date,
-        technique=sidecar.technique,
-        notes=(unit, *pet.notes, *check_suv_range(pet.data, pet.affine, where=str(path)), *ct_notes),
-    )
-
-
-def _sidecar(path: Path, suv_declared: bool) -> Sidecar:
-    place = path.with_name(nifti_stem(path) + ".json")
-    if not place.is_file():
-        if suv_declared:
-            return Sidecar(units="SUVbw")
-        raise InputError(
-            "is a PET without units",
-            where=str(path),
-            remedy=f'say --units suv if it is SUVbw, or write {place.name} with {{"units": "SUVbw"}} beside it',
-        )
-    return parse_record(Sidecar, read_json(place), str(place))
-
-
-def _ct(path: Path | None, pet: Volume) -> tuple[FloatVolume | None, tuple[str, ...]]:
-    if path is None:
-        return None, (NO_CT,)
-    ct = read_volume(path, outside=CT_OUTSIDE_HU)
-    if same_grid(pet.data.shape, pet.affine, ct.data.shape, ct.affine):
-        return ct.data, ct.notes
-    data, notes = ct_beside_pet(ct, pet)
-    if data is None:
-        raise InputError("does not reach the PET", where=str(path), remedy="give the CT of the same study")
-    return data, (*ct.notes, "the CT was interpolated to the PET grid", *notes)
+    pet = lone_pet(path, tracer=tracer, suv_declared=suv_declared)
+    return read_nifti_study(replace(pet, ct=ct)).study

@@ -1,31 +1,42 @@
 """From stored PET values to SUVbw (g/ml), by the rules of each vendor.
 
-The rules follow the vendor-neutral pseudo-code of QIBA, with two differences: a dose that was decay corrected to the
-administration (``DecayCorrection`` ADMIN) is never decayed again, and the Siemens reference time is computed back from
-the frame where the series time cannot be it.
+The rules follow the vendor-neutral pseudo-code of QIBA, with three differences: a dose that was decay corrected to the
+administration (DecayCorrection ADMIN) is never decayed again, a series without decay correction (NONE) is corrected
+frame by frame, and where the series time cannot be the reference of decay it is found by :mod:`fedpsma.io.decay`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from math import expm1, log
+from datetime import timedelta
 from typing import TypeGuard
 
 import numpy as np
 
 from fedpsma.domain.study import Affine, FloatVolume
 from fedpsma.errors import InputError
+from fedpsma.io.decay import (
+    INJECTION_TAG,
+    SHORTEST_UPTAKE_MIN,
+    decay_reference,
+    is_plausible,
+    mean_rate_moments,
+    scan_start,
+    uptake,
+)
+from fedpsma.io.pet_header import PetHeader
 
 UNITS_TAG = "Units (0054,1001)"
 DECAY_TAG = "DecayCorrection (0054,1102)"
-START_TAG = "RadiopharmaceuticalStartDateTime (0018,1078) or RadiopharmaceuticalStartTime (0018,1072)"
-REQUIRED_CORRECTIONS = {"ATTN": "attenuation", "DECY": "decay"}
-LONGEST_UPTAKE_MIN = 300.0
-SHORTEST_UPTAKE_MIN = 5.0
-# Below this many becquerel a whole-body dose was almost certainly written in MBq.
-SMALLEST_DOSE_BQ = 1e5
-LARGEST_FRAME_DISAGREEMENT = timedelta(seconds=60)
+CORRECTED_TAG = "CorrectedImage (0028,0051)"
+DOSE_TAG = "RadionuclideTotalDose (0018,1074)"
+WEIGHT_TAG = "PatientWeight (0010,1030)"
+HALF_LIFE_TAG = "RadionuclideHalfLife (0018,1075)"
+CORRECTIONS = {"ATTN": "attenuation", "DECY": "decay"}
+# Below the least of these a whole-body dose was almost certainly written in MBq; nobody is given the largest.
+DOSE_BQ = (1e5, 1e10)
+# A weight above it was written in grams.
+WEIGHT_KG = (1.0, 500.0)
 LOWEST_MAXIMUM, HIGHEST_MAXIMUM = 0.5, 1000.0
 BODY_SUV = 0.1
 USUAL_BODY_MEAN = (0.2, 3.0)
@@ -33,53 +44,22 @@ WHOLE_BODY_MM = 400.0
 
 
 @dataclass(frozen=True)
-class FrameTiming:
-    """When one slice was measured; ``None`` where the header is silent.
-
-    ``reference_s`` is FrameReferenceTime and ``duration_s`` is ActualFrameDuration, both in seconds.
-    """
-
-    acquired: datetime | None = None
-    reference_s: float | None = None
-    duration_s: float | None = None
-
-
-@dataclass(frozen=True)
-class PetHeader:
-    """What a PET series says of its units, its dose and its clock; ``None`` where the header is silent.
-
-    ``injected`` is the moment with its date, ``injected_time`` the time of day alone, as older headers have it.
-    ``ge_scan_start`` is GE's private (0009,100D), ``philips_suv`` and ``philips_bqml`` are Philips' private factors
-    (7053,1000) and (7053,1009).
-    """
-
-    units: str | None = None
-    suv_type: str | None = None
-    corrections: frozenset[str] = frozenset()
-    decay_correction: str | None = None
-    weight_kg: float | None = None
-    dose_bq: float | None = None
-    half_life_s: float | None = None
-    injected: datetime | None = None
-    injected_time: time | None = None
-    series_start: datetime | None = None
-    ge_scan_start: datetime | None = None
-    philips_suv: float | None = None
-    philips_bqml: float | None = None
-    frames: tuple[FrameTiming, ...] = ()
-
-
-@dataclass(frozen=True)
 class SuvFactor:
-    """SUVbw = ``factor`` times the stored value after each slice's own rescale.
+    """SUVbw = ``factor`` times the frame's own factor times the stored value after the slice's own rescale.
 
-    ``uptake_min`` is the time from injection to the start of the scan in minutes; ``notes`` tells the reader how the
-    factor came about and what was unusual.
+    ``frame_factors`` follow the frames of the header and differ from 1 only where the scanner had not corrected decay.
+    ``method`` names the rule, ``decay_reference`` the tag that the moment of decay correction was taken from,
+    ``decay_s`` are the seconds over which the dose was decayed, ``uptake_min`` the minutes from injection to the start
+    of the scan. ``notes`` tells the reader how the factor came about and what was unusual.
     """
 
     factor: float
-    uptake_min: float | None
-    notes: tuple[str, ...]
+    method: str
+    uptake_min: float | None = None
+    decay_reference: str | None = None
+    decay_s: float | None = None
+    frame_factors: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def suv_factor(header: PetHeader, *, where: str) -> SuvFactor:
@@ -90,7 +70,7 @@ def suv_factor(header: PetHeader, *, where: str) -> SuvFactor:
         where: The name of the series, for the error.
 
     Raises:
-        InputError: A tag that the factor needs is missing or wrong; the error names the tag.
+        InputError: A tag that the factor needs is missing, wrong or contradicted by another; the error names the tag.
 
     Example:
         >>> header = PetHeader(units="GML", corrections=frozenset({"ATTN", "DECY"}))
@@ -100,66 +80,41 @@ def suv_factor(header: PetHeader, *, where: str) -> SuvFactor:
     _require_corrections(header, where)
     if header.units is None:
         raise InputError(f"has no {UNITS_TAG}", where=where, remedy="export the PET again with all its tags")
-    if header.units == "GML":
-        return _from_gml(header, where)
-    if header.units == "CNTS":
-        return _from_counts(header, where)
-    if header.units == "BQML":
-        return _from_bqml(header, where, scale=1.0)
-    raise InputError(f"{UNITS_TAG} is {header.units!r}", where=where, remedy="give a PET in BQML, GML or CNTS")
-
-
-def scan_start(header: PetHeader, *, where: str) -> datetime | None:
-    """Find the moment to which the scanner corrected decay, ``None`` where the header holds no clock.
-
-    In this order: the series time, if no slice was measured before it; GE's private scan start; the moment computed
-    back from every frame; the first acquisition. A slice's own acquisition time is never taken alone, for it drifts
-    from bed to bed.
-
-    Raises:
-        InputError: The frames disagree about the moment by more than a minute.
-    """
-    acquired = [frame.acquired for frame in header.frames if frame.acquired is not None]
-    if header.series_start is not None and (not acquired or header.series_start <= min(acquired)):
-        return header.series_start
-    if header.ge_scan_start is not None:
-        return header.ge_scan_start
-    computed = [_decay_reference(frame, header.half_life_s) for frame in header.frames]
-    known = [moment for moment in computed if moment is not None]
-    if not known or len(known) < len(computed):
-        return min(acquired, default=None)
-    if max(known) - min(known) > LARGEST_FRAME_DISAGREEMENT:
-        raise InputError(
-            "FrameReferenceTime (0054,1300) and AcquisitionTime (0008,0032) disagree between slices about the "
-            f"reference of decay by {(max(known) - min(known)).total_seconds():.0f} s",
-            where=where,
-            remedy="export the original series",
-        )
-    return min(known)
-
-
-def _require_corrections(header: PetHeader, where: str) -> None:
-    for code, name in REQUIRED_CORRECTIONS.items():
-        if code not in header.corrections:
-            raise InputError(
-                f"is not corrected for {name}: CorrectedImage (0028,0051) lacks {code}",
-                where=where,
-                remedy="give the corrected series",
-            )
-
-
-def _from_gml(header: PetHeader, where: str) -> SuvFactor:
-    if header.suv_type not in (None, "BW"):
+    if header.units not in ("GML", "CNTS", "BQML"):
+        raise InputError(f"{UNITS_TAG} is {header.units!r}", where=where, remedy="give a PET in BQML, GML or CNTS")
+    if header.suv_type not in (None, "BW") and header.units != "BQML":
         raise InputError(
             f"holds SUV by {header.suv_type}, not by body weight: SUVType (0054,1006)",
             where=where,
             remedy="export it as BQML or as SUVbw",
         )
-    return _without_decay(header, 1.0, "SUV as the scanner stored it (GML)", where)
+    if header.units == "GML":
+        return _without_decay(header, 1.0, "SUV as the scanner stored it (GML)", where)
+    if header.units == "CNTS":
+        return _from_counts(header, where)
+    return _from_bqml(header, where, scale=1.0)
+
+
+def _require_corrections(header: PetHeader, where: str) -> None:
+    """Require attenuation correction always, and decay correction unless the series says that there is none."""
+    uncorrected = header.decay_correction == "NONE"
+    if uncorrected and "DECY" in header.corrections:
+        raise InputError(
+            f"contradicts itself: {CORRECTED_TAG} holds DECY, but {DECAY_TAG} is NONE",
+            where=where,
+            remedy="correct the wrong one",
+        )
+    for code, name in CORRECTIONS.items():
+        if code not in header.corrections and not (uncorrected and code == "DECY"):
+            raise InputError(
+                f"is not corrected for {name}: {CORRECTED_TAG} lacks {code}",
+                where=where,
+                remedy="give the corrected series",
+            )
 
 
 def _from_counts(header: PetHeader, where: str) -> SuvFactor:
-    if _is_positive(header.philips_suv):
+    if _is_positive(header.philips_suv) and header.decay_correction != "NONE":
         note = "SUV by the scanner's own factor, Philips (7053,1000)"
         return _without_decay(header, header.philips_suv, note, where)
     if not _is_positive(header.philips_bqml):
@@ -172,89 +127,103 @@ def _from_counts(header: PetHeader, where: str) -> SuvFactor:
 
 
 def _from_bqml(header: PetHeader, where: str, scale: float) -> SuvFactor:
-    weight = _require(header.weight_kg, "PatientWeight (0010,1030)", where)
-    dose = _require(header.dose_bq, "RadionuclideTotalDose (0018,1074)", where)
-    if dose < SMALLEST_DOSE_BQ:
+    weight = _require(header.weight_kg, WEIGHT_TAG, where)
+    if not WEIGHT_KG[0] <= weight <= WEIGHT_KG[1]:
+        raise InputError(f"{WEIGHT_TAG} is {weight:g}, no weight in kg", where=where, remedy="correct the weight")
+    dose = _require(header.dose_bq, DOSE_TAG, where)
+    if not DOSE_BQ[0] <= dose <= DOSE_BQ[1]:
+        size = "small" if dose < DOSE_BQ[0] else "large"
         raise InputError(
-            f"RadionuclideTotalDose (0018,1074) is {dose:g}, too small for becquerel",
+            f"{DOSE_TAG} is {dose:g}, too {size} for becquerel",
             where=where,
             remedy="correct the dose; perhaps it is in MBq",
         )
-    grams = scale * weight * 1000.0
+    undecayed = scale * weight * 1000.0 / dose
     if header.decay_correction == "ADMIN":
         note = "SUV from the dose as administered (DecayCorrection ADMIN)"
-        return _without_decay(header, grams / dose, note, where)
-    if header.decay_correction != "START":
-        raise InputError(
-            f"{DECAY_TAG} is {header.decay_correction!r}", where=where, remedy="give a PET with START or ADMIN"
-        )
-    half_life = _require(header.half_life_s, "RadionuclideHalfLife (0018,1075)", where)
-    uptake = _required_uptake(header, where)
-    notes = [f"SUV from the dose decayed over {uptake:.1f} min (DecayCorrection START)"]
-    if uptake < SHORTEST_UPTAKE_MIN:
-        notes.append(f"only {uptake:.1f} min between injection and scan: check the clocks")
-    return SuvFactor(grams / (dose * 2.0 ** (-uptake * 60.0 / half_life)), uptake, tuple(notes))
+        return _without_decay(header, undecayed, note, where)
+    if header.decay_correction == "START":
+        return _decayed_to_start(header, undecayed, where)
+    if header.decay_correction == "NONE":
+        return _decayed_frame_by_frame(header, undecayed, where)
+    raise InputError(
+        f"{DECAY_TAG} is {header.decay_correction!r}", where=where, remedy="give a PET with START, ADMIN or NONE"
+    )
 
 
-def _without_decay(header: PetHeader, factor: float, note: str, where: str) -> SuvFactor:
+def _without_decay(header: PetHeader, factor: float, method: str, where: str) -> SuvFactor:
     """Take a factor that needs no clock, so that a wrong clock costs the uptake time only."""
-    uptake = _uptake(header, where)
-    if uptake is None or _is_plausible(uptake, header):
-        return SuvFactor(factor, uptake, (note,))
-    return SuvFactor(factor, None, (note, f"uptake time unknown: the clocks say {uptake:.0f} min"))
+    start = scan_start(header)
+    try:
+        found = None if start is None else uptake(header, start, where=where)
+    except InputError as error:
+        return SuvFactor(factor, method, notes=(method, f"uptake time unknown: {error.what}"))
+    if found is None:
+        return SuvFactor(factor, method, notes=(method,))
+    if not is_plausible(found.minutes, header.half_life_s):
+        return SuvFactor(factor, method, notes=(method, f"uptake time unknown: the clocks say {found.minutes:.0f} min"))
+    return SuvFactor(factor, method, found.minutes, notes=(method, *found.notes))
 
 
-def _required_uptake(header: PetHeader, where: str) -> float:
-    uptake = _uptake(header, where)
-    if uptake is None:
-        silent = header.injected is None and header.injected_time is None
+def _decayed_to_start(header: PetHeader, undecayed: float, where: str) -> SuvFactor:
+    half_life = _require(header.half_life_s, HALF_LIFE_TAG, where)
+    reference = decay_reference(header, where=where)
+    if reference is None:
         raise InputError(
-            f"has no {START_TAG if silent else 'SeriesTime (0008,0031)'}",
+            "does not tell to which moment decay was corrected: AcquisitionTime (0008,0032), SeriesTime (0008,0031)",
             where=where,
             remedy="export the PET again with all its tags",
         )
-    if not _is_plausible(uptake, header):
+    found = uptake(header, reference.moment, where=where)
+    minutes, notes = _required(None if found is None else found.minutes, header, where), found.notes if found else ()
+    factor = undecayed * 2.0 ** (minutes * 60.0 / half_life)
+    method = f"SUV from the dose decayed over {minutes:.1f} min (DecayCorrection START)"
+    notes = (method, *reference.notes, *notes)
+    if header.decay_corrected_to is not None:
+        # An enhanced PET may be corrected to another moment than its start, even to the injection.
+        start = scan_start(header)
+        scanned = None if start is None else start - reference.moment
+        waited = None if scanned is None else minutes + scanned.total_seconds() / 60.0
+        return SuvFactor(factor, method, waited, reference.source, minutes * 60.0, notes=notes)
+    return SuvFactor(factor, method, minutes, reference.source, minutes * 60.0, notes=(*notes, *_short(minutes)))
+
+
+def _decayed_frame_by_frame(header: PetHeader, undecayed: float, where: str) -> SuvFactor:
+    """Correct each slice from the moment of its mean rate to the injection, to which the dose belongs."""
+    half_life = _require(header.half_life_s, HALF_LIFE_TAG, where)
+    moments = mean_rate_moments(header, half_life, where=where)
+    first = min(frame.acquired for frame in header.frames if frame.acquired is not None)
+    found = uptake(header, first, where=where)
+    minutes, notes = _required(None if found is None else found.minutes, header, where), found.notes if found else ()
+    injected = first - timedelta(minutes=minutes)
+    factors = tuple(2.0 ** ((moment - injected).total_seconds() / half_life) for moment in moments)
+    method = "SUV from the dose as administered, decay corrected here slice by slice (DecayCorrection NONE)"
+    return SuvFactor(
+        undecayed,
+        method,
+        minutes,
+        decay_reference="AcquisitionTime (0008,0032) and ActualFrameDuration (0018,1242)",
+        frame_factors=factors,
+        notes=(method, *notes, *_short(minutes)),
+    )
+
+
+def _required(minutes: float | None, header: PetHeader, where: str) -> float:
+    if minutes is None:
+        raise InputError(f"has no {INJECTION_TAG}", where=where, remedy="export the PET again with all its tags")
+    if not is_plausible(minutes, header.half_life_s):
         raise InputError(
-            f"was scanned {uptake:.0f} min after the injection by {START_TAG}",
+            f"was scanned {minutes:.0f} min after the injection by {INJECTION_TAG}",
             where=where,
             remedy="correct the clocks; perhaps dates were shifted one by one",
         )
-    return uptake
+    return minutes
 
 
-def _uptake(header: PetHeader, where: str) -> float | None:
-    """Minutes from injection to scan; a time of day later than the scan means the day before."""
-    start = scan_start(header, where=where)
-    if start is None:
-        return None
-    injected = header.injected
-    if injected is None and header.injected_time is not None:
-        injected = datetime.combine((header.series_start or start).date(), header.injected_time)
-        injected -= timedelta(days=1) if injected > start else timedelta(0)
-    return None if injected is None else (start - injected).total_seconds() / 60.0
-
-
-def _is_plausible(uptake_min: float, header: PetHeader) -> bool:
-    longest = max(LONGEST_UPTAKE_MIN, 3.0 * (header.half_life_s or 0.0) / 60.0)
-    return 0.0 <= uptake_min <= longest
-
-
-def _decay_reference(frame: FrameTiming, half_life_s: float | None) -> datetime | None:
-    """Find the moment to which one frame was corrected, after the Siemens conformance statement.
-
-    FrameReferenceTime runs from that moment to when the decaying count rate equals its mean over the frame.
-    """
-    if frame.acquired is None or not _is_positive(frame.reference_s):
-        return None
-    if not (_is_positive(frame.duration_s) and _is_positive(half_life_s)):
-        return None
-    return frame.acquired + timedelta(seconds=_mean_rate_s(frame.duration_s, half_life_s) - frame.reference_s)
-
-
-def _mean_rate_s(duration_s: float, half_life_s: float) -> float:
-    """Seconds into a frame at which the decaying rate equals its mean: ln(x / (1 - exp(-x))) / decay constant."""
-    decay = log(2.0) / half_life_s
-    return log(decay * duration_s / -expm1(-decay * duration_s)) / decay
+def _short(minutes: float) -> tuple[str, ...]:
+    if minutes >= SHORTEST_UPTAKE_MIN:
+        return ()
+    return (f"only {minutes:.1f} min between injection and scan: check the clocks",)
 
 
 def _require(value: float | None, tag: str, where: str) -> float:

@@ -1,29 +1,25 @@
-"""A table of NIfTI studies becomes a data set that the rest of the project can read."""
+"""A CSV table of NIfTI studies."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from skimage.measure import label
 
-from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import DatasetInfo, StudyRow, write_dataset
-from fedpsma.io.files import finished_folder, read_text
-from fedpsma.io.nifti import Volume, read_labels_like, write_volume
-from fedpsma.io.study_loader import load_study
+from fedpsma.io.files import read_text
+from fedpsma.io.importing.nifti_study import read_nifti_study
+from fedpsma.io.importing.sidecar import lone_pet
+from fedpsma.io.importing.source import ImportedStudy, StudySource
+from fedpsma.io.importing.writer import LONGEST_ID, SAFE_ID
 
 REQUIRED_COLUMNS = ("id", "patient", "pet")
 COLUMNS = (*REQUIRED_COLUMNS, "ct", "mask", "tracer", "date")
-# Voxels that share a face or an edge are one lesion (18 neighbours), as in the autoPET challenge.
-LESION_CONNECTIVITY = 2
 
 
 class TableRow(BaseModel):
@@ -32,7 +28,7 @@ class TableRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: int
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    id: str = Field(pattern=SAFE_ID, max_length=LONGEST_ID)
     patient: str = Field(min_length=1)
     pet: Path
     ct: Path | None = None
@@ -55,6 +51,23 @@ class ImportTable:
     path: Path
     rows: tuple[TableRow, ...]
 
+    def sources(self, *, tracer: Tracer | None, suv_declared: bool) -> tuple[StudySource, ...]:
+        """Return the studies, by line.
+
+        Args:
+            tracer: What the caller says of rows without a tracer whose sidecar has none.
+            suv_declared: The caller says that every PET is in SUVbw; otherwise each needs its sidecar.
+        """
+        return tuple(
+            StudySource(
+                name=f"{self.path}, line {row.line}",
+                study_id=row.id,
+                patient_id=row.patient,
+                read=partial(_read, row, tracer, suv_declared),
+            )
+            for row in self.rows
+        )
+
 
 def read_import_table(path: Path) -> ImportTable:
     """Read a CSV table with the columns id, patient, pet and, if there, ct, mask, tracer, date.
@@ -63,10 +76,10 @@ def read_import_table(path: Path) -> ImportTable:
         InputError: A column is missing or unknown, or a line is wrong; the error names the line.
     """
     reader = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff"), newline=""), strict=True)
-    _require_columns(reader.fieldnames or [], path)
     rows: list[TableRow] = []
     seen: dict[str, int] = {}
     try:
+        _require_columns(reader.fieldnames or [], path)
         for content in reader:
             row = _row(content, reader.line_num, path)
             if row.id.lower() in seen:
@@ -78,56 +91,11 @@ def read_import_table(path: Path) -> ImportTable:
             seen[row.id.lower()] = row.line
             rows.append(row)
     except csv.Error as error:
-        raise InputError(f"is not CSV: {error}", where=f"{path}, line {reader.line_num}") from error
+        where = f"{path}, line {reader.line_num}"
+        raise InputError(f"is not CSV: {error}", where=where, remedy="save it as CSV again") from error
     if not rows:
         raise InputError("has no study", where=str(path), remedy="write one line a study below the column names")
     return ImportTable(path, tuple(rows))
-
-
-def import_table(table: ImportTable, folder: Path, info: DatasetInfo, *, suv_declared: bool) -> Iterator[StudyRow]:
-    """Write the studies of a table as a data set, and yield each when it is done.
-
-    The folder appears when the last study is done; if one is wrong, nothing appears. Volumes are written in the
-    working orientation, a CT on another grid is interpolated to that of the PET, and a mask becomes a label map with
-    one number a lesion (see :func:`number_lesions`).
-
-    Args:
-        table: What to read.
-        folder: The data set folder; it must not exist.
-        info: Name, site and contour convention of the data set, and its tracer where a row has none.
-        suv_declared: The user says that every PET is in SUVbw; otherwise each needs its sidecar.
-
-    Raises:
-        InputError: The folder exists, or a study cannot be read; the error names the line of the table.
-    """
-    if folder.exists():
-        raise InputError("exists already", where=str(folder), remedy="name another folder, or remove this one first")
-    with finished_folder(folder) as draft:
-        written = []
-        for row in table.rows:
-            try:
-                written.append(_import_row(row, draft, suv_declared))
-            except InputError as error:
-                where = f"{table.path}, line {row.line}: {error.where}"
-                raise InputError(error.what, where=where, remedy=error.remedy) from error
-            yield written[-1]
-        write_dataset(draft, info, written)
-
-
-def number_lesions(labels: LabelVolume) -> LabelVolume:
-    """Give each connected component of a mask or label map a number from 1, with 18 neighbours.
-
-    Two labels that touch stay two lesions.
-
-    Args:
-        labels: Whole numbers (x, y, z), 0 is none.
-
-    Example:
-        >>> number_lesions(np.array([[[1, 1, 0, 1, 2]]], np.int32)).tolist()
-        [[[1, 1, 0, 2, 3]]]
-    """
-    numbered: LabelVolume = label(labels, background=0, connectivity=LESION_CONNECTIVITY).astype(np.int32)
-    return numbered
 
 
 def _require_columns(names: object, path: Path) -> None:
@@ -156,29 +124,8 @@ def _row(content: dict[str | None, str | None], line: int, path: Path) -> TableR
         raise InputError(f"{problem['loc'][0]}: {message}", where=where, remedy="correct the field") from error
 
 
-def _import_row(row: TableRow, draft: Path, suv_declared: bool) -> StudyRow:
-    study = load_study(row.pet, ct=row.ct, tracer=row.tracer, suv_declared=suv_declared)
-    lesions = None
-    if row.mask is not None:
-        lesions = number_lesions(read_labels_like(row.mask, Volume(study.pet, study.affine)))
-    place = f"volumes/{row.id}"
-    x, y, z = study.spacing_mm
-    return StudyRow(
-        id=row.id,
-        patient=row.patient,
-        date=row.date or study.date,
-        pet=_write(draft, f"{place}/pet.nii.gz", study.pet, study),
-        ct=_write(draft, f"{place}/ct.nii.gz", study.ct, study),
-        mask=_write(draft, f"{place}/lesions.nii.gz", lesions, study),
-        tracer=study.tracer,
-        spacing=(x, y, z),
-        technique=study.technique,
-        notes=study.notes,
+def _read(row: TableRow, default: Tracer | None, suv_declared: bool) -> ImportedStudy:
+    pet = lone_pet(row.pet, tracer=row.tracer, default=default, suv_declared=suv_declared)
+    return read_nifti_study(
+        replace(pet, study_id=row.id, patient_id=row.patient, ct=row.ct, mask=row.mask, date=row.date or pet.date)
     )
-
-
-def _write(draft: Path, name: str, data: object, study: Study) -> str | None:
-    if data is None:
-        return None
-    write_volume(draft / name, np.asarray(data), study.affine)
-    return name

@@ -182,7 +182,7 @@ def _folder(path: Path) -> None:
         (_flat_affine, "unusable affine"),
         (_no_orientation, "does not tell left from right"),
         (_contradiction, "qform runs to LAS, its sform to RAS"),
-        (_huge, "does not fit into memory (30000x30000x30000)"),
+        (_huge, "30000x30000x30000 voxels do not fit into its"),
         (_metres, "is not in millimetres"),
     ],
 )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fedpsma.domain.tracer import Tracer
-from fedpsma.io.radiopharmaceutical import RadiopharmaceuticalHeader, guess_tracer, radionuclide
+from fedpsma.errors import InputError
+from fedpsma.io.radiopharmaceutical import (
+    RadiopharmaceuticalHeader,
+    guess_tracer,
+    radionuclide,
+    require_half_life,
+)
 
 F18, GA68 = 6586.2, 4062.6
 
@@ -30,9 +36,10 @@ F18, GA68 = 6586.2, 4062.6
     ],
 )
 def test_names_in_use(name: str | None, half_life_s: float, tracer: Tracer | None) -> None:
-    found, notes = guess_tracer(RadiopharmaceuticalHeader(name=name, half_life_s=half_life_s))
-    assert found is tracer
-    assert (tracer is None) == bool(notes)
+    found = guess_tracer(RadiopharmaceuticalHeader(name=name, half_life_s=half_life_s))
+    assert found.tracer is tracer
+    assert (tracer is None) == bool(found.notes)
+    assert (tracer is None) == (found.evidence is None)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,9 @@ def test_names_in_use(name: str | None, half_life_s: float, tracer: Tracer | Non
     ],
 )
 def test_codes_of_the_dicom_standard(code: str, tracer: Tracer | None) -> None:
-    assert guess_tracer(RadiopharmaceuticalHeader(code=code))[0] is tracer
+    found = guess_tracer(RadiopharmaceuticalHeader(code=code))
+    assert found.tracer is tracer
+    assert found.evidence == (None if tracer is None else code)
 
 
 def test_codes_are_those_of_the_dictionary() -> None:
@@ -60,6 +69,9 @@ def test_codes_are_those_of_the_dictionary() -> None:
         "DCM 126758": codes.cid4021.PSMA1007F18,
         "SCT 77004003": codes.cid4020._18Fluorine,
         "SCT 35337001": codes.cid4020._68Gallium,
+        "SCT 3932008": codes.cid4020._64Copper,
+        "SCT 40565003": codes.cid4020._11Carbon,
+        "SCT 63360001": codes.cid4020._89Zirconium,
     }
     for ours, theirs in named.items():
         assert ours == f"{theirs.scheme_designator} {theirs.value}"
@@ -70,11 +82,29 @@ def test_radionuclide_by_code_by_text_and_by_half_life() -> None:
     assert radionuclide(RadiopharmaceuticalHeader(nuclide_code="SRT C-131A3")) == "Ga-68"
     assert radionuclide(RadiopharmaceuticalHeader(nuclide_meaning="^68^Gallium")) == "Ga-68"
     assert radionuclide(RadiopharmaceuticalHeader(half_life_s=6588)) == "F-18"
-    assert radionuclide(RadiopharmaceuticalHeader(half_life_s=45_721)) is None
+    assert radionuclide(RadiopharmaceuticalHeader(half_life_s=45_721)) == "Cu-64"
+    assert radionuclide(RadiopharmaceuticalHeader(half_life_s=5000)) is None
+    assert radionuclide(RadiopharmaceuticalHeader(nuclide_meaning="unknown", half_life_s=6588)) is None
+
+
+def test_evidence_is_a_word_of_our_own_table() -> None:
+    found = guess_tracer(RadiopharmaceuticalHeader(name="F18-PSMA-1007 for Mr Muster"))
+    assert (found.tracer, found.evidence) == (Tracer.PSMA_1007, "PSMA1007")
+    silent = guess_tracer(RadiopharmaceuticalHeader(name="for Mr Muster"))
+    assert silent.tracer is None
+    assert not any("Muster" in note for note in silent.notes)
+
+
+def test_half_life_of_another_nuclide_is_refused() -> None:
+    header = RadiopharmaceuticalHeader(nuclide_code="SRT C-111A1", half_life_s=109.77)
+    with pytest.raises(InputError, match=r"RadionuclideHalfLife \(0018,1075\) is 109.77 s, but F-18 has 6586.2 s"):
+        require_half_life(header, where="series 7")
+    require_half_life(RadiopharmaceuticalHeader(nuclide_code="SRT C-111A1", half_life_s=6588), where="series 7")
+    require_half_life(RadiopharmaceuticalHeader(half_life_s=109.77), where="series 7")
 
 
 def test_contradicting_half_life_is_told() -> None:
     header = RadiopharmaceuticalHeader(name="FDG", nuclide_meaning="18F", half_life_s=GA68)
-    tracer, notes = guess_tracer(header)
-    assert tracer is Tracer.FDG
-    assert notes == ("half-life 4062.6 s in the header, 6586.2 s by the physics: SUV may be wrong",)
+    found = guess_tracer(header)
+    assert found.tracer is Tracer.FDG
+    assert found.notes == ("half-life 4062.6 s in the header, 6586.2 s by the physics: SUV may be wrong",)

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpsma.errors import InputError
-from fedpsma.io.suv import FrameTiming, PetHeader, check_suv_range, scan_start, suv_factor
+from fedpsma.io.decay import decay_reference
+from fedpsma.io.pet_header import FrameTiming, PetHeader
+from fedpsma.io.suv import check_suv_range, suv_factor
 
 VENDOR_CASES = [
     "PHILIPS_BQML",
@@ -111,13 +113,16 @@ def test_midnight_between_series_start_and_a_late_bed_changes_nothing() -> None:
 
 
 def test_injection_with_its_date_outranks_the_time_alone() -> None:
-    header = replace(HEADER, injected=NOON - timedelta(minutes=90))
+    header = replace(HEADER, injected=NOON - timedelta(minutes=90), injected_time=None)
     assert suv_factor(header, where="series").uptake_min == 90
 
 
 def test_series_written_later_uses_the_private_scan_start_of_ge() -> None:
-    header = replace(HEADER, series_start=NOON + timedelta(hours=2), ge_scan_start=NOON - timedelta(minutes=1))
-    assert scan_start(header, where="series") == NOON - timedelta(minutes=1)
+    start = NOON - timedelta(minutes=1)
+    header = replace(HEADER, series_start=NOON + timedelta(hours=2), vendor_start=start, vendor_tag="GE (0009,100D)")
+    found = decay_reference(header, where="series")
+    assert found is not None
+    assert (found.moment, found.source) == (start, "GE (0009,100D)")
 
 
 def test_beds_of_a_siemens_series_agree_about_the_start() -> None:
@@ -128,9 +133,9 @@ def test_beds_of_a_siemens_series_agree_about_the_start() -> None:
         FrameTiming(NOON + timedelta(seconds=130 * bed), 130 * bed + mean_rate_s, 120.0) for bed in range(1, 7)
     )
     header = replace(HEADER, series_start=NOON + timedelta(hours=1), frames=beds)
-    found = scan_start(header, where="series")
+    found = decay_reference(header, where="series")
     assert found is not None
-    assert abs(found - NOON) < timedelta(milliseconds=1)
+    assert abs(found.moment - NOON) < timedelta(milliseconds=1)
 
 
 def test_beds_that_disagree_are_refused() -> None:
@@ -171,17 +176,24 @@ def test_short_uptake_is_told() -> None:
         ({"units": "GML", "suv_type": "LBM"}, "SUVType (0054,1006)"),
         ({"corrections": frozenset({"ATTN"})}, "CorrectedImage (0028,0051) lacks DECY"),
         ({"corrections": frozenset({"DECY"})}, "CorrectedImage (0028,0051) lacks ATTN"),
-        ({"decay_correction": "NONE"}, "DecayCorrection (0054,1102) is 'NONE'"),
+        ({"decay_correction": "NONE"}, "holds DECY, but DecayCorrection (0054,1102) is NONE"),
+        ({"decay_correction": "NONE", "corrections": frozenset({"ATTN"})}, "ActualFrameDuration (0018,1242)"),
+        ({"decay_correction": "LATER"}, "DecayCorrection (0054,1102) is 'LATER'"),
         ({"decay_correction": None}, "DecayCorrection (0054,1102)"),
         ({"weight_kg": None}, "PatientWeight (0010,1030)"),
+        ({"weight_kg": 80_000.0}, "PatientWeight (0010,1030) is 80000, no weight in kg"),
         ({"weight_kg": float("nan")}, "PatientWeight (0010,1030)"),
         ({"dose_bq": 0.0}, "RadionuclideTotalDose (0018,1074)"),
         ({"dose_bq": 300.0}, "perhaps it is in MBq"),
         ({"half_life_s": None}, "RadionuclideHalfLife (0018,1075)"),
         ({"injected_time": None}, "RadiopharmaceuticalStartTime (0018,1072)"),
-        ({"series_start": None, "frames": ()}, "SeriesTime (0008,0031)"),
-        ({"injected": NOON + timedelta(days=3)}, "was scanned -4320 min after"),
-        ({"injected": NOON - timedelta(hours=7)}, "was scanned 420 min after"),
+        ({"dose_bq": 3e14}, "too large for becquerel"),
+        ({"series_start": None, "frames": ()}, "AcquisitionTime (0008,0032), SeriesTime (0008,0031)"),
+        ({"frames": ()}, "AcquisitionTime (0008,0032), SeriesTime (0008,0031)"),
+        ({"injected": NOON + timedelta(days=3), "injected_time": None}, "was scanned -4320 min after"),
+        ({"injected": NOON - timedelta(hours=7), "injected_time": None}, "was scanned 420 min after"),
+        ({"injected": NOON - timedelta(minutes=90)}, "are 30 min apart"),
+        ({"half_life_s": 45_721.0}, "does not tell the day of the injection"),
     ],
 )
 def test_missing_or_wrong_tag_is_named(change: dict[str, Any], named: str) -> None:
@@ -197,7 +209,8 @@ def test_missing_or_wrong_tag_is_named(change: dict[str, Any], named: str) -> No
 def test_uniform_body_has_suv_one(weight: float, dose: float, uptake: int, half_life: float) -> None:
     """SUV is defined so that a dose spread evenly over a body of density 1 g/ml gives 1."""
     injected = NOON - timedelta(minutes=uptake)
-    header = replace(HEADER, weight_kg=weight, dose_bq=dose, half_life_s=half_life, injected=injected)
+    told = replace(HEADER, weight_kg=weight, dose_bq=dose, half_life_s=half_life)
+    header = replace(told, injected=injected, injected_time=None)
     activity_bqml = dose * 0.5 ** (uptake * 60 / half_life) / (weight * 1000)
     assert suv_factor(header, where="series").factor * activity_bqml == pytest.approx(1.0, rel=1e-9)
 

@@ -1,7 +1,8 @@
-"""A table of NIfTI studies as a data set, all or nothing."""
+"""A table of NIfTI studies, and what a data set makes of it."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from scipy import ndimage
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import DatasetInfo, read_dataset
-from fedpsma.io.importing.table import import_table, number_lesions, read_import_table
+from fedpsma.io.importing.lesions import number_lesions
+from fedpsma.io.importing.table import read_import_table
+from fedpsma.io.importing.writer import Imported, Outcome, Refused, import_studies
 from fedpsma.io.nifti import write_volume
+from fedpsma.io.provenance import Provenance
 
 INFO = DatasetInfo(name="test", site="A", contour="manual", tracer=Tracer.PSMA_11)
 LPS = np.array([[-4.0, 0, 0, 16], [0, -4, 0, 20], [0, 0, 3, 100], [0, 0, 0, 1]])
@@ -38,12 +42,15 @@ def _table(folder: Path, *lines: str, header: str = "id,patient,pet,mask,tracer,
     return path
 
 
+def _import(table: Path, out: Path, *, suv_declared: bool = True, info: DatasetInfo = INFO) -> list[Outcome]:
+    sources = read_import_table(table).sources(tracer=info.tracer, suv_declared=suv_declared)
+    return list(import_studies(sources, out, info))
+
+
 def test_studies_arrive_in_working_orientation_with_numbered_lesions(source: Path, tmp_path: Path) -> None:
-    table = read_import_table(
-        _table(source, "s1,p1,s1.nii.gz,mask.nii.gz,18F-PSMA-1007,2024-01-31", "s2,p1,s2.nii.gz,,,")
-    )
-    done = [row.id for row in import_table(table, tmp_path / "out", INFO, suv_declared=True)]
-    assert done == ["s1", "s2"]
+    table = _table(source, "s1,p1,s1.nii.gz,mask.nii.gz,18F-PSMA-1007,2024-01-31", "s2,p1,s2.nii.gz,,,")
+    done = _import(table, tmp_path / "out")
+    assert [one.row.id for one in done if isinstance(one, Imported)] == ["s1", "s2"]
     dataset = read_dataset(tmp_path / "out")
     assert dataset.info == INFO
     assert dataset.patients == ("p1",)
@@ -59,50 +66,73 @@ def test_studies_arrive_in_working_orientation_with_numbered_lesions(source: Pat
     assert "the caller says that the PET is in SUVbw" in first.notes
 
 
+def test_record_says_who_declared_suv_and_how_the_files_lay(source: Path, tmp_path: Path) -> None:
+    write_volume(source / "ct.nii", np.full((10, 12, 14), 40, np.int16), np.diag([2.0, 2.0, 1.5, 1.0]) + _offset(z=100))
+    table = _table(source, "s1,p1,s1.nii.gz,ct.nii,mask.nii.gz", header="id,patient,pet,ct,mask")
+    _import(table, tmp_path / "out")
+    row = read_dataset(tmp_path / "out").rows[0]
+    record = Provenance.model_validate_json((tmp_path / "out" / str(row.sidecar)).read_text())
+    assert record.source == "NIfTI"
+    assert (record.suv.method, record.suv.factor) == ("the caller says that the PET is in SUVbw", 1.0)
+    assert (record.pet.orientation, record.pet.shape, record.pet.spacing_mm) == ("LPS", (5, 6, 7), (4.0, 4.0, 3.0))
+    assert record.ct is not None
+    assert (record.ct.grid.orientation, record.ct.resampled, record.ct.covered) == ("RAS", True, 1.0)
+    assert record.contours is not None
+    assert (record.contours.kind, record.contours.objects) == ("mask", 2)
+    assert (record.tracer.tracer, record.tracer.decided_by) == (Tracer.PSMA_11, "caller")
+    assert record.notes == row.notes
+
+
+def _offset(z: float) -> np.ndarray:
+    moved = np.zeros((4, 4))
+    moved[2, 3] = z
+    return moved
+
+
 def test_voxels_without_a_number_stay_in_the_notes(source: Path, tmp_path: Path) -> None:
     holes = SUV.copy()
     holes[0] = np.nan
     write_volume(source / "s1.nii.gz", holes, LPS)
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,,,"))
-    list(import_table(table, tmp_path / "out", INFO, suv_declared=True))
+    _import(_table(source, "s1,p1,s1.nii.gz,,,"), tmp_path / "out")
     dataset = read_dataset(tmp_path / "out")
     assert any("42 voxels without a number" in note for note in dataset.load(dataset.rows[0]).notes)
 
 
-def test_one_wrong_study_writes_nothing_and_names_its_line(source: Path, tmp_path: Path) -> None:
-    (source / "s2.nii.gz").write_text("not a volume")
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,,,", "s2,p2,s2.nii.gz,,,"))
-    with pytest.raises(InputError, match=r"table\.csv, line 3: .*s2\.nii\.gz: is not a whole NIfTI file"):
-        list(import_table(table, tmp_path / "out", INFO, suv_declared=True))
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+def _spoil(source: Path, what: str) -> None:
+    if what == "text":
+        (source / "s1.nii.gz").write_text("not a volume")
+    elif what == "mask":
+        write_volume(source / "mask.nii.gz", np.zeros((5, 6, 8), np.uint8), LPS)
+    elif what == "hounsfield":
+        write_volume(source / "s1.nii.gz", (SUV * 100 - 1000).astype(np.int16), LPS)
 
 
-def test_stopping_half_way_writes_nothing(source: Path, tmp_path: Path) -> None:
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,,,", "s2,p2,s2.nii.gz,,,"))
-    steps = import_table(table, tmp_path / "out", INFO, suv_declared=True)
-    next(steps)
-    steps.close()
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("text", r"s1\.nii\.gz: is not a whole NIfTI file"),
+        ("mask", r"mask\.nii\.gz: lies on another grid"),
+        ("hounsfield", r"holds values down to -\d+, which is no SUVbw"),
+    ],
+)
+def test_wrong_study_is_refused_with_its_line_and_the_others_go_on(
+    source: Path, tmp_path: Path, what: str, named: str
+) -> None:
+    _spoil(source, what)
+    table = _table(source, "s1,p1,s1.nii.gz,mask.nii.gz,,", "s2,p2,s2.nii.gz,,,")
+    refused, imported = _import(table, tmp_path / "out")
+    assert isinstance(refused, Refused)
+    assert refused.name == f"{table}, line 2"
+    assert re.search(named, str(refused.error))
+    assert isinstance(imported, Imported)
+    assert [row.id for row in read_dataset(tmp_path / "out").rows] == ["s2"]
 
 
-def test_existing_folder_is_never_overwritten(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,,,"))
-    with pytest.raises(InputError, match="exists already"):
-        list(import_table(table, tmp_path / "out", INFO, suv_declared=True))
-
-
-def test_pet_without_units_is_refused_with_its_line(source: Path, tmp_path: Path) -> None:
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,,,"))
-    with pytest.raises(InputError, match=r"line 2: .*is a PET without units"):
-        list(import_table(table, tmp_path / "out", INFO, suv_declared=False))
-
-
-def test_mask_on_another_grid_is_refused_with_its_line(source: Path, tmp_path: Path) -> None:
-    write_volume(source / "mask.nii.gz", np.zeros((5, 6, 8), np.uint8), LPS)
-    table = read_import_table(_table(source, "s1,p1,s1.nii.gz,mask.nii.gz,,"))
-    with pytest.raises(InputError, match=r"line 2: .*mask\.nii\.gz: lies on another grid"):
-        list(import_table(table, tmp_path / "out", INFO, suv_declared=True))
+def test_pet_without_units_is_refused(source: Path, tmp_path: Path) -> None:
+    (refused,) = _import(_table(source, "s1,p1,s1.nii.gz,,,"), tmp_path / "out", suv_declared=False)
+    assert isinstance(refused, Refused)
+    assert "is a PET without units" in str(refused.error)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -151,11 +181,10 @@ def test_real_tumours_become_three_sites_by_scanner_grid(shared: Path, tmp_path:
     published = published_values(shared)
     tables = write_site_tables(shared, tmp_path)
     assert len(tables) == 3
-    checked = {spacing: read_import_table(path) for spacing, path in tables.items()}
-    assert sum(len(table.rows) for table in checked.values()) == 26
-    for number, (spacing, table) in enumerate(checked.items()):
+    assert sum(len(read_import_table(path).rows) for path in tables.values()) == 26
+    for number, (spacing, table) in enumerate(tables.items()):
         info = DatasetInfo(name=f"sts{number}", site=f"grid{number}", contour="manual")
-        list(import_table(table, tmp_path / info.name, info, suv_declared=True))
+        assert all(isinstance(one, Imported) for one in _import(table, tmp_path / info.name, info=info))
         _compare_with_published(tmp_path / info.name, spacing, published)
 
 
