@@ -22,7 +22,7 @@ from torch import nn
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import write_bytes
-from fedpsma.model.checkpoint import ModelCard, save_checkpoint, weights_of
+from fedpsma.model.checkpoint import ModelCard, apply_weights, load_checkpoint, save_checkpoint, weights_of
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet, build
@@ -35,7 +35,10 @@ OnStep = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class PretrainPlan:
-    """The recipe: AdamW with a cosine learning rate over ``minutes`` of wall time, an average of weights at the end."""
+    """The recipe: AdamW with a cosine learning rate over ``minutes`` of wall time, an average of weights at the end.
+
+    ``start`` names a checkpoint to go on from; without it the weights are drawn from ``seed``.
+    """
 
     minutes: float = 50.0
     patch_voxels: int = 48
@@ -48,6 +51,7 @@ class PretrainPlan:
     held_out_patients: int = 8
     save_every_s: float = 60.0
     seed: int = 0
+    start: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
@@ -118,6 +122,8 @@ def _split(datasets: list[Dataset], plan: PretrainPlan) -> tuple[list[Patient], 
 
 def _fresh(plan: PretrainPlan) -> _State:
     net = build(plan.network, seed=plan.seed)
+    if plan.start is not None:
+        apply_weights(net, load_checkpoint(Path(plan.start)).weights, where=plan.start)
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return _State(net, copy.deepcopy(net), optimizer, torch.Generator().manual_seed(plan.seed + 1))
 
@@ -205,7 +211,8 @@ def _card(
     datasets: list[Dataset], plan: PretrainPlan, state: _State, patients: int, metrics: dict[str, Any]
 ) -> ModelCard:
     synthetic = all(dataset.info.synthetic for dataset in datasets)
-    recipe = {name: value for name, value in asdict(plan).items() if name != "network"}
+    recipe = {name: value for name, value in asdict(plan).items() if name not in ("network", "start")}
+    recipe["start_sha256"] = None if plan.start is None else load_checkpoint(Path(plan.start)).card.sha256
     return ModelCard(
         name="fedpsma base",
         data=f"{patients} {'synthetic' if synthetic else 'real'} patients of "
@@ -222,12 +229,15 @@ def _main(
     held_out: Annotated[int, typer.Option(help="Patients kept aside for the figures of the model card.", min=1)] = 8,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Decides split, initial weights and patches.")] = 0,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from instead of drawn weights.")] = None,
 ) -> None:
     """Train the base checkpoint on phantom patients."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     torch.set_num_threads(threads)
-    plan = PretrainPlan(minutes=minutes, held_out_patients=held_out, seed=seed)
+    plan = PretrainPlan(
+        minutes=minutes, held_out_patients=held_out, seed=seed, start=None if start is None else str(start)
+    )
     columns = (TextColumn("training, loss {task.fields[loss]:.3f}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("", total=1.0, loss=float("nan"))

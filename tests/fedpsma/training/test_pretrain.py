@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +45,15 @@ def test_the_checkpoint_carries_its_recipe_and_figures(data: Dataset, tmp_path: 
     assert found.card.recipe["steps"] >= 1
     assert "3 synthetic patients" in found.card.data
     assert not _state_path(out).exists()
+
+
+def test_a_checkpoint_can_be_trained_further(data: Dataset, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    pretrain([data], PLAN, first)
+    plan = replace(PLAN, seed=7, start=str(first))
+    started, given = weights_of(_fresh(plan).net), load_checkpoint(first).weights
+    assert all(np.array_equal(started[name], given[name]) for name in given)
+    assert pretrain([data], plan, second).recipe["start_sha256"] == load_checkpoint(first).card.sha256
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(data: Dataset, tmp_path: Path) -> None:
