@@ -28,6 +28,7 @@ _DAY = timedelta(days=1)
 # Series and acquisition time of the same start differ by less where one of them was rounded.
 _SAME_START = timedelta(seconds=2)
 _SAME_MOMENT = timedelta(seconds=60)
+_LARGEST_FACTOR = 1e6
 LARGEST_FRAME_DISAGREEMENT = timedelta(seconds=20)
 LONGEST_UPTAKE_MIN = 300.0
 SHORTEST_UPTAKE_MIN = 5.0
@@ -233,7 +234,7 @@ def _references_by_factor(header: PetHeader, half_life_s: float) -> list[datetim
     for frame in header.frames:
         if frame.acquired is None or not _is_positive(frame.duration_s):
             return []
-        if frame.decay_factor is None or frame.decay_factor <= 1.0:
+        if frame.decay_factor is None or not 1.0 < frame.decay_factor < _LARGEST_FACTOR:
             return []
         since_s = log2(frame.decay_factor) * half_life_s
         moments.append(frame.acquired + timedelta(seconds=_mean_rate_s(frame.duration_s, half_life_s) - since_s))

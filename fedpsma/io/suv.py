@@ -37,6 +37,8 @@ CORRECTIONS = {"ATTN": "attenuation", "DECY": "decay"}
 DOSE_BQ = (1e5, 1e10)
 # A weight above it was written in grams.
 WEIGHT_KG = (1.0, 500.0)
+# From Rb-82 to I-124, with a margin.
+HALF_LIFE_S = (30.0, 1e6)
 LOWEST_MAXIMUM, HIGHEST_MAXIMUM = 0.5, 1000.0
 BODY_SUV = 0.1
 USUAL_BODY_MEAN = (0.2, 3.0)
@@ -84,7 +86,7 @@ def suv_factor(header: PetHeader, *, where: str) -> SuvFactor:
         raise InputError(f"{UNITS_TAG} is {header.units!r}", where=where, remedy="give a PET in BQML, GML or CNTS")
     if header.suv_type not in (None, "BW") and header.units != "BQML":
         raise InputError(
-            f"holds SUV by {header.suv_type}, not by body weight: SUVType (0054,1006)",
+            f"holds SUV by {header.suv_type[:16]}, not by body weight: SUVType (0054,1006)",
             where=where,
             remedy="export it as BQML or as SUVbw",
         )
@@ -166,7 +168,7 @@ def _without_decay(header: PetHeader, factor: float, method: str, where: str) ->
 
 
 def _decayed_to_start(header: PetHeader, undecayed: float, where: str) -> SuvFactor:
-    half_life = _require(header.half_life_s, HALF_LIFE_TAG, where)
+    half_life = _half_life(header, where)
     reference = decay_reference(header, where=where)
     if reference is None:
         raise InputError(
@@ -190,7 +192,7 @@ def _decayed_to_start(header: PetHeader, undecayed: float, where: str) -> SuvFac
 
 def _decayed_frame_by_frame(header: PetHeader, undecayed: float, where: str) -> SuvFactor:
     """Correct each slice from the moment of its mean rate to the injection, to which the dose belongs."""
-    half_life = _require(header.half_life_s, HALF_LIFE_TAG, where)
+    half_life = _half_life(header, where)
     moments = mean_rate_moments(header, half_life, where=where)
     first = min(frame.acquired for frame in header.frames if frame.acquired is not None)
     found = uptake(header, first, where=where)
@@ -206,6 +208,17 @@ def _decayed_frame_by_frame(header: PetHeader, undecayed: float, where: str) -> 
         frame_factors=factors,
         notes=(method, *notes, *_short(minutes)),
     )
+
+
+def _half_life(header: PetHeader, where: str) -> float:
+    half_life = _require(header.half_life_s, HALF_LIFE_TAG, where)
+    if not HALF_LIFE_S[0] <= half_life <= HALF_LIFE_S[1]:
+        raise InputError(
+            f"{HALF_LIFE_TAG} is {half_life:g}, no half-life of a PET radionuclide in s",
+            where=where,
+            remedy="correct the tag",
+        )
+    return half_life
 
 
 def _required(minutes: float | None, header: PetHeader, where: str) -> float:

@@ -49,7 +49,13 @@ def _choose_pet(study: DicomStudy, pattern: str | None) -> tuple[Series, tuple[s
     if not study.pet:
         raise _no_pet(study)
     _require_no_stray(study)
-    stacks = [one for one in study.pet if _is_slices(one)] or list(study.pet)
+    stacks = [one for one in study.pet if _is_slices(one)]
+    if not stacks:
+        raise InputError(
+            f"holds no PET slices, but pictures computed from them: {_names(study.pet)}",
+            where=study.name,
+            remedy="export the PET as well",
+        )
     if pattern is not None:
         candidates = [one for one in stacks if _fits(one, pattern)]
         if not candidates:

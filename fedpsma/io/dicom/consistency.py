@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedpsma.domain.study import FloatVolume
 from fedpsma.errors import InputError
-from fedpsma.io.dicom.tags import Tags, tag_name
+from fedpsma.io.dicom.tags import Tags, shown, tag_name
 
 # Numbers are written with up to 16 characters, and differ in the last where software rounds; cosines may be near zero.
 _ROUNDING = 1e-5
@@ -59,7 +59,7 @@ _ENOUGH = 4
 _SAME_PLACE_MM = 0.02
 _JUMP = 1.4
 # Nobody may read in a message what identifies the patient.
-_SILENT = {"PatientID", "IssuerOfPatientID"}
+_SILENT = {"PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"}
 
 
 def require_one_image_kind(slices: Sequence[Tags], *, where: str) -> None:
@@ -221,7 +221,7 @@ def _agree(one: Any, other: Any, absolute: float) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return "\\".join(_shown(part) for part in value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value if value is not None else "none")
+    return f"{value:g}" if isinstance(value, float) else shown("none" if value is None else str(value))
 
 
 def _longest_rise(values: Sequence[float]) -> int:

@@ -7,11 +7,14 @@ from datetime import datetime
 
 from pydicom.valuerep import TM
 
+from fedpsma.errors import InputError
 from fedpsma.io.dicom.consistency import require_one, require_one_quantity
-from fedpsma.io.dicom.tags import Tags
+from fedpsma.io.dicom.tags import Tags, tag_name
 from fedpsma.io.pet_header import FrameTiming, PetHeader
 from fedpsma.io.radiopharmaceutical import RadiopharmaceuticalHeader
 
+# No patient decays for longer than a week.
+LONGEST_MS = 7 * 86_400_000.0
 PHILIPS_CREATOR = "Philips PET Private Group"
 PHILIPS_SUV = (0x7053, 0x00, PHILIPS_CREATOR)
 PHILIPS_BQML = (0x7053, 0x09, PHILIPS_CREATOR)
@@ -86,13 +89,23 @@ def _one_private_number(slices: Sequence[Tags], place: tuple[int, int, str], whe
 
 
 def _frame(one: Tags) -> FrameTiming:
-    reference_ms, duration_ms = one.number("FrameReferenceTime"), one.number("ActualFrameDuration")
     return FrameTiming(
         acquired=one.moment("Acquisition"),
-        reference_s=None if reference_ms is None else reference_ms / 1000.0,
-        duration_s=None if duration_ms is None else duration_ms / 1000.0,
+        reference_s=_seconds(one, "FrameReferenceTime"),
+        duration_s=_seconds(one, "ActualFrameDuration"),
         decay_factor=one.number("DecayFactor"),
     )
+
+
+def _seconds(one: Tags, keyword: str) -> float | None:
+    duration_ms = one.number(keyword)
+    if duration_ms is None:
+        return None
+    if abs(duration_ms) > LONGEST_MS:
+        raise InputError(
+            f"{tag_name(keyword)} is {duration_ms:g}, no time in ms", where=one.where, remedy="correct the tag"
+        )
+    return duration_ms / 1000.0
 
 
 def _code(item: Tags, keyword: str) -> tuple[str | None, str | None]:

@@ -29,6 +29,8 @@ from fedpsma.io.dicom.decoder import decode
 # Real PET and CT matrices end at 1024; a corrupted header must not ask for more memory than this.
 LARGEST_EDGE = 4096
 LARGEST_VOLUME = 2**30
+# There was no DICOM before, but exports write such dates for deleted ones.
+_YEARS = (1900, 2200)
 _AGAIN = "export or copy it again"
 
 
@@ -43,7 +45,7 @@ def parsing(where: str, what: str = "is damaged", remedy: str = _AGAIN) -> Itera
     except InputError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        reason = one_line(str(error))[:160] or type(error).__name__
         raise InputError(f"{what} ({reason})", where=where, remedy=remedy) from error
 
 
@@ -56,6 +58,27 @@ def tag_name(keyword: str) -> str:
     """
     tag = tag_for_keyword(keyword) or 0
     return f"{keyword} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def one_line(text: str) -> str:
+    r"""Return a text without blanks round it and with a question mark for what cannot be shown.
+
+    Example:
+        >>> one_line("PET\nAC \0")
+        'PET?AC'
+    """
+    text = text.strip("\0 \t\r\n")
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def shown(text: str) -> str:
+    """Return as much of a value as a message may quote: a corrupted length lets it run into the tags behind it.
+
+    Example:
+        >>> shown("100000?PN?Muster^Max")
+        '100000'
+    """
+    return text.partition("?")[0][:40]
 
 
 @dataclass(frozen=True)
@@ -74,13 +97,13 @@ class Tags:
     def text(self, keyword: str) -> str | None:
         """Return a text without blanks round it; ``None`` where it is missing or empty."""
         value = self.raw(keyword)
-        return None if value is None else str(value).strip("\0 ") or None
+        return None if value is None else one_line(str(value)) or None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return every value of a tag as text."""
         value = self.raw(keyword)
         values = value if isinstance(value, (MultiValue, list, tuple)) else (value,)
-        return tuple(str(one).strip("\0 ") for one in values if one is not None)
+        return tuple(one_line(str(one)) for one in values if one is not None)
 
     def numbers(self, keyword: str) -> tuple[float, ...] | None:
         """Return every value of a tag as a finite number; ``None`` where it is missing or empty."""
@@ -134,7 +157,7 @@ class Tags:
                 return None
             # An explicit transfer syntax may carry a private tag as raw bytes.
             content = value.decode("ascii") if isinstance(value, bytes) else str("" if value is None else value)
-        return content.strip("\0 ") or None
+        return one_line(content) or None
 
     def private_number(self, group: int, offset: int, creator: str) -> float | None:
         """Return a private value as a finite number."""
@@ -165,7 +188,7 @@ class Tags:
     def _finite(self, content: str, name: str) -> float:
         value: float = self._parse(content, name, float)
         if not math.isfinite(value):
-            raise self._wrong(name, repr(content[:40]), "a number")
+            raise self._wrong(name, repr(shown(content)), "a number")
         return value
 
     def _parse(self, content: str, name: str, kind: Callable[[str], Any]) -> Any:
@@ -173,9 +196,9 @@ class Tags:
             with parsing(self.where):
                 value = kind(content)
         except InputError as error:
-            raise self._wrong(name, repr(content[:40]), "a value of its kind") from error
-        if value is None:
-            raise self._wrong(name, repr(content[:40]), "a value of its kind")
+            raise self._wrong(name, repr(shown(content)), "a value of its kind") from error
+        if value is None or not _YEARS[0] <= getattr(value, "year", _YEARS[0]) <= _YEARS[1]:
+            raise self._wrong(name, repr(shown(content)), "a value of its kind")
         return value
 
     def _wrong(self, name: str, found: str, wanted: str) -> InputError:
@@ -270,5 +293,5 @@ def _edge(tags: Tags, keyword: str) -> int:
 
 
 def _unsound(tags: Tags, *keywords: str) -> InputError:
-    found = ", ".join(f"{tag_name(keyword)} is {tags.text(keyword)}" for keyword in keywords)
+    found = ", ".join(f"{tag_name(keyword)} is {shown(tags.text(keyword) or 'missing')}" for keyword in keywords)
     return InputError(f"is no grey image that can be read: {found}", where=tags.where, remedy=_AGAIN)

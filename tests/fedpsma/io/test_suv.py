@@ -187,6 +187,7 @@ def test_short_uptake_is_told() -> None:
         ({"dose_bq": 300.0}, "perhaps it is in MBq"),
         ({"half_life_s": None}, "RadionuclideHalfLife (0018,1075)"),
         ({"injected_time": None}, "RadiopharmaceuticalStartTime (0018,1072)"),
+        ({"half_life_s": 109.77e9}, "no half-life of a PET radionuclide"),
         ({"dose_bq": 3e14}, "too large for becquerel"),
         ({"series_start": None, "frames": ()}, "AcquisitionTime (0008,0032), SeriesTime (0008,0031)"),
         ({"frames": ()}, "AcquisitionTime (0008,0032), SeriesTime (0008,0031)"),

@@ -22,7 +22,7 @@ from fedpsma.io.dicom.find import find_studies
 OPTIONS = DicomOptions(key=bytes(32), dates="keep")
 # What one slice may say otherwise than its neighbours; a damage there stays within it.
 OWN_TO_A_SLICE = ("PixelData", "RescaleSlope", "RescaleIntercept")
-HOSTILE = ("abc", "1e400", "NaN", "-5", "0", "99999999999", "1\\2", "\x00\x01", "", "9" * 64)
+HOSTILE = ("abc", "1e400", "NaN", "-5", "0", "1e-300", "99999999999", "1\\2", "\x00\x01", "", "9" * 64, "00010101")
 TEXT_VRS = ("DS", "IS", "TM", "DA", "DT", "UI", "CS", "LO", "SH")
 Damage = Callable[[Path, np.random.Generator], bool]
 

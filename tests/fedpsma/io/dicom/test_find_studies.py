@@ -120,6 +120,13 @@ def test_projections_of_the_pet_are_not_taken_for_it(tmp_path: Path, kind: list[
     assert any(note.startswith("not read: series 7 (PT, MIP)") for note in imported.study.notes)
 
 
+def test_projections_alone_are_no_pet(tmp_path: Path) -> None:
+    slices = pet_slices()
+    set_all("ImageType", ["DERIVED", "SECONDARY", "MIP"])(slices)
+    with pytest.raises(InputError, match="holds no PET slices, but pictures"):
+        convert_study(find_studies(save(tmp_path, slices)).studies[0], OPTIONS)
+
+
 def test_ct_beside_reformats_and_scouts(tmp_path: Path) -> None:
     scouted = ct_slices()
     scouted[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]

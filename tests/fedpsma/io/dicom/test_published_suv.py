@@ -40,9 +40,7 @@ def crops(shared: Path, imported: ImportedStudy) -> tuple[np.ndarray, np.ndarray
     published = read_volume(shared / "data/ibsi_validation_sts/nifti/STS_001_pet_suv.nii.gz")
     start = np.linalg.inv(imported.study.affine) @ published.affine[:, 3]
     assert start == pytest.approx(np.round(start), abs=1e-3)
-    box = tuple(
-        slice(int(round(low)), int(round(low)) + n) for low, n in zip(start, published.data.shape, strict=False)
-    )
+    box = tuple(slice(round(low), round(low) + n) for low, n in zip(start, published.data.shape, strict=False))
     return published.data, imported.study.pet[box], box[2]
 
 
