@@ -37,8 +37,10 @@ def working_grid(parameters: BodyParameters, spacing_mm: float) -> Grid:
     """Return the isotropic grid that holds the man inside his field of view."""
     width, depth, _ = parameters.scale
     front, back = _FRONT_MM + 1.2 * parameters.fat_mm, _BACK_MM - 0.9 * parameters.fat_mm
-    low = (-_HALF_WIDTH_MM * width, back * depth, parameters.field[0])
-    high = (_HALF_WIDTH_MM * width, front * depth, parameters.field[1])
+    aside = np.array([(0.0, 0.0), *(point[1:] for point in parameters.sway)])
+    (left, behind), (right, before) = aside.min(axis=0), aside.max(axis=0)
+    low = (-_HALF_WIDTH_MM * width + left, back * depth + behind, parameters.field[0])
+    high = (_HALF_WIDTH_MM * width + right, front * depth + before, parameters.field[1])
     shape = tuple(int((b - a) / spacing_mm) for a, b in zip(low, high, strict=True))
     return Grid((shape[0], shape[1], shape[2]), (spacing_mm,) * 3, low)
 
@@ -52,7 +54,22 @@ def build_anatomy(parameters: BodyParameters, spacing_mm: float = 4.0) -> Anatom
             _draw_step(canvas, step, parameters)
     classes = Canvas(tissue_classes()[canvas.labels], canvas.x, canvas.y, canvas.z)
     _draw_stations(classes)
+    for labels in (canvas.labels, classes.labels):
+        _bend(labels, grid, parameters)
     return Anatomy(canvas.labels, classes.labels, grid, parameters)
+
+
+def _bend(labels: NDArray[np.uint8], grid: Grid, parameters: BodyParameters) -> None:
+    """Move each axial slice by whole voxels to where the axis of the body runs."""
+    steps = np.rint(np.stack(parameters.axis_mm(grid.axes[2])) / np.array(grid.spacing_mm)[:2, None]).astype(int)
+    for first, last in _runs(steps):
+        labels[:, :, first:last] = np.roll(labels[:, :, first:last], tuple(steps[:, first]), axis=(0, 1))
+
+
+def _runs(steps: NDArray[np.int_]) -> Iterator[tuple[int, int]]:
+    """Yield first and one past last of the slices (second axis) that move alike."""
+    borders = 1 + np.flatnonzero((np.diff(steps, axis=1) != 0).any(axis=0))
+    yield from zip([0, *borders], [*borders, steps.shape[1]], strict=True)
 
 
 def _canvas(grid: Grid, parameters: BodyParameters) -> Canvas:

@@ -19,9 +19,9 @@ def draw_mask(
     """Return a volume (x, y, z) that numbers the lesions from 1; ``liver`` is its SUV mean and SD.
 
     A voxel belongs to a lesion when it reaches the convention's threshold, at least half of its signal comes from that
-    lesion (or it lies inside its true boundary), and it is connected to the lesion's hottest voxel. Where two lesions
-    claim a voxel, the one whose true boundary holds more of it has it, outside both the one with more signal there. A
-    lesion nowhere above the threshold has no voxel.
+    lesion (or it lies inside its true boundary), and it is connected to the hottest voxel that is the lesion's own and
+    is not hotter. Where two lesions claim a voxel, the one whose true boundary holds more of it has it, outside both
+    the one with more signal there. A lesion nowhere above the threshold has no voxel.
     """
     mask = np.zeros(ideal.shape, dtype=np.int32)
     claim = np.zeros(ideal.shape, dtype=np.float32)
@@ -40,13 +40,15 @@ def lesion_region(
 ) -> NDArray[np.bool_]:
     """Return the voxels of one lesion inside its box."""
     inside = _inside(lesion)
-    height = np.where(inside, ideal, -np.inf)
+    # The spill of a hotter neighbour is neither this lesion's maximum nor part of it.
+    own = inside & (lesion.signal >= 0.5 * ideal)
+    height = np.where(own if own.any() else inside, ideal, -np.inf)
     peak = np.unravel_index(int(height.argmax()), height.shape)
     placed = lesion.shape.placed
     threshold = threshold_suv(convention, float(ideal[peak]), *liver, in_bone=placed.region.is_bone)
     if threshold is None:
         return inside
-    region = (ideal >= threshold) & (inside | (lesion.signal >= 0.5 * ideal))
+    region = (ideal >= threshold) & (ideal <= ideal[peak]) & (inside | (lesion.signal >= 0.5 * ideal))
     parts, _ = ndimage.label(region)
     return np.asarray((parts == parts[peak]) & region)
 

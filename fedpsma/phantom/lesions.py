@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,17 @@ from fedpsma.domain.exam import CtClass
 from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
 from fedpsma.phantom.body import Prostate
+from fedpsma.phantom.sites import Scenario
 from fedpsma.phantom.tables import Point, Row, read_table
 
 Path = tuple[Point, ...]
+Ratios = tuple[float, float, float]
+Pose = Literal["any", "upright", "flat"]
 _LESION_RATIOS = (0.6, 1.0)
-# How far an upright focus leans, SD.
-_LEAN_RAD = 0.35
+# How far a focus with a set pose leans, SD.
+_LEAN_RAD = {"upright": 0.35, "flat": 0.1}
 # A node counts as enlarged from this short axis on: policy of the PSMA-RADS rules, pelvis and elsewhere.
-_ENLARGED_MM = {"pelvic_nodes": 8.0, "distant_nodes": 10.0}
+_ENLARGED_MM = {"N": 8.0, "M": 10.0}
 
 
 class LesionSite(Row):
@@ -57,9 +60,79 @@ class MimicRow(Row):
     weights: tuple[float, ...]
     paths: tuple[Path, ...]
     spread_mm: float
-    upright: bool
+    pose: Pose
     ratios: tuple[float, float]
+    tag: str
     source: str
+
+
+class Volumes(Row):
+    """Log-normal volume of a lesion in ml, cut to a range; placing clips it, so the plan lies above the published."""
+
+    median_ml: float
+    log_sd: float
+    range_ml: tuple[float, float]
+    tag: str
+    source: str
+
+
+class Suvmax(Row):
+    """Log-normal SUVmax of a lesion: one factor for the patient, one for the lesion."""
+
+    median: float
+    patient_log_sd: float
+    lesion_log_sd: float
+    range: tuple[float, float]
+    least_contrast: float
+    tracer_factor: dict[Tracer, float]
+    tag: str
+    source: str
+
+
+class Confluence(Row):
+    """How many patients have bone lesions that run into each other, and how many of these start beside another."""
+
+    share: float
+    touching: float
+    tag: str
+    source: str
+
+
+class Hints(Row):
+    """Below which true SUVmax uptake counts as equivocal (PSMA-RADS 3A, 3B)."""
+
+    faint_suv: float
+    unspecific_below_suv: float
+    tag: str
+    source: str
+
+
+class Reader(Row):
+    """How often a reader's PSMA-RADS category differs from the careful one, and into which it turns."""
+
+    error_range: tuple[float, float]
+    confused_with: dict[str, tuple[str, ...]]
+    tag: str
+    source: str
+
+
+class LesionTable(Row):
+    """``lesions.json``."""
+
+    note: str
+    volume: Volumes
+    suvmax: Suvmax
+    burden_log_sd: float
+    confluent: Confluence
+    max_lesions: int
+    gap_mm: float
+    hints: Hints
+    reader: Reader
+    ct: dict[str, tuple[CtCorrelate, ...]]
+    ct_source: str
+    compartments: dict[Scenario, dict[str, tuple[float, float, float]]]
+    compartments_source: str
+    sites: dict[str, tuple[LesionSite, ...]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +142,7 @@ class Focus:
     ``ratios`` are the relative half axes of the ellipsoid before it is turned by ``angles`` (rad, about z and x).
     ``suvmax`` is the true SUV before blur for a lesion, and the peak that the image shows for a benign focus. ``hu`` is
     the density on CT, ``None`` for that of the surroundings. ``region`` is ``None`` where it follows from the anatomy.
+    ``category_hint`` is the PSMA-RADS category a careful reader would give, ``category_read`` the one a reader gave.
     """
 
     kind: str
@@ -78,13 +152,14 @@ class Focus:
     path: Path | None
     spread_mm: float
     volume_ml: float
-    ratios: tuple[float, float, float]
+    ratios: Ratios
     angles: tuple[float, float]
     suvmax: float
     hu: float | None
     ct_class: CtClass
     ct_correlate: str | None
     category_hint: str
+    category_read: str
 
 
 @dataclass(frozen=True)
@@ -102,55 +177,65 @@ class Disease:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return dict(read_table("lesions.json"))
+def lesion_table() -> LesionTable:
+    """Return ``lesions.json``."""
+    return LesionTable.model_validate(read_table("lesions.json"))
 
 
 @cache
-def _sites(compartment: str) -> tuple[LesionSite, ...]:
-    return tuple(LesionSite.model_validate(row) for row in _table()["sites"][compartment])
+def mimic_rows() -> tuple[MimicRow, ...]:
+    """Return the benign foci of ``mimics.json``."""
+    return tuple(MimicRow.model_validate(row) for row in read_table("mimics.json")["mimics"])
 
 
-@cache
-def _correlates(kind: str) -> tuple[CtCorrelate, ...]:
-    return tuple(CtCorrelate.model_validate(row) for row in _table()["ct"][kind])
+def draw_disease(rng: np.random.Generator, scenario: Scenario, prostate: Prostate, tracer: Tracer) -> Disease:
+    """Draw lesions and benign foci of a patient; everybody has at least one benign focus.
 
-
-@cache
-def _mimics() -> tuple[MimicRow, ...]:
-    return tuple(MimicRow.model_validate(row) for row in _table()["mimics"])
-
-
-def lesion_gap_mm() -> float:
-    """Return the least distance in mm between the surfaces of two foci that are not confluent."""
-    return float(_table()["gap_mm"])
-
-
-def draw_disease(rng: np.random.Generator, scenario: str, prostate: Prostate, tracer: Tracer) -> Disease:
-    """Draw lesions and mimics of a patient; ``scenario`` is one of the ``compartments`` of ``lesions.json``."""
-    table = _table()
-    patient_log = rng.normal(0, table["suvmax"]["patient_log_sd"])
+    Lesions of a patient share a factor on their uptake, his compartments a factor on their counts.
+    """
+    table = lesion_table()
+    patient_log, burden = rng.normal(0, table.suvmax.patient_log_sd), rng.normal(0, table.burden_log_sd)
     lesions: list[Focus] = []
-    for compartment, (share, median, log_sd) in table["compartments"][scenario].items():
+    for compartment, (share, median, log_sd) in table.compartments[scenario].items():
         affected = rng.random() < share
-        count = max(1, round(float(np.exp(rng.normal(np.log(median), log_sd))))) if affected else 0
+        drawn = round(float(median * np.exp(burden + rng.normal(0, log_sd))))
+        count = min(max(1, drawn), table.max_lesions) if affected else 0
         lesions += [_draw_lesion(rng, compartment, prostate, tracer, patient_log) for _ in range(count)]
-    order = rng.permutation(len(lesions))[: table["max_lesions"]]
-    mimics = [focus for row in _mimics() for focus in _draw_mimics(rng, row, tracer)]
-    confluent = bool(rng.random() < table["confluent_share"])
-    return Disease(tuple(lesions[number] for number in sorted(order)), tuple(mimics), confluent)
+    kept = sorted(rng.permutation(len(lesions))[: table.max_lesions])
+    mimics = [focus for row in mimic_rows() for focus in _draw_mimics(rng, row, tracer)]
+    if not mimics:
+        commonest = max(mimic_rows(), key=lambda row: row.prevalence[tracer])
+        mimics = [_draw_mimic(rng, commonest, tracer)]
+    confluent = bool(rng.random() < table.confluent.share)
+    return _as_read(rng, Disease(tuple(lesions[number] for number in kept), tuple(mimics), confluent))
+
+
+def _as_read(rng: np.random.Generator, disease: Disease) -> Disease:
+    """Let a reader name every focus; he errs at a rate of his own."""
+    reader = lesion_table().reader
+    rate = rng.uniform(*reader.error_range)
+
+    def read(focus: Focus) -> Focus:
+        others = reader.confused_with[focus.category_hint]
+        wrong = others[int(rng.integers(len(others)))]
+        return replace(focus, category_read=wrong if rng.random() < rate else focus.category_hint)
+
+    lesions, mimics = (tuple(read(focus) for focus in foci) for foci in (disease.lesions, disease.mimics))
+    return replace(disease, lesions=lesions, mimics=mimics)
 
 
 def _draw_lesion(
     rng: np.random.Generator, compartment: str, prostate: Prostate, tracer: Tracer, patient_log: float
 ) -> Focus:
-    table = _table()
-    sites = _sites(f"local_{prostate}" if compartment == "local" else compartment)
+    table = lesion_table()
+    sites = table.sites[f"local_{prostate}" if compartment == "local" else compartment]
     site = sites[_pick(rng, np.array([one.weight for one in sites]))]
-    low, high = table["volume"]["range_ml"]
-    volume = float(np.clip(table["volume"]["median_ml"] * np.exp(rng.normal(0, table["volume"]["log_sd"])), low, high))
+    volume = table.volume.median_ml * np.exp(rng.normal(0, table.volume.log_sd))
+    volume = float(np.clip(volume, *table.volume.range_ml))
     ratios, angles = _draw_shape(rng, _LESION_RATIOS)
-    ct_class, text, hu = _draw_ct(rng, compartment, volume, ratios)
+    suvmax = _draw_suvmax(rng, tracer, patient_log)
+    ct_class, text, hu = _draw_ct(rng, compartment, site.region, volume, ratios)
+    hint = _category(site.region, ct_class, suvmax, tracer)
     return Focus(
         kind="lesion",
         suspicious=True,
@@ -161,34 +246,67 @@ def _draw_lesion(
         volume_ml=volume,
         ratios=ratios,
         angles=angles,
-        suvmax=_draw_suvmax(rng, tracer, patient_log),
+        suvmax=suvmax,
         hu=hu,
         ct_class=ct_class,
         ct_correlate=text,
-        category_hint="5" if ct_class == "suspicious" else "4",
+        category_hint=hint,
+        category_read=hint,
     )
 
 
 def _draw_suvmax(rng: np.random.Generator, tracer: Tracer, patient_log: float) -> float:
-    table = _table()["suvmax"]
-    low, high = table["range"]
-    value = table["median"] * np.exp(patient_log + rng.normal(0, table["lesion_log_sd"]))
-    return float(np.clip(value * table["tracer_factor"][tracer], low, high))
+    table = lesion_table().suvmax
+    value = table.median * np.exp(patient_log + rng.normal(0, table.lesion_log_sd))
+    return float(np.clip(value * table.tracer_factor[tracer], *table.range))
+
+
+def _category(region: Region, ct_class: CtClass, suvmax: float, tracer: Tracer) -> str:
+    """Return the PSMA-RADS category that a careful reader gives to a metastasis or a primary."""
+    hints = lesion_table().hints
+    if region.is_bone and ct_class == "none" and tracer.facts.unspecific_bone_uptake:
+        faint = suvmax < hints.unspecific_below_suv
+    else:
+        faint = suvmax < hints.faint_suv
+    if not faint:
+        return "5" if ct_class == "suspicious" else "4"
+    if region.is_bone:
+        return "3B"
+    if region.is_node or region.facts.mitnm_axis == "T":
+        return "3A"
+    return "3D" if ct_class == "suspicious" else "2"
 
 
 def _draw_ct(
-    rng: np.random.Generator, compartment: str, volume_ml: float, ratios: tuple[float, float, float]
+    rng: np.random.Generator, compartment: str, region: Region, volume_ml: float, ratios: Ratios
 ) -> tuple[CtClass, str | None, float | None]:
-    kind = "node" if compartment in _ENLARGED_MM else compartment
-    choices = _correlates(kind)
+    choices = lesion_table().ct["node" if region.is_node else compartment]
     correlate = choices[_pick(rng, np.array([one.weight for one in choices]))]
     hu = None if correlate.hu is None else float(rng.uniform(*correlate.hu))
-    if kind != "node":
-        return correlate.ct_class, correlate.ct_correlate, hu
+    if region.is_node:
+        return *_node_finding(region, volume_ml, ratios), hu
+    return correlate.ct_class, correlate.ct_correlate, hu
+
+
+def _node_finding(region: Region, volume_ml: float, ratios: Ratios) -> tuple[CtClass, str]:
+    """Return what the CT says of a node of this size."""
     short = short_axis_mm(volume_ml, ratios)
-    enlarged = short >= _ENLARGED_MM[compartment]
+    enlarged = short >= _ENLARGED_MM["N" if region.facts.mitnm_axis == "N" else "M"]
     text = f"{'enlarged' if enlarged else 'small'} lymph node, short axis {short:.0f} mm"
-    return ("suspicious" if enlarged else "nonspecific"), text, hu
+    return ("suspicious" if enlarged else "nonspecific"), text
+
+
+def resized(focus: Focus, volume_ml: float) -> Focus:
+    """Return a lesion with another volume; what the CT says of the size of a node, and its category, go with it."""
+    focus = replace(focus, volume_ml=volume_ml)
+    if focus.region is None or not focus.region.is_node or not focus.suspicious:
+        return focus
+    ct_class, text = _node_finding(focus.region, volume_ml, focus.ratios)
+    hint = {"4": "5", "5": "4"}.get(focus.category_hint, focus.category_hint)
+    if (ct_class == "suspicious") == (focus.ct_class == "suspicious"):
+        hint = focus.category_hint
+    read = hint if focus.category_read == focus.category_hint else focus.category_read
+    return replace(focus, ct_class=ct_class, ct_correlate=text, category_hint=hint, category_read=read)
 
 
 def _draw_mimics(rng: np.random.Generator, row: MimicRow, tracer: Tracer) -> list[Focus]:
@@ -202,8 +320,9 @@ def _draw_mimic(rng: np.random.Generator, row: MimicRow, tracer: Tracer) -> Focu
     target = row.tissues[_pick(rng, np.array(row.weights))] if row.tissues else None
     path = row.paths[int(rng.integers(len(row.paths)))] if row.paths else None
     ratios, angles = _draw_shape(rng, row.ratios)
-    if row.upright:
-        ratios, angles = (ratios[1], ratios[2], 1.0), (angles[0], float(rng.normal(0, _LEAN_RAD)))
+    if row.pose != "any":
+        ratios = (ratios[1], ratios[2], 1.0) if row.pose == "upright" else (1.0, 1.0, ratios[1])
+        angles = (angles[0], float(rng.normal(0, _LEAN_RAD[row.pose])))
     return Focus(
         kind=row.kind,
         suspicious=False,
@@ -219,10 +338,11 @@ def _draw_mimic(rng: np.random.Generator, row: MimicRow, tracer: Tracer) -> Focu
         ct_class=row.ct_class,
         ct_correlate=row.ct_correlate,
         category_hint=row.category_hint,
+        category_read=row.category_hint,
     )
 
 
-def short_axis_mm(volume_ml: float, ratios: tuple[float, float, float]) -> float:
+def short_axis_mm(volume_ml: float, ratios: Ratios) -> float:
     """Return the shortest diameter in mm of an ellipsoid with this volume and these relative axes.
 
     Example:
@@ -233,9 +353,7 @@ def short_axis_mm(volume_ml: float, ratios: tuple[float, float, float]) -> float
     return float(2 * radius * min(ratios))
 
 
-def _draw_shape(
-    rng: np.random.Generator, shares: tuple[float, float]
-) -> tuple[tuple[float, float, float], tuple[float, float]]:
+def _draw_shape(rng: np.random.Generator, shares: tuple[float, float]) -> tuple[Ratios, tuple[float, float]]:
     """Draw an ellipsoid: the longest half axis 1, the others in this range, and how it is turned."""
     ratios = (1.0, float(rng.uniform(*shares)), float(rng.uniform(*shares)))
     return ratios, (float(rng.uniform(0, np.pi)), float(rng.uniform(0, np.pi)))

@@ -2,198 +2,197 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpsma.domain.anatomy import anatomy_classes
-from fedpsma.domain.exam import Exam, ReferenceSuv, Technique
 from fedpsma.domain.study import FloatVolume, Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.phantom.anatomy import Anatomy, build_anatomy
-from fedpsma.phantom.biodistribution import activity_by_tissue, draw_uptake
+from fedpsma.phantom.biodistribution import draw_uptake
 from fedpsma.phantom.body import BodyParameters, draw_body
-from fedpsma.phantom.clinical import Context, draw_context, draw_technique
-from fedpsma.phantom.contours import draw_mask
-from fedpsma.phantom.grid import Grid, sample_nearest
-from fedpsma.phantom.lesions import Disease, draw_disease
-from fedpsma.phantom.placement import place_disease, shape_focus
-from fedpsma.phantom.scanner import (
-    Exposure,
-    ImagedFocus,
-    add_foci,
-    add_noise,
-    draw_exposure,
-    image_background,
-    image_ct,
-    image_focus,
-)
+from fedpsma.phantom.clinical import Burden, draw_clinical, draw_context, draw_date, draw_technique
+from fedpsma.phantom.documents import describe_foci, exam_of, truth_of
+from fedpsma.phantom.followup import Course, TrackedFocus
+from fedpsma.phantom.lesions import draw_disease
+from fedpsma.phantom.placement import place_disease
+from fedpsma.phantom.providers import PARAMETRIC, AnatomyProvider
+from fedpsma.phantom.report import Language, site_language, write_report
+from fedpsma.phantom.reposition import Pose
+from fedpsma.phantom.scanner import draw_exposure
 from fedpsma.phantom.sites import SiteProfile, site_profile
-from fedpsma.phantom.truth import FocusTruth, PatientTruth, describe_focus, exam_lesion
+from fedpsma.phantom.truth import PatientTruth, TrueAssessment, assess_truth
+from fedpsma.phantom.visit import Scene, Streams, VisitPlan, image_visit, study_of
 
-# A focus has to fill this much of a voxel somewhere, else it lies outside the field of view.
-_LEAST_OCCUPANCY = 0.1
-_RELABELLED = tuple(
-    one.number
-    for one in anatomy_classes()
-    if one.name == "soft_tissue" or (one.region is not None and one.region.is_node)
-)
+_SPACING_MM = (1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """What may differ from a site's own way of making patients.
+
+    Args:
+        spacing_mm: Isotropic voxel of the PET grid in mm; the site's own grid without it.
+        anatomy: Where the bodies come from.
+        tracer: Tracer of every scan; drawn from the site's own without it.
+        course: What happens between scans; drawn for each patient without it. ``retest`` repeats a scan within days.
+        language: Language of the reports; the site's own without it.
+    """
+
+    spacing_mm: float | None = None
+    anatomy: AnatomyProvider = PARAMETRIC
+    tracer: Tracer | None = None
+    course: Course | None = None
+    language: Language | None = None
+
+    def __post_init__(self) -> None:
+        if self.spacing_mm is not None and not _SPACING_MM[0] <= self.spacing_mm <= _SPACING_MM[1]:
+            raise InputError(
+                f"{self.spacing_mm:g} mm is not between {_SPACING_MM[0]:g} and {_SPACING_MM[1]:g} mm",
+                where="spacing",
+                remedy="give the edge of a PET voxel",
+            )
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What differs from a site's own way, in words."""
+        chosen = (
+            None if self.spacing_mm is None else f"{self.spacing_mm:g} mm",
+            None if self.anatomy is PARAMETRIC else "anatomy of label maps",
+            self.tracer,
+            None if self.course is None else f"course {self.course}",
+            None if self.language is None else f"reports {self.language}",
+        )
+        return tuple(str(one) for one in chosen if one is not None)
+
+
+_PLAIN = PhantomOptions()
 
 
 @dataclass(frozen=True)
 class PhantomPatient:
-    """A synthetic study with its truth; ``ideal`` is the PET (SUV, x y z) without noise."""
+    """A synthetic study with its truth, arrays (x, y, z) on the PET grid.
+
+    ``ideal`` is the PET (SUV) without noise, ``tissues`` holds the labels of :func:`fedpsma.phantom.tables.tissues`.
+    """
 
     study: Study
     truth: PatientTruth
+    assessment: TrueAssessment
+    report: str
     ideal: FloatVolume
+    tissues: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class PatientPlan:
-    """All that is drawn of a patient before a voxel is made; ``uptake`` is SUVmean by organ."""
+class Case:
+    """Who is made, and how.
 
-    study_id: str
+    Raises:
+        InputError: The index or seed is negative.
+    """
+
     site: str
-    profile: SiteProfile
-    tracer: Tracer
-    context: Context
-    body: BodyParameters
-    technique: Technique
-    disease: Disease
-    uptake: dict[str, float]
-    exposure: Exposure
+    index: int
+    seed: int
+    options: PhantomOptions
+
+    def __post_init__(self) -> None:
+        if self.index < 0 or self.seed < 0:
+            lowest = min(self.index, self.seed)
+            raise InputError(f"{lowest} is negative", where="index or seed", remedy="give 0 or more")
+
+    @property
+    def profile(self) -> SiteProfile:
+        """The site, with the voxels asked for."""
+        return self.on_grid(site_profile(self.site))
+
+    @property
+    def name(self) -> str:
+        """The pseudonym of the patient, and the id of his first study."""
+        return f"{self.site}{self.index:04d}"
+
+    def on_grid(self, profile: SiteProfile) -> SiteProfile:
+        """Return a scanner with the voxels asked for."""
+        edge = self.options.spacing_mm
+        return profile if edge is None else profile.model_copy(update={"spacing_mm": (edge,) * 3})
+
+    @property
+    def language(self) -> Language:
+        """The language of his reports."""
+        return self.options.language or site_language(self.site)
+
+    def streams(self, *later: int) -> Streams:
+        """Return fresh streams of his first scan, or of a later one."""
+        return Streams.of(self.site, self.index, self.seed, *later)
 
 
 @dataclass(frozen=True)
-class _Streams:
-    """The random streams of one patient: each part has its own, so that a change in one leaves the others alone."""
+class Visit:
+    """A scan with what the next one starts from: the body as drawn, and the foci in the man's own frame."""
 
-    context: np.random.Generator
-    body: np.random.Generator
-    disease: np.random.Generator
-    uptake: np.random.Generator
-    places: np.random.Generator
-    exposure: np.random.Generator
-    pet_noise: np.random.Generator
-    ct_noise: np.random.Generator
-
-    @classmethod
-    def of(cls, site: str, index: int, seed: int) -> _Streams:
-        root = np.random.SeedSequence([seed, zlib.crc32(site.encode()), index])
-        return cls(*(np.random.default_rng(child) for child in root.spawn(8)))
+    patient: PhantomPatient
+    plan: VisitPlan
+    drawn: BodyParameters
+    foci: tuple[TrackedFocus, ...]
+    pose: Pose
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """The imaged patient on the site's grid before noise: foci with the lesions first, classes, ideal PET, mask."""
-
-    anatomy: Anatomy
-    grid: Grid
-    foci: tuple[ImagedFocus, ...]
-    classes: NDArray[np.uint8]
-    ideal: FloatVolume
-    mask: NDArray[np.int32]
-
-
-def draw_patient(site: str, index: int, seed: int) -> PhantomPatient:
-    """Make patient ``index`` (from 0) of a synthetic site.
+def draw_patient(site: str, index: int, seed: int, options: PhantomOptions = _PLAIN) -> PhantomPatient:
+    """Make the first scan of patient ``index`` (from 0) of a synthetic site.
 
     The study holds PET (SUV), CT (HU, where the site has one), lesion numbers by the site's contour convention, and
-    anatomy classes, all on the site's PET grid. He depends on site, index and seed only.
+    anatomy classes, all on the PET grid. It depends on site, index, seed and options only.
 
     Raises:
         InputError: There is no such site, or the index or seed is negative.
     """
-    profile = site_profile(site)
-    if index < 0 or seed < 0:
-        raise InputError(f"{min(index, seed)} is negative", where="index or seed", remedy="give 0 or more")
-    streams = _Streams.of(site, index, seed)
-    plan = _draw_plan(streams, profile, site, index)
-    scene = _build_scene(streams, plan)
-    pet = add_noise(streams.pet_noise, scene.ideal, plan.uptake["liver"], plan.exposure, scene.grid)
-    study = Study(
-        study_id=plan.study_id,
-        patient_id=plan.study_id,
-        pet=pet,
-        affine=scene.grid.affine,
-        tracer=plan.tracer,
-        ct=image_ct(streams.ct_noise, scene.anatomy, scene.foci, profile, scene.grid),
-        lesions=scene.mask,
-        anatomy=scene.classes,
-        technique=plan.technique,
-    )
-    return PhantomPatient(study, _describe(plan, scene, pet), scene.ideal)
+    return first_visit(Case(site, index, seed, options)).patient
 
 
-def _draw_plan(streams: _Streams, profile: SiteProfile, site: str, index: int) -> PatientPlan:
+def first_visit(case: Case) -> Visit:
+    """Make the first scan of a patient with what a later one starts from."""
+    streams, profile = case.streams(), case.profile
     tracer = profile.draw_tracer(streams.context)
+    tracer = case.options.tracer or tracer
     context = draw_context(streams.context, profile.draw_scenario(streams.context))
-    body = draw_body(streams.body, context.prostate)
-    technique = draw_technique(streams.context, profile, tracer, body)
+    drawn = draw_body(streams.body, context.prostate, head=tracer is Tracer.FDG)
+    anatomy = case.options.anatomy.provide(case.index, drawn, profile.working_mm)
     disease = draw_disease(streams.disease, context.scenario, context.prostate, tracer)
-    uptake = draw_uptake(streams.uptake, tracer, disease.tumour_ml, bool(technique.furosemide))
-    exposure = draw_exposure(streams.exposure, profile, tracer)
-    return PatientPlan(f"{site}{index:04d}", site, profile, tracer, context, body, technique, disease, uptake, exposure)
-
-
-def _build_scene(streams: _Streams, plan: PatientPlan) -> _Scene:
-    anatomy = build_anatomy(plan.body, plan.profile.working_mm)
-    grid = anatomy.grid.with_spacing(plan.profile.spacing_mm)
-    activity = activity_by_tissue(plan.uptake)
-    placed = place_disease(streams.places, plan.disease, anatomy)
-    shapes = (shape_focus(one, anatomy, plan.exposure.margin_mm) for one in placed)
-    imaged = (image_focus(shape, anatomy, activity, plan.exposure, grid) for shape in shapes)
-    foci = tuple(one for one in imaged if one.occupancy.size and one.occupancy.max() >= _LEAST_OCCUPANCY)
-    ideal = add_foci(image_background(anatomy, activity, plan.exposure, grid), foci)
-    lesions = [one for one in foci if one.shape.placed.focus.suspicious]
-    liver = (plan.uptake["liver"], plan.uptake["liver"] * plan.exposure.liver_cv)
-    mask = draw_mask(ideal, lesions, plan.profile.contour, liver)
-    return _Scene(anatomy, grid, foci, _classes_on(grid, anatomy, foci), ideal, mask)
-
-
-def _classes_on(grid: Grid, anatomy: Anatomy, foci: tuple[ImagedFocus, ...]) -> NDArray[np.uint8]:
-    """Bring the classes to the site's grid; a node that grew out of its station still belongs to it."""
-    classes: NDArray[np.uint8] = sample_nearest(anatomy.classes, anatomy.grid, grid)
-    for focus in foci:
-        if focus.shape.placed.class_number in _RELABELLED:
-            view = classes[focus.box]
-            view[(focus.occupancy >= 0.5) & np.isin(view, _RELABELLED)] = focus.shape.placed.class_number
-    return classes
-
-
-def _describe(plan: PatientPlan, scene: _Scene, pet: FloatVolume) -> PatientTruth:
-    truths = [
-        describe_focus(number, focus, pet, scene.mask, scene.grid.voxel_ml)
-        for number, focus in enumerate(scene.foci, start=1)
-    ]
-    return PatientTruth(
-        title=f"Synthetic patient {plan.study_id}: {plan.context.indication}",
-        study_id=plan.study_id,
-        site=plan.site,
-        scenario=plan.context.scenario,
-        exam=_exam_of(plan, scene, truths, pet),
-        foci=tuple(truths),
-        organ_suv={name: round(value, 2) for name, value in plan.uptake.items()},
-        liver_cv=round(plan.exposure.liver_cv, 3),
+    placed = place_disease(streams.places, disease, anatomy)
+    burden = Burden.of(placed)
+    technique = draw_technique(streams.context, profile, tracer, drawn)
+    plan = VisitPlan(
+        study_id=case.name,
+        patient_id=case.name,
+        site=case.site,
+        day=draw_date(streams.calendar),
+        profile=profile,
+        tracer=tracer,
+        context=context,
+        clinical=draw_clinical(streams.clinical, context, burden),
+        technique=technique,
+        uptake=draw_uptake(streams.uptake, tracer, burden.tumour_ml, bool(technique.furosemide)),
+        exposure=draw_exposure(streams.exposure, profile, tracer),
+        language=case.language,
     )
+    scene = image_visit(streams, plan, anatomy, placed)
+    described = describe_foci(scene)
+    truth = truth_of(plan, exam_of(plan, scene, described), described)
+    foci = tuple(TrackedFocus(one, ()) for one in placed)
+    return Visit(finish(streams, plan, scene, truth), plan, drawn, numbered(foci, scene), Pose())
 
 
-def _exam_of(plan: PatientPlan, scene: _Scene, truths: list[FocusTruth], pet: FloatVolume) -> Exam:
-    """Return the exam that a reader who knows the truth would table: every contoured lesion, no benign focus."""
-    contoured = [(truth, focus) for truth, focus in zip(truths, scene.foci, strict=True) if truth.contoured]
-    uptake = plan.uptake
-    return Exam(
-        tracer=plan.tracer,
-        indication=plan.context.indication,
-        clinical=plan.context.clinical,
-        technique=plan.technique,
-        reference_suv=ReferenceSuv(
-            **{name: round(uptake[name], 1) for name in ("blood_pool", "liver", "spleen", "parotid")}
-        ),
-        psma_vol_ml=round(sum(truth.mask_ml for truth, _ in contoured), 2),
-        lesions=[exam_lesion(truth, focus, pet, scene.mask) for truth, focus in contoured],
-    )
+def finish(
+    streams: Streams, plan: VisitPlan, scene: Scene, truth: PatientTruth, before: PatientTruth | None = None
+) -> PhantomPatient:
+    """Put images, truth, assessment and report together; ``before`` is the truth of the scan before."""
+    assessment = assess_truth(truth)
+    report = write_report(streams.report, truth, before, assessment.true_mitnm_string)
+    return PhantomPatient(study_of(plan, scene), truth, assessment, report, scene.ideal, scene.tissues)
+
+
+def numbered(foci: tuple[TrackedFocus, ...], scene: Scene) -> tuple[TrackedFocus, ...]:
+    """Return the foci that were imaged, each with the number it has in this scan."""
+    return tuple(replace(foci[place], previous=(number,)) for number, place in enumerate(scene.kept, start=1))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, spatial
 
 from fedpsma.domain.anatomy import anatomy_classes, anatomy_number
 from fedpsma.domain.region import Region, Side
 from fedpsma.phantom.anatomy import Anatomy
 from fedpsma.phantom.grid import Grid, sample_nearest
-from fedpsma.phantom.lesions import Disease, Focus, lesion_gap_mm
+from fedpsma.phantom.lesions import Disease, Focus, lesion_table
 from fedpsma.phantom.tables import tissue_number, tissues
 
 FINE_MM = 2.0
-_TRIES = 12
+_TRIES = 20
+# A focus in a bone reaches at most so many of its radii from its centre.
+_LONGEST = 2.2
+# Confluent lesions may overlap by this share of the radius.
+_MERGED = 0.3
 _MIDLINE_MM = 7.0
 _BONE = tuple(one.number for one in anatomy_classes() if one.region is not None and one.region.is_bone)
 _STATIONS = tuple(one.number for one in anatomy_classes() if one.region is not None and one.region.is_node)
@@ -47,9 +52,15 @@ class FocusShape:
         return float(self.occupancy.sum()) * self.grid.voxel_ml
 
 
-def place_disease(rng: np.random.Generator, disease: Disease, anatomy: Anatomy) -> list[PlacedFocus]:
-    """Find a place for every focus; one whose structure lies outside the field of view is left out."""
-    placer = _Placer(rng, anatomy, disease.confluent)
+def place_disease(
+    rng: np.random.Generator, disease: Disease, anatomy: Anatomy, taken: Sequence[PlacedFocus] = ()
+) -> list[PlacedFocus]:
+    """Find a place for every focus, away from those ``taken``.
+
+    One whose structure is out of the field of view is left out, and one that finds no room beside the others: two
+    lesions in one place would be one.
+    """
+    placer = _Placer(rng, anatomy, disease.confluent, taken)
     placed = (placer.place(focus) for focus in disease.lesions + disease.mimics)
     return [one for one in placed if one is not None]
 
@@ -57,48 +68,96 @@ def place_disease(rng: np.random.Generator, disease: Disease, anatomy: Anatomy) 
 class _Placer:
     """Keeps in mind where foci lie already, so that they do not run into each other."""
 
-    def __init__(self, rng: np.random.Generator, anatomy: Anatomy, confluent: bool) -> None:
+    def __init__(
+        self, rng: np.random.Generator, anatomy: Anatomy, confluent: bool, taken: Sequence[PlacedFocus]
+    ) -> None:
         self._rng = rng
         self._anatomy = anatomy
         self._confluent = confluent
         self._found: dict[str, NDArray[np.intp]] = {}
-        self._taken = np.empty((0, 4))
+        self._trees: dict[str, spatial.KDTree] = {}
+        self._last: dict[str, NDArray[np.float64]] = {}
+        self._taken = np.array(
+            [[*one.centre_mm, self._reach(one.focus, np.array(one.centre_mm))] for one in taken]
+        ).reshape(-1, 4)
 
     def place(self, focus: Focus) -> PlacedFocus | None:
-        radius = _radius_mm(focus.volume_ml)
-        room, centre = -np.inf, None
+        """Return the focus at the roomiest of some places; ``None`` where each of them lies in another focus."""
+        table = lesion_table()
+        confluent = self._confluent and focus.suspicious and focus.region is not None and focus.region.is_bone
+        beside = confluent and self._rng.random() < table.confluent.touching
+        least = -_MERGED * _radius_mm(focus.volume_ml) if confluent else 0.0
+        enough = least if confluent else table.gap_mm
+        room, best = -np.inf, np.zeros(4)
         for _ in range(_TRIES):
-            candidate = self._near_path(focus) if focus.path else self._inside(focus.target or "")
-            if candidate is None:
+            centre = self._beside(focus) if beside else self._candidate(focus)
+            if centre is None:
                 return None
-            candidate_room = self._room(candidate, radius)
-            if candidate_room > room:
-                room, centre = candidate_room, candidate
-            if room >= self._gap(focus):
+            reach = self._reach(focus, centre)
+            free = self._room(centre, reach)
+            if free > room:
+                room, best = free, np.array([*centre, reach])
+            if room >= enough:
                 break
-        if centre is None:
+        if room < least:
             return None
-        self._taken = np.vstack([self._taken, [*centre, radius]])
-        return self._named(focus, centre)
+        self._taken = np.vstack([self._taken, best])
+        self._last[focus.target or ""] = best
+        return self._named(focus, best[:3])
 
-    def _gap(self, focus: Focus) -> float:
-        touching = self._confluent and focus.region is not None and focus.region.is_bone
-        return 0.0 if touching else lesion_gap_mm()
+    def _reach(self, focus: Focus, centre: NDArray[np.float64]) -> float:
+        """Return how far a focus extends from its centre in mm, further in a thin bone than in a wide organ."""
+        radius = _radius_mm(focus.volume_ml)
+        if focus.target is None or not len(self._voxels(focus.target)):
+            return radius
+        if focus.target not in self._trees:
+            self._trees[focus.target] = spatial.KDTree(self._centres(focus.target))
+        count = min(int(np.ceil(focus.volume_ml / self._anatomy.grid.voxel_ml)), len(self._voxels(focus.target)))
+        distance, _ = self._trees[focus.target].query(centre, k=[count])
+        return float(np.clip(distance[0], radius, _LONGEST * radius))
 
-    def _room(self, centre: NDArray[np.float64], radius: float) -> float:
+    def _candidate(self, focus: Focus) -> NDArray[np.float64] | None:
+        if focus.path is None:
+            return self._inside(focus.target or "")
+        point = self._near_path(focus)
+        if point is None or focus.target is None:
+            return point
+        centres = self._centres(focus.target)
+        return centres[np.linalg.norm(centres - point, axis=1).argmin()] if len(centres) else None
+
+    def _beside(self, focus: Focus) -> NDArray[np.float64] | None:
+        """Return a place in the same structure that touches the lesion put there last."""
+        last, centres = self._last.get(focus.target or ""), self._centres(focus.target or "")
+        if last is None or not len(centres):
+            return self._candidate(focus)
+        share = np.linalg.norm(centres - last[:3], axis=1) / (last[3] + _radius_mm(focus.volume_ml))
+        near = np.flatnonzero((share > 1 - _MERGED / 2) & (share < 1.15))
+        return centres[self._rng.choice(near)] if len(near) else self._candidate(focus)
+
+    def _room(self, centre: NDArray[np.float64], reach: float) -> float:
         if not len(self._taken):
             return np.inf
-        return float((np.linalg.norm(self._taken[:, :3] - centre, axis=1) - self._taken[:, 3]).min()) - radius
+        return float((np.linalg.norm(self._taken[:, :3] - centre, axis=1) - self._taken[:, 3]).min()) - reach
 
-    def _inside(self, target: str) -> NDArray[np.float64] | None:
+    def _voxels(self, target: str) -> NDArray[np.intp]:
         if target not in self._found:
             self._found[target] = np.flatnonzero(_mask_of(self._anatomy, target))
-        voxels = self._found[target]
+        return self._found[target]
+
+    def _centres(self, target: str) -> NDArray[np.float64]:
+        """Return the middle of every voxel of a target in mm, (n, 3)."""
+        grid = self._anatomy.grid
+        index = np.stack(np.unravel_index(self._voxels(target), grid.shape), axis=1)
+        return np.asarray(np.array(grid.origin_mm) + index * grid.spacing_mm)
+
+    def _inside(self, target: str) -> NDArray[np.float64] | None:
+        """Return a place anywhere in a target, between the middles of the voxels too."""
+        voxels = self._voxels(target)
         if not len(voxels):
             return None
         grid = self._anatomy.grid
-        index = np.unravel_index(int(self._rng.choice(voxels)), grid.shape)
-        return np.asarray(np.array(grid.origin_mm) + np.array(index) * grid.spacing_mm)
+        index = np.array(np.unravel_index(int(self._rng.choice(voxels)), grid.shape))
+        return np.asarray(np.array(grid.origin_mm) + (index + self._rng.uniform(-0.49, 0.49, 3)) * grid.spacing_mm)
 
     def _near_path(self, focus: Focus) -> NDArray[np.float64] | None:
         points = np.array(focus.path)
@@ -106,7 +165,7 @@ class _Placer:
         at = self._rng.uniform(0, length[-1])
         point = np.array([np.interp(at, length, points[:, axis]) for axis in range(3)])
         point[0] *= self._rng.choice([-1.0, 1.0])
-        centre = (point + self._rng.normal(0, focus.spread_mm, 3)) * self._anatomy.parameters.scale
+        centre = self._anatomy.parameters.to_real(point + self._rng.normal(0, focus.spread_mm, 3))
         grid = self._anatomy.grid
         inside = grid.origin_mm[2] < centre[2] < grid.origin_mm[2] + grid.shape[2] * grid.spacing_mm[2]
         return centre if inside else None
@@ -117,7 +176,8 @@ class _Placer:
         number = int(self._anatomy.classes[tuple(np.clip(index, 0, np.array(grid.shape) - 1))])
         region = focus.region or anatomy_classes()[number].region or Region.OTHER_SOFT_TISSUE
         place = (float(centre[0]), float(centre[1]), float(centre[2]))
-        return PlacedFocus(focus, place, number, region, side_of(region, place[0]))
+        midline = float(self._anatomy.parameters.axis_mm(place[2])[0])
+        return PlacedFocus(focus, place, number, region, side_of(region, place[0] - midline))
 
 
 def side_of(region: Region, x_mm: float) -> Side:
@@ -140,7 +200,7 @@ def shape_focus(placed: PlacedFocus, anatomy: Anatomy, margin_mm: float) -> Focu
     """
     focus = placed.focus
     radius = _radius_mm(focus.volume_ml)
-    reach = (2.2 if placed.class_number in _BONE else 1.5) * radius + FINE_MM + margin_mm
+    reach = (_LONGEST if placed.class_number in _BONE else 1.5) * radius + FINE_MM + margin_mm
     count = 2 * int(reach / FINE_MM) + 1
     middle = np.array(placed.centre_mm)
     origin = middle - (count // 2) * FINE_MM
@@ -152,11 +212,19 @@ def shape_focus(placed: PlacedFocus, anatomy: Anatomy, margin_mm: float) -> Focu
         edge = np.moveaxis(distance, axis, 0)
         edge[:core] = np.inf
         edge[count - core :] = np.inf
-    voxels = min(max(1, round(focus.volume_ml / grid.voxel_ml)), int(np.isfinite(distance).sum()))
-    ordered = np.partition(distance.ravel(), (voxels - 1, min(voxels, distance.size - 1)))
-    edge_mm = ordered[voxels - 1] + 0.5 * min(FINE_MM, max(ordered[voxels] - ordered[voxels - 1], 0.0))
+    if not np.isfinite(distance).any():
+        distance[(count // 2,) * 3] = 0.0
+    edge_mm = _edge_mm(distance, round(focus.volume_ml / grid.voxel_ml))
     occupancy = np.clip((edge_mm - distance) / FINE_MM + 0.5, 0, 1).astype(np.float32)
     return FocusShape(placed, grid, occupancy)
+
+
+def _edge_mm(distance: NDArray[np.float32], voxels: int) -> float:
+    """Return the distance within which so many voxels lie, or all that are free (finite) where these are fewer."""
+    free = np.sort(distance[np.isfinite(distance)])
+    last = min(max(voxels, 1), len(free)) - 1
+    step = free[last + 1] - free[last] if last + 1 < len(free) else 0.0
+    return float(free[last] + 0.5 * min(FINE_MM, step))
 
 
 def _distance(grid: Grid, placed: PlacedFocus) -> NDArray[np.float32]:
@@ -175,16 +243,17 @@ def _distance(grid: Grid, placed: PlacedFocus) -> NDArray[np.float32]:
 
 
 def _fillable(grid: Grid, placed: PlacedFocus, anatomy: Anatomy) -> NDArray[np.bool_]:
-    """Where the focus may grow: a node through soft tissue, everything else in its own structure only."""
+    """Where the focus may grow: a node or urine through soft tissue, everything else in its own structure only."""
     classes = sample_nearest(anatomy.classes, anatomy.grid, grid)
     soft = anatomy_number("soft_tissue")
-    if placed.focus.path or placed.class_number in (*_STATIONS, soft):
+    free = placed.focus.path is not None and placed.focus.target is None
+    if free or placed.class_number in (*_STATIONS, soft):
         allowed = np.isin(classes, (*_STATIONS, soft))
         allowed &= sample_nearest(anatomy.tissue, anatomy.grid, grid) != tissue_number("air")
-        return allowed if allowed.any() else np.ones_like(allowed)
-    parts, _ = ndimage.label(classes == placed.class_number)
-    middle = parts[tuple(np.array(grid.shape) // 2)]
-    return np.asarray(parts == middle)
+    else:
+        parts, _ = ndimage.label(classes == placed.class_number)
+        allowed = (parts == parts[tuple(np.array(grid.shape) // 2)]) & (parts > 0)
+    return np.asarray(allowed)
 
 
 def _mask_of(anatomy: Anatomy, target: str) -> NDArray[np.bool_]:

@@ -102,13 +102,44 @@ class Body(Row):
 
 
 class OrganSize(Row):
-    """How large an organ is and how much its place varies."""
+    """How large an organ is, how far its middle lies beside its shape in ``body.json``, and how much that varies."""
 
     median_ml: float
     log_sd: float
     anchor: Point | None
+    middle_mm: Point = (0.0, 0.0, 0.0)
     shift_mm: Point
     reference_ml: float
+
+
+class SwayPart(Row):
+    """How far a part of the body lies beside the lungs along x and y, real mm."""
+
+    mean_mm: tuple[float, float]
+    sd_mm: tuple[float, float]
+
+
+class Sway(Row):
+    """How crooked men lie; pelvis, loins, head. What follows takes that share of the part named before it."""
+
+    source: str
+    parts: tuple[SwayPart, SwayPart, SwayPart]
+    loins_follow: tuple[float, float]
+    liver_follows: float
+    neck_follows: float
+
+
+class BuildSpread(Row):
+    """How men and their fields of view differ: mean and SD. ``trunk`` is its length against stature."""
+
+    source: str
+    trunk: tuple[float, float]
+    diaphragm_mm: tuple[float, float]
+    field_low_mm: tuple[float, float]
+    field_high_mm: tuple[float, float]
+    vertex_mm: float
+    vertex_share: float
+    sway: Sway
 
 
 def read_table(name: str) -> Any:
@@ -126,6 +157,12 @@ def body() -> Body:
 def organ_sizes() -> dict[str, OrganSize]:
     """Return size and place of each organ that varies on its own."""
     return {name: OrganSize.model_validate(row) for name, row in read_table("organs.json")["organs"].items()}
+
+
+@cache
+def build_spread() -> BuildSpread:
+    """Return how men differ beside their organs."""
+    return BuildSpread.model_validate(read_table("organs.json")["build"])
 
 
 @cache

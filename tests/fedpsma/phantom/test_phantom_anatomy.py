@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,24 @@ def test_body_does_not_touch_the_side_of_the_grid(bodies):
         assert not torso[-1].any()
         assert not torso[:, 0].any()
         assert not torso[:, -1].any()
+
+
+def test_the_axis_leads_from_the_standard_body_to_where_a_man_lies():
+    straight = draw_body(np.random.default_rng(6), "in_situ")
+    crooked = replace(straight, sway=((0.0, 20.0, -12.0), (420.0, 0.0, 0.0)))
+    straight = replace(straight, sway=())
+    pelvis = np.array([0.0, 0.0, 0.0])
+    assert crooked.to_real(pelvis) - straight.to_real(pelvis) == pytest.approx([20, -12, 0])
+    moved = centre_mm(build_anatomy(crooked), "prostate") - centre_mm(build_anatomy(straight), "prostate")
+    assert moved == pytest.approx([20, -12, 0], abs=4)
+
+
+def test_men_do_not_lie_straight(bodies):
+    beside = np.array([centre_mm(one, "bladder")[0] - centre_mm(one, "lung")[0] for one in bodies])
+    for one, offset in zip(bodies, beside, strict=True):
+        axis = one.parameters.axis_mm(np.array([centre_mm(one, name)[2] for name in ("bladder", "lung")]))[0]
+        assert offset == pytest.approx(axis[0] - axis[1], abs=14)
+    assert 5 < beside.std() < 17
 
 
 @pytest.mark.shared
