@@ -83,7 +83,7 @@ def _draw_step(canvas: Canvas, step: Step, parameters: BodyParameters) -> None:
     elif step.shape == "ribs":
         draw_ribs(canvas, body(), parameters.rib_drop)
     elif step.shape == "diaphragm":
-        _lower_lungs(canvas, parameters.diaphragm_mm)
+        _cut_at_diaphragm(canvas, step, parameters.diaphragm_mm)
     elif step.shape == "small_bowel":
         _draw_small_bowel(canvas, parameters)
     else:
@@ -128,12 +128,13 @@ def _with_fat(step: Step, fat_mm: float) -> Iterator[tuple[float, float, float, 
         yield z, half + 0.9 * thickness, front + 1.2 * thickness, back - 0.9 * thickness
 
 
-def _lower_lungs(canvas: Canvas, shift_mm: float) -> None:
-    """Give what lies under the diaphragm back to the abdomen."""
-    box = slice(*np.searchsorted(canvas.z, [240, 420]))
+def _cut_at_diaphragm(canvas: Canvas, step: Step, shift_mm: float) -> None:
+    """Give the lung under the diaphragm to the abdomen, and abdominal organs above it to the mediastinum."""
     height = np.max([_dome_height(canvas, dome) for dome in body().diaphragm], axis=0) + shift_mm
+    box = slice(*np.searchsorted(canvas.z, [240, 480]))
     view = canvas.labels[:, :, box]
-    view[(view == tissue_number("lung")) & (canvas.z[box] < height[:, :, None])] = tissue_number("fat")
+    beyond = (canvas.z[box] < height[:, :, None]) == (step.over == "lung")
+    view[cover(step.over or "")[view] & beyond] = tissue_number(step.tissue)
 
 
 def _dome_height(canvas: Canvas, dome: Dome) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ class OrganUptake(Row):
 
     ``quantiles`` holds SUVmean at the levels of :func:`uptake_levels` where the shape was measured; else the
     distribution is log-normal. ``texture`` is the log SD of the uptake inside the organ as (median, log SD between
-    patients), ``sides`` mean and SD of log(left / right) of a paired organ.
+    patients), ``tissue_texture`` what it is multiplied by in single tissues of the organ, ``sides`` mean and SD of
+    log(left / right) of a paired organ.
     """
 
     organ: str
@@ -40,6 +41,7 @@ class OrganUptake(Row):
     suv: dict[Tracer, tuple[float, float]]
     quantiles: dict[Tracer, tuple[float, ...]] = Field(default_factory=dict)
     texture: dict[Tracer, tuple[float, float]] = Field(default_factory=dict)
+    tissue_texture: dict[str, float] = Field(default_factory=dict)
     sides: tuple[float, float] = (0.0, 0.0)
     source: str
 

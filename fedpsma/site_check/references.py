@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from fedpsma.domain.study import FloatVolume
 from fedpsma.site_check.coarse import CoarseGrid, Mask
+from fedpsma.site_check.limits import limits
 
 # All [P], chosen on synthetic patients and one real FDG scan.
 _CUBE_MM, _SMOOTH_MM = 28.0, 4.0
@@ -69,8 +70,11 @@ class _Region:
 def find_liver(pet: FloatVolume, grid: CoarseGrid) -> FoundOrgan | None:
     """Find the liver in a PET (x, y, z) of any unit on the coarse grid.
 
-    It may be found on the left: then the volume is mirrored, or the patient has a situs inversus.
+    It may be found on the left: then the volume is mirrored, or the patient has a situs inversus. Only a field that
+    could hold trunk and liver is searched: in a crop round a leg, muscle or a tumour passes for it.
     """
+    if not _holds_a_trunk(pet, grid):
+        return None
     texture = _texture(pet, grid)
     if texture is None:
         return None
@@ -86,6 +90,12 @@ def find_liver(pet: FloatVolume, grid: CoarseGrid) -> FoundOrgan | None:
 def attenuation_at(found: FoundOrgan, ct: FloatVolume, grid: CoarseGrid) -> float:
     """Return the mean attenuation (HU) of the 3 cm cube in which an organ was found."""
     return float(_cube(ct, found.centre, grid).mean())
+
+
+def _holds_a_trunk(pet: FloatVolume, grid: CoarseGrid) -> bool:
+    width, _, length = (count * edge for count, edge in zip(pet.shape, grid.spacing_mm, strict=True))
+    rules = limits().rules
+    return width >= rules.small_width_mm.value and length >= rules.whole_body_mm.value
 
 
 def _texture(pet: FloatVolume, grid: CoarseGrid) -> _Texture | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fedpsma.domain.study import Study
+from fedpsma.io.nifti import read_volume
 from fedpsma.io.study_loader import load_study
 from fedpsma.phantom.patient import draw_patient
 from fedpsma.site_check.coarse import CoarseGrid, coarse_grid
@@ -68,6 +69,16 @@ def test_nothing_is_found_where_there_is_no_liver() -> None:
     legs = draw_patient("C", 201, 7).study.pet[:, :, :20]
     assert find_liver(coarse_grid((4.073, 4.073, 5.0)).mean_of(legs), coarse_grid((4.073, 4.073, 5.0))) is None
     assert find_blood_pool(np.ones((60, 40, 120), np.float32), np.zeros((60, 40, 120), np.float32), grid) is None
+
+
+@pytest.mark.shared
+def test_no_liver_is_seen_in_real_crops_round_a_tumour(shared: Path) -> None:
+    crops = sorted((shared / "data" / "ibsi_validation_sts" / "nifti").glob("*_pet_suv.nii.gz"))
+    assert len(crops) == 26
+    for path in crops:
+        pet = read_volume(path)
+        grid = coarse_grid(tuple(np.linalg.norm(pet.affine[:3, :3], axis=0)))
+        assert find_liver(grid.mean_of(pet.data), grid) is None, path.name
 
 
 @pytest.mark.shared
