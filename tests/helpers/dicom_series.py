@@ -17,7 +17,7 @@ ROWS, COLUMNS, SLICES = 6, 8, 5
 STUDY, FRAME = generate_uid(entropy_srcs=["study"]), generate_uid(entropy_srcs=["frame"])
 
 
-def _image(modality: str, series: str, index: int, spacing: tuple[float, float, float]) -> Dataset:
+def blank_image(modality: str, series: str, index: int, spacing: tuple[float, float, float]) -> Dataset:
     """One axial slice; as in every DICOM image, columns grow to the patient's left and rows to posterior."""
     one = Dataset()
     one.file_meta = FileMetaDataset()
@@ -53,7 +53,7 @@ def pet_slices(series: str = "PET AC") -> list[Dataset]:
     """
     slices = []
     for index in range(SLICES):
-        one = _image("PT", series, index, (4.0, 4.0, 3.0))
+        one = blank_image("PT", series, index, (4.0, 4.0, 3.0))
         one.Units, one.DecayCorrection = "BQML", "START"
         one.CorrectedImage = ["DECY", "ATTN", "SCAT"]
         one.PatientWeight = "80"
@@ -79,7 +79,7 @@ def ct_slices(series: str = "CT") -> list[Dataset]:
     """A CT of half the voxel edge over the same field, whose HU grow by 10 a mm towards the patient's left."""
     slices = []
     for index in range(2 * SLICES):
-        one = _image("CT", series, index, (2.0, 2.0, 1.5))
+        one = blank_image("CT", series, index, (2.0, 2.0, 1.5))
         one.SeriesNumber = 3
         one.RescaleSlope, one.RescaleIntercept = "1", "-1024"
         left_mm = -14.0 + 2.0 * np.arange(2 * COLUMNS)

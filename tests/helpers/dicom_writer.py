@@ -6,10 +6,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from dicom_series import blank_image
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage, generate_uid
+from pydicom.uid import generate_uid
 
 from fedpsma.domain.study import Study
 
@@ -42,17 +42,9 @@ def _write_series(folder: Path, data: NDArray[np.float32], study: Study, axes: s
 
 
 def _image(kind: str, affine: NDArray[np.float64], index: int, names: dict[str, str], series: str) -> Dataset:
-    one = Dataset()
-    one.file_meta = FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one.SOPClassUID = PositronEmissionTomographyImageStorage if kind == "PET" else CTImageStorage
-    one.SOPInstanceUID = generate_uid(entropy_srcs=[series, str(index)])
-    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID
-    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
-    one.Modality = "PT" if kind == "PET" else "CT"
+    one = blank_image("PT" if kind == "PET" else "CT", series, index, (1.0, 1.0, 1.0))
     one.StudyInstanceUID, one.FrameOfReferenceUID, one.SeriesInstanceUID = names["study"], names["frame"], series
-    one.SeriesNumber, one.SeriesDescription, one.ImageType = 4, kind, ["ORIGINAL", "PRIMARY"]
-    one.PatientName, one.PatientID, one.PatientWeight = "Muster^Max", "MRN-4711", WEIGHT_KG
+    one.SeriesDescription, one.PatientWeight = kind, WEIGHT_KG
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / spacing
     one.ImageOrientationPatient = [*directions[:, 0], *directions[:, 1]]
@@ -78,7 +70,4 @@ def _set_pixels(one: Dataset, columns_by_rows: NDArray[np.float32]) -> None:
     one.RescaleSlope, one.RescaleIntercept = f"{slope:.10g}", "0"
     stored = np.rint(columns_by_rows.T / float(one.RescaleSlope)).astype("<i2")
     one.Rows, one.Columns = stored.shape
-    one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-    one.BitsAllocated = one.BitsStored = 16
-    one.HighBit, one.PixelRepresentation = 15, 1
     one.PixelData = stored.tobytes()

@@ -6,6 +6,7 @@ module therefore works with plain values, and nothing else catches what a parser
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,9 @@ from pydicom.valuerep import DA, DT, TM
 from fedpsma.errors import InputError
 from fedpsma.io.dicom.decoder import decode
 
+# Their records quote values of the header, the patient's name among them, and a log outlives the session.
+for _reader in ("pydicom", "highdicom"):
+    logging.getLogger(_reader).setLevel(logging.CRITICAL)
 # Real PET and CT matrices end at 1024; a corrupted header must not ask for more memory than this.
 LARGEST_EDGE = 4096
 LARGEST_VOLUME = 2**30

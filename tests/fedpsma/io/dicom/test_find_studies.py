@@ -162,3 +162,18 @@ def test_several_studies_are_not_guessed_between(tmp_path: Path) -> None:
 def test_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         find_studies(tmp_path / "nothing")
+
+
+def test_no_value_of_a_header_reaches_a_log_or_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    slices = pet_slices()
+    for one in slices:
+        # pydicom quotes what is no UID.
+        one.FrameOfReferenceUID = "Muster^Max"
+    save(tmp_path / "pet", slices)
+    recwarn.clear()
+    caplog.clear()
+    convert_study(find_studies(tmp_path).studies[0], OPTIONS)
+    assert "Muster" not in caplog.text
+    assert not any("Muster" in str(warning.message) for warning in recwarn)
