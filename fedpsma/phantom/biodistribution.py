@@ -30,7 +30,7 @@ class OrganUptake(Row):
     ``quantiles`` holds SUVmean at the levels of :func:`uptake_levels` where the shape was measured; else the
     distribution is log-normal. ``texture`` is the log SD of the uptake inside the organ as (median, log SD between
     patients), ``tissue_texture`` what it is multiplied by in single tissues of the organ, ``sides`` mean and SD of
-    log(left / right) of a paired organ.
+    log(left / right) of a paired organ. ``texture_source`` and ``sides_source`` say where those come from.
     """
 
     organ: str
@@ -44,6 +44,8 @@ class OrganUptake(Row):
     tissue_texture: dict[str, float] = Field(default_factory=dict)
     sides: tuple[float, float] = (0.0, 0.0)
     source: str
+    texture_source: str = ""
+    sides_source: str = ""
 
     def at(self, tracer: Tracer, score: float) -> float:
         """Return the SUVmean at a normal score."""

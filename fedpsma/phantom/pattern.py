@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,8 @@ def activity_volume(anatomy: Anatomy, uptake: Mapping[str, float], pattern: Upta
         uptake: SUVmean by organ.
         pattern: How it varies inside organs.
     """
-    depth, side = (_by_tissue(one) for one in (pattern.texture, pattern.sides))
-    factor = depth[anatomy.tissue]
+    side = _by_tissue(pattern.sides)
+    factor = (_by_tissue(pattern.texture) * _tissue_texture())[anatomy.tissue]
     factor *= _field(anatomy.grid, pattern.seed)
     factor += side[anatomy.tissue] * _side(anatomy)[:, None, :]
     np.exp(factor, out=factor)
@@ -64,6 +65,14 @@ def activity_volume(anatomy: Anatomy, uptake: Mapping[str, float], pattern: Upta
 
 def _by_tissue(values: Mapping[str, float]) -> NDArray[np.float32]:
     return np.array([0.0 if t.organ is None else values[t.organ] for t in tissues()], dtype=np.float32)
+
+
+@cache
+def _tissue_texture() -> NDArray[np.float32]:
+    """Return what the texture of an organ is multiplied by in each tissue."""
+    organs = organ_uptakes()
+    factors = [1.0 if t.organ is None else organs[t.organ].tissue_texture.get(t.name, 1.0) for t in tissues()]
+    return np.array(factors, dtype=np.float32)
 
 
 def _field(grid: Grid, seed: int) -> FloatVolume:

@@ -95,7 +95,7 @@ def attenuation_at(found: FoundOrgan, ct: FloatVolume, grid: CoarseGrid) -> floa
 def _holds_a_trunk(pet: FloatVolume, grid: CoarseGrid) -> bool:
     width, _, length = (count * edge for count, edge in zip(pet.shape, grid.spacing_mm, strict=True))
     rules = limits().rules
-    return width >= rules.small_width_mm.value and length >= rules.whole_body_mm.value
+    return bool(width >= rules.small_width_mm.value and length >= rules.whole_body_mm.value)
 
 
 def _texture(pet: FloatVolume, grid: CoarseGrid) -> _Texture | None:

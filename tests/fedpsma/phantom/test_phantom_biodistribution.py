@@ -9,6 +9,7 @@ from scipy.stats import norm
 from fedpsma.domain.anatomy import anatomy_number
 from fedpsma.domain.tracer import Tracer
 from fedpsma.phantom.biodistribution import draw_uptake, organ_uptakes, score_factor, tumour_sink
+from fedpsma.phantom.tables import tissues
 
 # (mean, SD) as (lowest, highest) of the sources: Li 2017, EJNMMI Res 2024, autoPET III aggregates.
 PUBLISHED = {
@@ -48,6 +49,14 @@ def test_mean_and_sd_in_the_table_are_those_of_the_quantiles():
         for tracer in organ.quantiles:
             values = [organ.at(tracer, score) for score in scores]
             assert (np.mean(values), np.std(values)) == pytest.approx(organ.suv[tracer], rel=0.02), organ.organ
+
+
+def test_every_texture_and_side_says_where_it_comes_from():
+    known = {tissue.name: tissue.organ for tissue in tissues()}
+    for organ in organ_uptakes().values():
+        assert bool(organ.texture) == ("[" in organ.texture_source), organ.organ
+        assert (organ.sides != (0.0, 0.0)) == ("[" in organ.sides_source), organ.organ
+        assert all(known[name] == organ.organ for name in organ.tissue_texture), organ.organ
 
 
 def test_correlations_are_those_of_a_distribution():

@@ -49,3 +49,11 @@ def test_sides_are_those_of_the_man_and_not_of_the_grid(anatomy, uptake):
     x, _, z = anatomy.grid.axes
     left = (x[:, None] < anatomy.parameters.axis_mm(z)[0])[:, None, :] & kidney
     assert volume[left].mean() / volume[kidney & ~left].mean() == pytest.approx(np.exp(0.2), rel=1e-3)
+
+
+def test_the_skull_is_more_uneven_than_other_bone(anatomy, uptake):
+    organs = {tissue.organ for tissue in tissues() if tissue.organ}
+    pattern = UptakePattern(dict.fromkeys(organs, 0.0) | {"bone": 0.2}, dict.fromkeys(organs, 0.0), seed=1)
+    logs = np.log(np.maximum(activity_volume(anatomy, uptake, pattern), 1e-6))
+    skull, spine = (logs[anatomy.tissue == tissue_number(name)].std() for name in ("skull", "lumbar_spine"))
+    assert skull > 2.5 * spine
