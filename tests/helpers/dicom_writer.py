@@ -18,8 +18,15 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_dicom_study(folder: Path, study: Study, axes: str = "LPS") -> None:
-    """Write PET and CT; ``axes`` names where columns, rows and slices run to, such as "LPS" or "RPI" (feet first)."""
-    names = {"study": generate_uid(entropy_srcs=[study.study_id, axes]), "frame": generate_uid(entropy_srcs=["frame"])}
+    """Write PET (of a fluorine-18 tracer) and CT.
+
+    ``axes`` names where columns, rows and slices run to, such as "LPS" or "RPI" (feet first).
+    """
+    names = {
+        "study": generate_uid(entropy_srcs=[study.study_id, axes]),
+        "frame": generate_uid(entropy_srcs=["frame"]),
+        "tracer": str(study.tracer),
+    }
     bq_per_suv = DOSE_BQ * 2 ** (-UPTAKE_S / HALF_LIFE_S) / (WEIGHT_KG * 1000)
     _write_series(folder / "PET", study.pet * np.float32(bq_per_suv), study, axes, names)
     if study.ct is not None:
@@ -51,17 +58,17 @@ def _image(kind: str, affine: NDArray[np.float64], index: int, names: dict[str, 
     one.ImagePositionPatient = [round(value, 6) for value in (affine @ [0, 0, index, 1])[:3]]
     one.PixelSpacing, one.SliceThickness = [spacing[1], spacing[0]], spacing[2]
     if kind == "PET":
-        _set_clock(one)
+        _set_clock(one, names["tracer"])
     return one
 
 
-def _set_clock(one: Dataset) -> None:
+def _set_clock(one: Dataset, tracer: str) -> None:
     one.Units, one.DecayCorrection, one.CorrectedImage = "BQML", "START", ["DECY", "ATTN"]
     one.SeriesDate = one.AcquisitionDate = "20260105"
     one.SeriesTime = one.AcquisitionTime = "110000"
     item = Dataset()
     item.RadiopharmaceuticalStartTime, item.RadionuclideTotalDose = "100000", DOSE_BQ
-    item.RadionuclideHalfLife, item.Radiopharmaceutical = HALF_LIFE_S, "18F DCFPyL"
+    item.RadionuclideHalfLife, item.Radiopharmaceutical = HALF_LIFE_S, tracer
     one.RadiopharmaceuticalInformationSequence = [item]
 
 
