@@ -105,7 +105,8 @@ class _Words:
         return self._phrases[phrase].format(**values)
 
     def number(self, value: float) -> str:
-        text = f"{value:.1f}"
+        """Return a number of the table as it stands there, with one decimal at least."""
+        text = f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
         return text.replace(".", ",") if self.language == "de" else text
 
     def name(self, name: str) -> str:

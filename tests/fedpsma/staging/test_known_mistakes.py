@@ -82,3 +82,10 @@ def test_many_vertebrae_do_not_make_diffuse_marrow_involvement():
 def test_there_is_a_path_for_indeterminate_lesions():
     assessment = assess(exam(lesion("L1", "LN_OBTURATOR", "L", 3.0)))
     assert assessment.indeterminate[0].psma_rads == "3A"
+
+
+def test_a_rationale_says_the_numbers_of_the_table():
+    row = lesion("L1", "BONE_FEMUR", "L", 5.84)
+    assessment = assess(exam(row, reference_suv={"blood_pool": 2.71, "liver": 9.0, "spleen": 12.72, "parotid": 13.53}))
+    (found,) = assessment.indeterminate
+    assert found.elements["uptake_level"].startswith("SUVmax 5.84, above blood pool 2.71 and below liver 9.0")
