@@ -42,9 +42,11 @@ def check(
     Example: fedpsma site check data/ours
     """
     from fedpsma.io.dataset import read_dataset
+    from fedpsma.io.files import require_folder_or_nothing
 
     data = read_dataset(dataset)
     place = out or dataset / "check"
+    require_folder_or_nothing(place)
     report = _run(data, place, workers)
     if json:
         typer.echo(report.model_dump_json(indent=1))

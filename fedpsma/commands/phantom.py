@@ -105,10 +105,11 @@ def _measure(reference: Path | None, patients: str, seed: int) -> None:
 
 
 def _progress() -> Progress:
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, transient=True)
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _provider(anatomy: str) -> AnatomyProvider:

@@ -144,7 +144,7 @@ def parse_record(model: type[Model], content: object, where: str) -> Model:
 
 def _rows(path: Path) -> Iterator[StudyRow]:
     seen: set[str] = set()
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
             row = parse_record(StudyRow, _decode(line, where), where)

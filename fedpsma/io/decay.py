@@ -72,10 +72,12 @@ def decay_reference(header: PetHeader, *, where: str) -> DecayReference | None:
     vendor = _vendor_reference(header, acquired)
     frames = frames_reference(header)
     if series is not None and vendor is not None and abs(series.moment - vendor.moment) > _SAME_MOMENT:
-        return _decided(series, vendor, frames, where)
-    if series is not None and vendor is None:
-        return _with_doubt(series, frames)
-    return vendor or frames or _first_acquisition(header, acquired, where)
+        first = DecayReference(acquired[0], _ACQUISITION_TAG) if acquired else None
+        return _decided(series, vendor, frames or first, where)
+    told = vendor or series
+    if told is not None:
+        return _with_doubt(told, frames, acquired)
+    return frames or _first_acquisition(header, acquired, where)
 
 
 def frames_reference(header: PetHeader) -> DecayReference | None:
@@ -198,7 +200,7 @@ def _decided(
     for one in (vendor, series):
         if frames is not None and abs(one.moment - frames.moment) <= _SAME_MOMENT:
             other = series if one is vendor else vendor
-            note = f"{other.source} is {apart_s:.0f} s off: decay was corrected to {one.source}, as the frames tell"
+            note = f"{other.source} is {apart_s:.0f} s off: decay was corrected to {one.source}, by {frames.source}"
             return DecayReference(one.moment, one.source, (*one.notes, note))
     raise InputError(
         f"{series.source} and {vendor.source} disagree about the reference of decay by {apart_s:.0f} s",
@@ -207,13 +209,17 @@ def _decided(
     )
 
 
-def _with_doubt(series: DecayReference, frames: DecayReference | None) -> DecayReference:
-    if frames is None or abs(series.moment - frames.moment) <= _SAME_MOMENT:
-        return series
-    apart_s = (series.moment - frames.moment).total_seconds()
+def _with_doubt(told: DecayReference, frames: DecayReference | None, acquired: Sequence[datetime]) -> DecayReference:
+    """Keep what a tag tells, unless DecayFactor, by which the scanner multiplied, and the first acquisition deny it."""
+    if frames is None or abs(told.moment - frames.moment) <= _SAME_MOMENT:
+        return told
+    apart_s = (told.moment - frames.moment).total_seconds()
+    if frames.source.endswith(_FACTOR_TAG) and abs(frames.moment - acquired[0]) <= _SAME_MOMENT:
+        note = f"{told.source} is {abs(apart_s):.0f} s off: decay was corrected to the first acquisition, by its factor"
+        return DecayReference(frames.moment, frames.source, (*told.notes, note))
     side = "before" if apart_s > 0 else "after"
-    note = f"{frames.source} put the reference of decay {abs(apart_s):.0f} s {side} {series.source}: check the SUV"
-    return DecayReference(series.moment, series.source, (note,))
+    note = f"{frames.source} put the reference of decay {abs(apart_s):.0f} s {side} {told.source}: check the SUV"
+    return DecayReference(told.moment, told.source, (*told.notes, note))
 
 
 def _first_acquisition(header: PetHeader, acquired: Sequence[datetime], where: str) -> DecayReference | None:

@@ -81,6 +81,12 @@ def require_file(path: Path) -> None:
         raise InputError("does not exist", where=str(path), remedy="check the path")
 
 
+def require_folder_or_nothing(path: Path) -> None:
+    """Raise :class:`InputError` where a folder to write is a file."""
+    if path.exists() and not path.is_dir():
+        raise InputError("is a file, not a folder", where=str(path), remedy="name a folder")
+
+
 @contextmanager
 def finished_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes ``path`` when the block ends well, and vanishes when it does not.

@@ -248,7 +248,7 @@ def _without_nan(volume: Volume, path: Path, outside: float) -> Volume:
         return volume
     if count == missing.size:
         raise InputError("holds not one number", where=str(path), remedy="export it again")
-    note = f"{path.name}: {count} voxels without a number ({count / missing.size:.1%}) were set to {outside:g}"
+    note = f"{count} voxels without a number ({count / missing.size:.1%}) were set to {outside:g}"
     return Volume(np.where(missing, np.float32(outside), volume.data), volume.affine, (note,))
 
 

@@ -17,10 +17,11 @@ from fedpsma.phantom.placement import PlacedFocus
 from fedpsma.phantom.sites import Scenario, SiteProfile
 from fedpsma.phantom.tables import Row, read_table
 
+NO_CT = "no CT available"
 _CT_TEXT = {
     "contrast": "contrast-enhanced CT, portal venous phase",
     "low_dose": "low-dose CT, non-contrast",
-    None: "no CT available",
+    None: NO_CT,
 }
 _STEPS = {"T": 0, "N": 1}
 _DISTANT = 2

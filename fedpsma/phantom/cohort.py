@@ -13,7 +13,7 @@ import numpy as np
 
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
-from fedpsma.io.files import write_json, write_text
+from fedpsma.io.files import require_folder_or_nothing, write_json, write_text
 from fedpsma.io.nifti import write_volume
 from fedpsma.phantom.patient import PhantomOptions, PhantomPatient
 from fedpsma.phantom.providers import PARAMETRIC
@@ -22,6 +22,7 @@ from fedpsma.phantom.sites import site_profile
 
 # PET on disk is rounded to this SUV step, a power of two, so that the files compress.
 _SUV_STEP = 2.0**-7
+_NO_REAL_PERSON = "SYNTHETIC PATIENT"
 _OWN = "synthetic patients of fedpsma; no real person"
 _FROM_MAPS = "synthetic uptake and lesions of fedpsma in bodies from organ label maps, whose licence holds for them"
 
@@ -88,6 +89,7 @@ def cohort_info(site: str, seed: int, options: PhantomOptions) -> DatasetInfo:
 
 
 def _existing(folder: Path, info: DatasetInfo) -> tuple[StudyRow, ...]:
+    require_folder_or_nothing(folder)
     if not (folder / "dataset.json").exists():
         return ()
     found = read_dataset(folder)
@@ -115,7 +117,7 @@ def _write_study(folder: Path, patient: PhantomPatient) -> StudyRow:
     truth = folder / "truth"
     write_json(truth / f"{name}.json", patient.truth.model_dump(mode="json"))
     write_json(truth / f"{name}.assessment.json", patient.assessment.model_dump(mode="json"))
-    write_text(truth / f"{name}.report.txt", patient.report)
+    write_text(truth / f"{name}.report.txt", f"{_NO_REAL_PERSON}\n\n{patient.report}")
     paths = {kind: f"{kind}/{name}.nii.gz" for kind in volumes}
     x, y, z = (round(edge, 4) for edge in study.spacing_mm)
     return StudyRow(

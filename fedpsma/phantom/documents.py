@@ -72,7 +72,7 @@ def prior_of(truth: PatientTruth, report: str) -> Prior:
     kind = "PSMA" if tracer is not None and tracer.facts.targets_psma else "FDG"
     return Prior(
         date=truth.date,
-        modality=f"{kind} PET/CT",
+        modality=f"{kind} {truth.modality}",
         tracer=tracer,
         report_text=report,
         lesions=[

@@ -37,7 +37,11 @@ class CourseRow(Row):
 
 
 class DayToDay(Row):
-    """Variation between two scans of an unchanged man: ``common`` is the share of the variance all tissues share."""
+    """Variation between two scans of an unchanged man: ``common`` is the share of the variance all tissues share.
+
+    ``wcv`` holds between the first scan and any later one for organs, and between neighbouring scans for foci; two
+    later scans differ by up to the square root of two more.
+    """
 
     wcv: float
     common: float

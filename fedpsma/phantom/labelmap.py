@@ -11,6 +11,7 @@ structures is pushed to the organ's surface.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,14 @@ class LabelMap:
             raise InputError("holds no organ map", where=str(path), remedy="name a folder with .nii or .nii.gz files")
         return cls(maps, _read_names(labels or folder / LABELS_FILE))
 
+    @property
+    def told(self) -> str | None:
+        """A digest of maps and labels, so that data sets of other maps have another name."""
+        content = hashlib.sha256(repr(sorted(self.organs.items())).encode())
+        for one in self.maps:
+            content.update(one.read_bytes())
+        return f"anatomy of label maps {content.hexdigest()[:8]}"
+
     def provide(self, index: int, parameters: BodyParameters, spacing_mm: float) -> Anatomy:
         """Return the body with the organs of map ``index``; scale, field of view and organ places follow the map.
 
@@ -98,7 +107,7 @@ def _read_names(path: Path) -> dict[int, str | None]:
     for label, name in content.items():
         if not label.isdecimal() or int(label) == 0:
             raise InputError(f"{label!r} is not a label", where=str(path), remedy="number the labels from 1")
-        if name is not None and name not in known:
+        if name is not None and (not isinstance(name, str) or name not in known):
             remedy = f"use {', '.join(sorted(known))}, or null for what is not wanted"
             raise InputError(f"{name!r} is not an organ that can be taken from a map", where=str(path), remedy=remedy)
         names[int(label)] = name

@@ -59,7 +59,7 @@ class PhantomOptions:
         """What differs from a site's own way, in words."""
         chosen = (
             None if self.spacing_mm is None else f"{self.spacing_mm:g} mm",
-            None if self.anatomy is PARAMETRIC else "anatomy of label maps",
+            self.anatomy.told,
             self.tracer,
             None if self.course is None else f"course {self.course}",
             None if self.language is None else f"reports {self.language}",

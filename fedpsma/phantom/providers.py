@@ -16,6 +16,11 @@ from fedpsma.phantom.body import BodyParameters
 class AnatomyProvider(Protocol):
     """A source of bodies; all that is random about a body is already in its parameters."""
 
+    @property
+    def told(self) -> str | None:
+        """What the name of a data set says of it; ``None`` for the usual source."""
+        ...
+
     def provide(self, index: int, parameters: BodyParameters, spacing_mm: float) -> Anatomy:
         """Return the body of patient ``index`` (from 0) on an isotropic working grid.
 
@@ -29,6 +34,11 @@ class AnatomyProvider(Protocol):
 @dataclass(frozen=True)
 class Parametric:
     """Our own parametric body: nobody's anatomy, drawn from the parameters."""
+
+    @property
+    def told(self) -> str | None:
+        """Nothing: this is the usual source."""
+        return None
 
     def provide(self, index: int, parameters: BodyParameters, spacing_mm: float) -> Anatomy:
         """Return the body that the parameters describe; ``index`` plays no part."""

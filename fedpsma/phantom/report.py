@@ -98,7 +98,9 @@ def write_report(rng: np.random.Generator, truth: PatientTruth, before: PatientT
     findings = "\n".join(f"{name}: {' '.join(sentences)}" for name, sentences in writer.findings())
     blocks = [f"{name}: {' '.join(sentences)}" for name, sentences in sections if sentences]
     blocks.insert(-1, f"{heads['findings']}:\n{findings}")
-    return "\n\n".join([writer.say(writer.words.title, tracer=truth.exam.tracer), *blocks]) + "\n"
+    return (
+        "\n\n".join([writer.say(writer.words.title, tracer=truth.exam.tracer, modality=truth.modality), *blocks]) + "\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ class _Writer:
     def comparison(self) -> Iterator[str]:
         later = self.truth.follow_up
         if later is not None and self.before is not None:
-            tracer = self.before.exam.tracer
-            yield self.say(self.words.comparison, interval=self._interval(later.days), tracer=tracer)
+            prior = {"tracer": self.before.exam.tracer, "modality": self.before.modality}
+            yield self.say(self.words.comparison, interval=self._interval(later.days), **prior)
 
     def _interval(self, days: int) -> str:
         return (

@@ -12,6 +12,7 @@ from fedpsma.domain.assessment import Assessment, MiTnm, Recip
 from fedpsma.domain.exam import CtClass, Exam, Lesion, TExtent
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.study import FloatVolume, LabelVolume
+from fedpsma.phantom.clinical import NO_CT
 from fedpsma.phantom.lesions import short_axis_mm
 from fedpsma.phantom.scanner import ImagedFocus
 from fedpsma.staging import assess
@@ -115,6 +116,11 @@ class PatientTruth(_Record):
     follow_up: FollowUpTruth | None = None
 
     @property
+    def modality(self) -> str:
+        """What was done: the PET alone at a site without CT."""
+        return "PET" if self.exam.technique.ct == NO_CT else "PET/CT"
+
+    @property
     def lesions(self) -> tuple[FocusTruth, ...]:
         """The suspicious foci, in the order of their numbers in the mask."""
         return tuple(focus for focus in self.foci if focus.suspicious)
@@ -129,6 +135,7 @@ class TrueAssessment(_Record):
     """
 
     study_id: str
+    synthetic: Literal[True] = True
     assessment: Assessment
     true_mitnm: MiTnm | None
     true_mitnm_string: str | None

@@ -54,11 +54,19 @@ def measure_and_keep(dataset: Path, row: StudyRow, cache: Path) -> StudyFacts:
 
 
 def forget_others(cache: Path, rows: Iterable[StudyRow]) -> None:
-    """Delete the facts of studies that the data set no longer has."""
+    """Delete the facts of studies that the data set no longer has; another file in the folder stays."""
     wanted = {facts_file(cache, row.id) for row in rows}
     for path in cache.glob("*.json"):
-        if path not in wanted:
+        if path not in wanted and _holds_facts(path):
             path.unlink()
+
+
+def _holds_facts(path: Path) -> bool:
+    try:
+        _Kept.model_validate_json(read_text(path))
+    except (InputError, ValidationError):
+        return False
+    return True
 
 
 def _key(dataset: Path, row: StudyRow) -> str:

@@ -177,4 +177,4 @@ def _comparable_mean(facts: StudyFacts) -> float | None:
 def _line_numbers(data: Dataset) -> list[int]:
     """Return the line of each row, which blank lines can put off."""
     text = (data.folder / STUDIES_FILE).read_text("utf-8")
-    return [number for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]

@@ -74,7 +74,7 @@ def _choose_pet(study: DicomStudy, pattern: str | None) -> tuple[Series, tuple[s
             remedy="choose one by number or description",
         )
     pet = candidates[0]
-    left = [f"not read: {one.name}, {_why_left(one, pattern)}" for one in study.pet if one is not pet]
+    left = [f"not read: {one.label}, {_why_left(one, pattern)}" for one in study.pet if one is not pet]
     return pet, tuple(sorted(left))
 
 
@@ -103,19 +103,18 @@ def _choose_ct(study: DicomStudy, pet: Series) -> tuple[Series | None, tuple[str
     frame = pet.first.frame_of_reference
     axial = [_without_localizers(one) for one in study.ct]
     stacks = [one for one in axial if len(one.instances) > 1 and _is_slices(one) and _is_parallel(one, pet)]
-    for one in stacks:
-        _require_one_frame(one)
     fitting = [one for one in stacks if frame is not None and one.first.frame_of_reference == frame]
     if not fitting:
         other = ("the CT lies in another frame of reference than the PET and was not read",) if stacks else ()
         return None, (*other, NO_CT)
     fitting = _preferred(fitting, lambda one: "ORIGINAL" in one.first.image_type)
     best = max(fitting, key=lambda one: (round(_overlap(one, pet), 2), len(one.instances), one.name))
+    _require_one_frame(best)
     if best.first.patient != pet.first.patient:
         raise InputError(
             "has a CT of another PatientID (0010,0020) than the PET", where=study.name, remedy="take them apart"
         )
-    return best, tuple(sorted(f"not read: {one.name}" for one in fitting if one is not best))
+    return best, tuple(sorted(f"not read: {one.label}" for one in fitting if one is not best))
 
 
 def _require_one_frame(series: Series) -> None:

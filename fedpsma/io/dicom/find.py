@@ -26,7 +26,6 @@ _INDEX = (
     "SeriesDescription",
     "SeriesNumber",
     "PatientID",
-    "IssuerOfPatientID",
     "FrameOfReferenceUID",
     "CorrectedImage",
     "ImagePositionPatient",
@@ -50,7 +49,8 @@ class DamagedFile:
 class Instance:
     """What the index keeps of one file, as plain values.
 
-    ``patient`` is issuer and Patient ID as they stand in the header: it makes pseudonyms and is never written.
+    ``patient`` is Patient ID as it stands in the header: it makes pseudonyms and is never written. Its issuer plays no
+    part, since archives add it to some exports of one man and not to others.
     ``position`` and ``orientation`` are Image Position and Image Orientation (Patient), in mm and as cosines.
     """
 
@@ -87,6 +87,11 @@ class Series:
         """How messages call the series."""
         description = f", {self.first.description}" if self.first.description else ""
         return f"series {self.first.number or '?'} ({self.first.modality}{description})"
+
+    @property
+    def label(self) -> str:
+        """How stored notes call the series: without its description, which is free text and may name the patient."""
+        return f"series {self.first.number or '?'} ({self.first.modality})"
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def _all_files(folder: Path) -> Iterator[Path]:
 
 def _index(path: Path) -> Instance | None:
     """Read what the index needs of one file, ``None`` where it is no DICOM file or holds no instance."""
-    if path.name == "DICOMDIR" or not _looks_like_dicom(path):
+    if path.name == "DICOMDIR" or path.name.startswith("._") or not _looks_like_dicom(path):
         return None
     tags = read_tags(path, _INDEX)
     file_class = tags.file_class()
@@ -164,7 +169,6 @@ def _index(path: Path) -> Instance | None:
     sop_class, uid, study_uid, series_uid, modality = (_required(tags, keyword) for keyword in _IDENTITY)
     if file_class not in (None, sop_class):
         raise InputError(f"contradicts its file header in {tag_name('SOPClassUID')}", where=str(path))
-    patient, issuer = tags.text("PatientID"), tags.text("IssuerOfPatientID")
     return Instance(
         path=path,
         uid=uid,
@@ -175,7 +179,7 @@ def _index(path: Path) -> Instance | None:
         number=tags.text("SeriesNumber"),
         description=tags.text("SeriesDescription"),
         day=tags.text("StudyDate"),
-        patient=f"{issuer}/{patient}" if patient and issuer else patient,
+        patient=tags.text("PatientID"),
         frame_of_reference=tags.text("FrameOfReferenceUID"),
         image_type=tags.texts("ImageType"),
         corrections=tags.texts("CorrectedImage"),

@@ -47,10 +47,12 @@ class Stack:
 
     @property
     def is_even(self) -> bool:
-        """Whether all gaps agree within 5 %."""
+        """Whether all gaps agree within 5 %, or all places lie that near to even ones: headers round positions."""
         gaps = np.diff(self.places_mm)
         usual = float(np.median(gaps))
-        return bool((np.abs(gaps - usual) <= SPACING_TOLERANCE * usual).all())
+        even = np.linspace(self.places_mm[0], self.places_mm[-1], len(self.places_mm))
+        in_place = np.abs(self.places_mm - even).max() <= SPACING_TOLERANCE * usual
+        return bool(in_place or (np.abs(gaps - usual) <= SPACING_TOLERANCE * usual).all())
 
     def affine(self, pixel_spacing: Sequence[float]) -> Affine:
         """Return the affine (RAS+, mm) of the stack as (column, row, slice), slices evenly spaced.

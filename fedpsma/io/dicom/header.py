@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydicom.valuerep import TM
 
@@ -90,11 +90,21 @@ def _one_private_number(slices: Sequence[Tags], place: tuple[int, int, str], whe
 
 def _frame(one: Tags) -> FrameTiming:
     return FrameTiming(
-        acquired=one.moment("Acquisition"),
+        acquired=_acquired(one),
         reference_s=_seconds(one, "FrameReferenceTime"),
         duration_s=_seconds(one, "ActualFrameDuration"),
         decay_factor=one.number("DecayFactor"),
     )
+
+
+def _acquired(one: Tags) -> datetime | None:
+    """Return when a slice was measured; where its date was blanked, the day is that of the series, or the next one."""
+    told = one.moment("Acquisition") or one.local("AcquisitionDateTime", one.zone())
+    start, clock = one.moment("Series"), one.parsed("AcquisitionTime", TM)
+    if told is not None or start is None or clock is None:
+        return told
+    moment = datetime.combine(start.date(), clock)
+    return moment + timedelta(days=1) if start - moment > timedelta(hours=12) else moment
 
 
 def _seconds(one: Tags, keyword: str) -> float | None:

@@ -21,7 +21,7 @@ from fedpsma.phantom.sites import site_profile
 Cohort = Sequence[PatientFigures]
 _ORGAN_SUV = "organ SUV (mean within 10 %, SD within 25 %)"
 _NOISE = "liver noise (within 20 %)"
-_NO_REFERENCE = "not measured: give --reference"
+_NO_REFERENCE = "not measured: name a folder with rows of real patients"
 _ATTRIBUTES = {"mean_trunc3": ("mean_trunc3",), "median and p90": ("median_trunc3", "p90_trunc3")}
 _COLUMNS = {"mean_trunc3": ("mean_trunc3",), "median and p90": ("median", "p90")}
 _FUROSEMIDE = {None: "", True: ", with furosemide", False: ", without furosemide"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         content = path.read_bytes()
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path), remedy="get the file again") from error
     reader = csv.DictReader(io.StringIO(text))
     missing = sorted(set(columns) - set(reader.fieldnames or ()))

@@ -77,7 +77,7 @@ def test_notes_that_differ_in_numbers_alone_are_gathered(table: Path) -> None:
         pet[:holes] = np.nan
         write_volume(table.parent / f"{name}.nii.gz", pet, np.eye(4))
     shown = _import(table, *OPTIONS)
-    assert "  s1.nii.gz: 42 voxels without a number (20.0%) were set to 0: s1, s2\n" in shown.stdout
+    assert "  42 voxels without a number (20.0%) were set to 0: s1, s2\n" in shown.stdout
 
 
 @pytest.mark.parametrize(

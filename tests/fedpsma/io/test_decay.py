@@ -107,9 +107,12 @@ def test_frames_decide_between_series_time_and_vendor() -> None:
     wrong_series = _found(replace(HEADER, series_start=off, vendor_start=NOON, vendor_tag="GE (0009,100D)"))
     assert (wrong_series.moment, wrong_series.source) == (NOON, "GE (0009,100D)")
     silent = tuple(FrameTiming(bed.acquired) for bed in HEADER.frames)
-    with pytest.raises(InputError, match=r"SeriesTime .* and GE \(0009,100D\) disagree .* by 1800 s"):
+    by_first = _found(replace(HEADER, series_start=off, vendor_start=NOON, vendor_tag="GE (0009,100D)", frames=silent))
+    assert (by_first.moment, by_first.source) == (NOON, "GE (0009,100D)")
+    early = NOON - timedelta(minutes=5)
+    with pytest.raises(InputError, match=r"SeriesTime .* and GE \(0009,100D\) disagree .* by 1500 s"):
         decay_reference(
-            replace(HEADER, series_start=off, vendor_start=NOON, vendor_tag="GE (0009,100D)", frames=silent),
+            replace(HEADER, series_start=off, vendor_start=early, vendor_tag="GE (0009,100D)", frames=silent),
             where="series",
         )
 
@@ -171,3 +174,17 @@ def test_injection_before_midnight_with_the_date_of_the_scan_was_yesterday() -> 
     found = uptake(replace(HEADER, injected=datetime(2024, 2, 1, 23, 40), injected_time=None), scan, where="series")
     assert found is not None
     assert found.minutes == 50
+
+
+def test_decay_factor_and_first_acquisition_outvote_a_tag() -> None:
+    half_life = HEADER.half_life_s
+    assert half_life is not None
+    beds = tuple(NOON + timedelta(minutes=20 * bed) for bed in range(2))
+    frames = tuple(
+        FrameTiming(bed, None, 60.0, 2 ** (((bed - NOON).total_seconds() + 30.0) / half_life)) for bed in beds
+    )
+    for wrong in ({"series_start": NOON - timedelta(minutes=40)}, {"vendor_start": NOON - timedelta(minutes=40)}):
+        header = replace(HEADER, series_start=None, vendor_start=None, vendor_tag="GE (0009,100D)", frames=frames)
+        found = _found(replace(header, **wrong))
+        assert abs((found.moment - NOON).total_seconds()) < 1.0
+        assert "2400 s off" in found.notes[-1]

@@ -87,7 +87,7 @@ def test_voxels_without_a_number_are_set_and_told(tmp_path: Path) -> None:
     volume = read_volume(_save(tmp_path / "holes.nii.gz", holes), outside=-1024)
     assert (volume.data[0] == -1024).all()
     assert np.array_equal(volume.data[1:], DATA[1:])
-    assert volume.notes == ("holes.nii.gz: 42 voxels without a number (20.0%) were set to -1024",)
+    assert volume.notes == ("42 voxels without a number (20.0%) were set to -1024",)
 
 
 def _text(path: Path) -> None:

@@ -118,7 +118,9 @@ def test_truth_assessment_and_report_lie_beside_each_other(followed):
         assert (truth.follow_up is None) == (row.id == row.patient)
     later = PatientTruth.model_validate(read_json(followed.folder / "truth/B0000-2.json"))
     assert later.follow_up.previous_study == "B0000"
-    assert later.exam.prior.report_text == (followed.folder / "truth/B0000.report.txt").read_text("utf-8")
+    told, _, report = (followed.folder / "truth/B0000.report.txt").read_text("utf-8").partition("\n\n")
+    assert told == "SYNTHETIC PATIENT"
+    assert later.exam.prior.report_text == report
 
 
 def test_a_cohort_made_another_way_is_another_cohort(followed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -198,3 +199,16 @@ def test_real_maps_keep_their_organs_and_sides(shared, tmp_path):
             assert volume_ml(anatomy, tissue) == pytest.approx(counts[number], rel=0.05), tissue
         assert centre_mm(anatomy, "liver")[0] > 30
         assert centre_mm(anatomy, "spleen")[0] < -50
+
+
+def test_cohorts_of_other_maps_have_other_names(tmp_path: Path) -> None:
+    told = set()
+    for name, content in (("one", b"1"), ("two", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "map.nii").write_bytes(content)
+        (tmp_path / name / "labels.json").write_text('{"1": "liver"}')
+        told.add(LabelMap.read(tmp_path / name).told)
+    assert len(told) == 2
+    (tmp_path / "one" / "labels.json").write_text('{"1": ["liver"]}')
+    with pytest.raises(InputError, match="not an organ"):
+        LabelMap.read(tmp_path / "one")

@@ -254,7 +254,7 @@ class TestChecks:
         checks = list(classifier_checks(self.cohort, None, seed=0))
         assert len(checks) == 6
         assert {check.hit for check in checks} == {None}
-        assert "give --reference" in checks[0].note
+        assert "rows of real patients" in checks[0].note
 
     def test_the_classifier_sees_which_cohort_is_real(self):
         rng = np.random.default_rng(3)
@@ -360,6 +360,6 @@ def test_a_tiny_cohort_gives_the_whole_table():
     console = Console(width=250, record=True, file=io.StringIO())
     console.print(realism_table(report))
     text = console.export_text()
-    assert "give --reference" in text
+    assert "rows of real patients" in text
     assert "synthetic" in text
     assert summary(report).count("hold") == 7

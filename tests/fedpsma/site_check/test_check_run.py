@@ -84,3 +84,11 @@ def test_the_page_escapes_and_loads_nothing(cohort: Any) -> None:
     assert "http" not in page
     assert "Training must not start: 1 error" in page
     assert page.index("Problems") < page.index("At a glance")
+
+
+def test_files_of_others_in_the_folder_of_the_report_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "facts"
+    folder.mkdir()
+    (folder / "mine.json").write_text('{"mine": 1}')
+    cache.forget_others(folder, [])
+    assert (folder / "mine.json").is_file()

@@ -107,11 +107,12 @@ def test_caller_names_the_tracer(write_dicom: Callable[..., Path], pet: list[Dat
 
 
 def test_uncorrected_series_is_passed_over(write_dicom: Callable[..., Path], pet: list[Dataset]) -> None:
-    uncorrected = [_renamed(one, "PET NAC") for one in pet]
+    uncorrected = [_renamed(one, "PET NAC Mueller Hans") for one in pet]
     for one in uncorrected:
         one.CorrectedImage = ["DECY"]
     study = load_dicom_study(write_dicom(pet, uncorrected), key=KEY)
-    assert "not read: series 7 (PT, PET NAC), without attenuation correction" in study.notes
+    assert "not read: series 7 (PT), without attenuation correction" in study.notes
+    assert not any("Mueller" in note for note in study.notes)
 
 
 def test_the_same_file_twice_counts_once(write_dicom: Callable[..., Path], pet: list[Dataset]) -> None:

@@ -34,9 +34,11 @@ def test_studies_are_grouped_in_any_nesting_and_by_any_name(tmp_path: Path) -> N
     save(tmp_path / "b", _another_patient(siemens_slices(), 2))
     (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (tmp_path / "b" / "notes.pdf").write_bytes(b"%PDF-1.4")
+    # What macOS leaves beside a file on a foreign disk.
+    (tmp_path / "b" / "._IM000.dcm").write_bytes(b"\0\5\x16\7")
     steps: list[tuple[int, int]] = []
     found = find_studies(tmp_path, lambda done, total: steps.append((done, total)))
-    assert steps == [(k, 23) for k in range(1, 24)]
+    assert steps == [(k, 24) for k in range(1, 25)]
     assert found.damaged == ()
     assert [(len(one.pet), len(one.ct)) for one in found.studies] == [(1, 1), (1, 0)]
     assert [len(one.pet[0].instances) for one in found.studies] == [5, 6]
@@ -103,7 +105,7 @@ def test_pet_series_is_chosen_by_number_or_description(tmp_path: Path) -> None:
     for pattern in ("*q.CLEAR", "8"):
         chosen = convert_study(study, DicomOptions(key=KEY, series=pattern))
         assert chosen.provenance.suv.rescale_slope == (2, 2)
-        assert "not read: series 7 (PT, PET AC), not chosen" in chosen.study.notes
+        assert "not read: series 7 (PT), not chosen" in chosen.study.notes
     with pytest.raises(InputError, match="has no PET series that fits 'CT', but series 7"):
         convert_study(study, DicomOptions(key=KEY, series="CT"))
 
@@ -117,7 +119,7 @@ def test_projections_of_the_pet_are_not_taken_for_it(tmp_path: Path, kind: list[
     save(tmp_path / "a", pet_slices())
     study = find_studies(save(tmp_path / "b", projections).parent).studies[0]
     imported = convert_study(study, OPTIONS)
-    assert any(note.startswith("not read: series 7 (PT, MIP)") for note in imported.study.notes)
+    assert any(note.startswith("not read: series 7 (PT)") for note in imported.study.notes)
 
 
 def test_projections_alone_are_no_pet(tmp_path: Path) -> None:
