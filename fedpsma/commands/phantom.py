@@ -19,45 +19,55 @@ _LARGEST_INDEX = 999_999
 _WIDTH_OF_A_FILE = 200
 
 
+_Out = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Data set folder to write; an unfinished one is continued. With --realism, if given, a folder with "
+        "rows of real patients to compare with."
+    ),
+]
+_Site = Annotated[
+    str,
+    typer.Option(
+        "--site",
+        help="Synthetic site: A mCT-like, mostly PSMA-1007; B GE-690-like, recurrence; C TruePoint-like, "
+        "castration-resistant; D digital long field, DCFPyL and rhPSMA; E Discovery-ST-like, FDG, no CT.",
+    ),
+]
+_Patients = Annotated[
+    str | None,
+    typer.Option(
+        "--patients",
+        help=f"How many, or which, as 1000-1011: held-out patients take other numbers. {_MAKE} without it; with "
+        f"--realism how many of each tracer, {_MEASURE} without it.",
+    ),
+]
+_Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same patients.")]
+_Spacing = Annotated[
+    float | None,
+    typer.Option("--spacing", help="Edge of the cubic PET voxels in mm; the site's own grid without it."),
+]
+_FollowUp = Annotated[
+    int, typer.Option("--follow-up", min=0, max=9, help="Later scans of each patient, weeks or months apart.")
+]
+_Anatomy = Annotated[
+    str,
+    typer.Option("--anatomy", help="Where the bodies come from: parametric, or a folder of organ label maps."),
+]
+_Realism = Annotated[
+    bool, typer.Option("--realism", help="Make no data set; measure patients of all sites against real ones.")
+]
+
+
 def phantom(
-    out: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Data set folder to write; an unfinished one is continued. With --realism, if given, a folder with "
-            "rows of real patients to compare with."
-        ),
-    ] = None,
-    site: Annotated[
-        str,
-        typer.Option(
-            "--site",
-            help="Synthetic site: A mCT-like, mostly PSMA-1007; B GE-690-like, recurrence; C TruePoint-like, "
-            "castration-resistant; D digital long field, DCFPyL and rhPSMA; E Discovery-ST-like, FDG, no CT.",
-        ),
-    ] = "A",
-    patients: Annotated[
-        str | None,
-        typer.Option(
-            "--patients",
-            help=f"How many, or which, as 1000-1011: held-out patients take other numbers. {_MAKE} without it; with "
-            f"--realism how many of each tracer, {_MEASURE} without it.",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same patients.")] = 1,
-    spacing: Annotated[
-        float | None,
-        typer.Option("--spacing", help="Edge of the cubic PET voxels in mm; the site's own grid without it."),
-    ] = None,
-    follow_up: Annotated[
-        int, typer.Option("--follow-up", min=0, max=9, help="Later scans of each patient, weeks or months apart.")
-    ] = 0,
-    anatomy: Annotated[
-        str,
-        typer.Option("--anatomy", help="Where the bodies come from: parametric, or a folder of organ label maps."),
-    ] = _PARAMETRIC,
-    realism: Annotated[
-        bool, typer.Option("--realism", help="Make no data set; measure synthetic patients against real ones.")
-    ] = False,
+    out: _Out = None,
+    site: _Site = "A",
+    patients: _Patients = None,
+    seed: _Seed = 1,
+    spacing: _Spacing = None,
+    follow_up: _FollowUp = 0,
+    anatomy: _Anatomy = _PARAMETRIC,
+    realism: _Realism = False,
 ) -> None:
     """Make synthetic whole-body PSMA-PET/CT patients with lesion masks, anatomy, reports and the truth of every focus.
 

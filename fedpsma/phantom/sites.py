@@ -49,11 +49,6 @@ def site_profiles() -> dict[str, SiteProfile]:
     return {name: SiteProfile.model_validate(row) for name, row in read_table("sites.json")["sites"].items()}
 
 
-def quickstart_sites() -> tuple[str, ...]:
-    """Return the sites that the quickstart federates: they differ in tracer, scanner, disease and contours."""
-    return tuple(read_table("sites.json")["quickstart"])
-
-
 def site_profile(name: str) -> SiteProfile:
     """Return a synthetic site by its letter.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from demo.quickstart.config import QuickstartConfig
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.exam_file import read_exam
@@ -11,7 +12,7 @@ from fedpsma.phantom import cohort
 from fedpsma.phantom.cohort import write_cohort
 from fedpsma.phantom.patient import PhantomOptions, draw_patient
 from fedpsma.phantom.series import draw_series
-from fedpsma.phantom.sites import quickstart_sites, site_profile
+from fedpsma.phantom.sites import site_profile
 from fedpsma.phantom.truth import PatientTruth, TrueAssessment
 
 
@@ -141,7 +142,7 @@ def test_unknown_site_and_negative_index_are_refused(tmp_path):
 
 
 def test_the_quickstart_sites_differ_in_tracer_scanner_and_convention():
-    sites = [site_profile(name) for name in quickstart_sites()]
+    sites = [site_profile(name) for name in QuickstartConfig().sites]
     assert len(sites) == 3
     for what in ("spacing_mm", "contour", "psf_mm"):
         assert len({getattr(site, what) for site in sites}) == 3, what
