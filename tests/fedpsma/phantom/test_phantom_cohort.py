@@ -142,7 +142,7 @@ def test_unknown_site_and_negative_index_are_refused(tmp_path):
 
 
 def test_the_quickstart_sites_differ_in_tracer_scanner_and_convention():
-    sites = [site_profile(name) for name in QuickstartConfig().sites]
+    sites = [site_profile(name) for name in QuickstartConfig.standard().sites]
     assert len(sites) == 3
     for what in ("spacing_mm", "contour", "psf_mm"):
         assert len({getattr(site, what) for site in sites}) == 3, what
