@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from pet_headers import F18_S, NOON, PLAIN_HEADER
 
 from fedpsma.errors import InputError
 from fedpsma.io.decay import DecayReference, decay_reference, frames_reference, mean_rate_moments, uptake
 from fedpsma.io.pet_header import FrameTiming, PetHeader
 from fedpsma.io.suv import suv_factor
 
-F18_S = 6586.2
-NOON = datetime(2024, 1, 31, 12, 0, 0)
 BED_S = 120.0
 DECAY = np.log(2) / F18_S
 MEAN_RATE_S = float(np.log(DECAY * BED_S / (1 - np.exp(-DECAY * BED_S))) / DECAY)
@@ -33,17 +32,7 @@ def _beds(to_start: bool = False, factor: bool = False, clock: datetime = NOON) 
     )
 
 
-HEADER = PetHeader(
-    units="BQML",
-    corrections=frozenset({"ATTN", "DECY"}),
-    decay_correction="START",
-    weight_kg=80.0,
-    dose_bq=300e6,
-    half_life_s=F18_S,
-    injected_time=time(11, 0, 0),
-    series_start=NOON,
-    frames=_beds(),
-)
+HEADER = replace(PLAIN_HEADER, frames=_beds())
 LATE = replace(HEADER, series_start=NOON + timedelta(hours=2))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pet_headers import F18_S, NOON, PLAIN_HEADER
 
 from fedpsma.errors import InputError
 from fedpsma.io.decay import decay_reference
@@ -28,19 +29,7 @@ VENDOR_CASES = [
     "CPS_AND_BQML_AC_DT_-_S_DT",
     "RADIOPHARM_DATETIME_UNDEFINED",
 ]
-F18_S = 6586.2
-NOON = datetime(2024, 1, 31, 12, 0, 0)
-HEADER = PetHeader(
-    units="BQML",
-    corrections=frozenset({"ATTN", "DECY"}),
-    decay_correction="START",
-    weight_kg=80.0,
-    dose_bq=300e6,
-    half_life_s=F18_S,
-    injected_time=time(11, 0, 0),
-    series_start=NOON,
-    frames=(FrameTiming(acquired=NOON),),
-)
+HEADER = PLAIN_HEADER
 UNDECAYED = 80_000 / 300e6
 
 
