@@ -51,7 +51,8 @@ class Analysis:
 
     ``lesion_labels`` (x, y, z) on the PET grid numbers the lesions as the exam does (1 is "L1"). ``quantities`` holds
     the unrounded measurements in the order of ``exam.lesions``; ``tumour`` the sums over those called malignant.
-    ``notes`` is what a reader must be told.
+    ``notes`` is what a reader must be told. ``candidates`` holds every focus, most suspicious first, also those that
+    are not listed in the exam.
     """
 
     exam: Exam
@@ -62,6 +63,7 @@ class Analysis:
     references: References
     options: AnalysisOptions
     notes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
 
 
 def analyze(
@@ -88,7 +90,7 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
     options = options or AnalysisOptions()
     references = measure_references(study, prediction)
     midline = find_midline(study, prediction)
-    found = find_candidates(study, prediction, options.candidates, references.liver)
+    found = find_candidates(study, prediction, options.candidates, references)
     listed = _in_reading_order([one for one in found if one.suspicion >= options.listed_from], options)
     quantities = tuple(measure(study, one.outline, one.focus.box, one.focus.suvmax) for one in listed)
     lesions = [
@@ -106,7 +108,15 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
     )
     notes = (*study.notes, *_notes(study, exam, references, midline, options))
     return Analysis(
-        exam, paint(listed, study), prediction, quantities, tumour, references, options, tuple(dict.fromkeys(notes))
+        exam=exam,
+        lesion_labels=paint(listed, study),
+        prediction=prediction,
+        quantities=quantities,
+        tumour=tumour,
+        references=references,
+        options=options,
+        notes=tuple(dict.fromkeys(notes)),
+        candidates=tuple(found),
     )
 
 
@@ -130,7 +140,7 @@ def _lesion(
     number: int, one: Candidate, measured: Quantities, study: Study, midline: Midline | None, options: AnalysisOptions
 ) -> Lesion:
     core = indices_of(hot_core(one.focus, study.pet), one.focus.box)
-    region = _region(one, options)
+    region = region_of(one, options)
     correlate = ct_correlate(one.focus, region, study)
     size = _size_mm(region, measured, study)
     return Lesion(
@@ -156,7 +166,7 @@ def _size_mm(region: Region, measured: Quantities, study: Study) -> float | None
     return None if study.ct is None else measured.short_axis_mm
 
 
-def _region(one: Candidate, options: AnalysisOptions) -> Region:
+def region_of(one: Candidate, options: AnalysisOptions) -> Region:
     """Return the region of a focus; the anatomical map does not know whether the prostate is still there."""
     at_the_prostate = one.region in (Region.PROSTATE, Region.SEMINAL_VESICLE)
     return Region.PROSTATE_BED if at_the_prostate and options.prostate_status == "removed" else one.region

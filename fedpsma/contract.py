@@ -39,7 +39,7 @@ class TrainingPlan(BaseModel):
     steps_per_round: int = Field(default=8, ge=1)
     patients_per_step: float = Field(default=6.0, gt=0)
     patches_per_patient: int = Field(default=2, ge=1)
-    patch_voxels: int = Field(default=40, ge=16, multiple_of=8)
+    patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     learning_rate: float = Field(default=0.02, gt=0)
     clip_norm: float = Field(default=1.0, gt=0)
     target_epsilon: float | None = Field(default=8.0, gt=0)

@@ -27,7 +27,7 @@ LIBRARY = {
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
-    "training": {"contract", "domain", "io", "model"},
+    "training": {"contract", "domain", "evaluation", "io", "model"},
     "lesions": {"domain"},
     "site_check": {"domain", "io", "lesions"},
     "staging": {"domain", "text"},

@@ -1,51 +1,123 @@
-"""Intervals that treat the patient as the unit: patients are drawn with replacement, never scans or lesions."""
+"""Intervals that treat the patient as the unit: patients are drawn with replacement, never scans or lesions.
+
+A drawn sample is a row of whole numbers: how often each patient was drawn. Every figure of the package is a function
+of such rows, computed for all of them at once, and the first row, each patient once, is the sample itself. So the value
+and its interval come out of one formula, and two models drawn with the same rows are compared patient by patient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-Record = TypeVar("Record")
+Weights = NDArray[np.float64]
+"""How often each patient counts (1 + replicates, patients); the first row is all ones."""
+
+Values = NDArray[np.float64]
+"""A figure for each row of the weights (1 + replicates,); NaN where a drawn sample does not define it."""
+
+REPLICATES = 2000
+LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value with its bootstrap interval; all NaN where it is not defined."""
+class Figure(BaseModel):
+    """A value with its 95 % interval over patients; ``None`` where it is not defined."""
 
-    value: float
-    low: float
-    high: float
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        """Render the value with its interval, "not defined" where there is none."""
+        if self.value is None:
+            return "not defined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f}"
+        return f"{self.value:.2f} ({self.low:.2f}-{self.high:.2f})"
 
 
-def patient_bootstrap(
-    patients: Sequence[Sequence[Record]],
-    statistic: Callable[[Sequence[Record]], float],
-    rng: np.random.Generator,
-    *,
-    replicates: int = 2000,
-    level: float = 0.95,
-) -> Interval:
-    """Return a statistic with its percentile interval.
-
-    Args:
-        patients: The records (scans) of each patient; a drawn patient brings all of them.
-        statistic: Computed on the records of the drawn patients, pooled.
-        rng: Source of the draws.
-        replicates: Number of draws.
-        level: Coverage of the interval.
+def draw_weights(patients: int, rng: np.random.Generator, replicates: int = REPLICATES) -> Weights:
+    """Draw patients with replacement, as many as there are.
 
     Example:
-        >>> patient_bootstrap([[1.0], [1.0]], lambda records: sum(records) / len(records), np.random.default_rng(0))
-        Interval(value=1.0, low=1.0, high=1.0)
+        >>> weights = draw_weights(3, np.random.default_rng(0), replicates=5)
+        >>> weights.shape, weights.sum(axis=1).tolist()
+        ((6, 3), [3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
     """
-    value = statistic([record for patient in patients for record in patient])
-    draws = rng.integers(len(patients), size=(replicates, len(patients)))
-    drawn = np.array([statistic([record for chosen in draw for record in patients[chosen]]) for draw in draws])
-    drawn = drawn[~np.isnan(drawn)]
+    if patients < 1:
+        raise ValueError("there is no patient to draw")
+    drawn = rng.multinomial(patients, np.full(patients, 1.0 / patients), size=replicates)
+    return np.vstack([np.ones((1, patients)), drawn]).astype(np.float64)
+
+
+def figure_of(values: Values, level: float = LEVEL) -> Figure:
+    """Return the value of the sample with the percentile interval of its replicates.
+
+    Replicates without a value are left out. One patient alone has no interval: every replicate is he.
+
+    Example:
+        >>> str(figure_of(np.array([2.0, 1.0, 2.0, 3.0, 2.0])))
+        '2.00 (1.07-2.92)'
+    """
+    value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
+    if not math.isfinite(value):
+        return Figure(value=None)
     if drawn.size == 0:
-        return Interval(value, float("nan"), float("nan"))
+        return Figure(value=value)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(value), float(low), float(high))
+    return Figure(value=value, low=float(low), high=float(high))
+
+
+def ratio(weights: Weights, patients: NDArray[np.intp], parts: Sequence[float], wholes: Sequence[float]) -> Values:
+    """Return the ratio of two sums over the drawn patients; NaN where the sum below is zero.
+
+    Args:
+        weights: See :data:`Weights`.
+        patients: Number (from 0) of the patient of each record.
+        parts: What each record adds above.
+        wholes: What each record adds below.
+
+    Example:
+        >>> ratio(np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([0, 1]), [1.0, 3.0], [1.0, 1.0]).tolist()
+        [2.0, 1.0]
+    """
+    above = weights @ by_patient(weights, patients, parts)
+    below = weights @ by_patient(weights, patients, wholes)
+    return np.divide(above, below, out=np.full(len(weights), np.nan), where=below > 0)
+
+
+def mean(weights: Weights, patients: NDArray[np.intp], values: Sequence[float]) -> Values:
+    """Return the mean over all records of the drawn patients; records that are NaN are left out."""
+    numbers = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(numbers)
+    return ratio(weights, patients[known], numbers[known].tolist(), np.ones(int(known.sum())).tolist())
+
+
+def median(weights: Weights, patients: NDArray[np.intp], values: Sequence[float]) -> Values:
+    """Return the median over all records of the drawn patients; records that are NaN are left out.
+
+    Example:
+        >>> median(np.array([[1.0, 1.0, 1.0], [0.0, 2.0, 1.0]]), np.arange(3), [5.0, 1.0, 2.0]).tolist()
+        [2.0, 1.0]
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    order = np.argsort(numbers, kind="stable")[: int(np.isfinite(numbers).sum())]
+    if order.size == 0:
+        return np.full(len(weights), np.nan)
+    ranked, counted = numbers[order], np.cumsum(weights[:, patients[order]], axis=1)
+    half = counted[:, -1:] / 2.0
+    lower = np.minimum((counted < half).sum(axis=1), order.size - 1)
+    upper = np.minimum((counted <= half).sum(axis=1), order.size - 1)
+    middle = (ranked[lower] + ranked[upper]) / 2.0
+    return np.where(counted[:, -1] > 0, middle, np.nan)
+
+
+def by_patient(weights: Weights, patients: NDArray[np.intp], values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the sum of the values of each patient (patients,)."""
+    return np.bincount(patients, weights=np.asarray(values, dtype=np.float64), minlength=weights.shape[1])

@@ -1,18 +1,25 @@
-"""Lesion detection: sensitivity at stated false positives per scan (FROC) and average precision."""
+"""Lesion detection: sensitivity at stated false positives a scan (FROC) and average precision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedpsma.evaluation.bootstrap import Values, Weights
+
 HitRule = Literal["overlap", "suvmax", "iou"]
 HIT_RULES: tuple[HitRule, ...] = ("overlap", "suvmax", "iou")
 FALSE_POSITIVES_PER_SCAN = (0.5, 1.0, 2.0, 4.0)
 LEAST_IOU = 0.1
+# Replicates are worked on in blocks of about this many numbers, so that memory stays small.
+_BLOCK = 4_000_000
+
+Hits = NDArray[np.bool_]
+"""Whether a candidate hits a lesion (candidates, lesions)."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +36,24 @@ class ScanDetections:
     found_at: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class FrocPoint:
-    """Sensitivity at the lowest threshold that keeps to the allowed mean number of false positives a scan."""
-
-    false_positives: float
-    sensitivity: float
+def lesion_numbers(truth: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the numbers of the true lesions, ascending; gaps are allowed."""
+    return np.unique(truth[truth > 0])
 
 
-def match_scan(
+def hit_matrix(
     truth: NDArray[np.int32],
     candidates: NDArray[np.int32],
-    scores: NDArray[np.float64],
+    count: int,
     pet: NDArray[np.float32],
     rule: HitRule = "overlap",
-) -> ScanDetections:
-    """Match candidates with true lesions.
+) -> Hits:
+    """Tell which candidate hits which lesion, lesions in the order of :func:`lesion_numbers`.
 
     Args:
         truth: True lesions numbered from 1 (x, y, z), 0 is none; gaps in the numbers are allowed.
-        candidates: Candidates numbered from 1 to ``len(scores)``, on the same grid.
-        scores: Suspicion of each candidate.
+        candidates: Candidates numbered from 1 to ``count``, on the same grid.
+        count: Number of candidates.
         pet: SUV on the same grid, for the rule "suvmax".
         rule: When a candidate hits a lesion: "overlap" any shared voxel (autoPET), "suvmax" it holds the lesion's
             hottest voxel (Dzikunu 2025), "iou" intersection over union of at least 0.1.
@@ -57,23 +61,25 @@ def match_scan(
     where = truth > 0
     in_truth, in_candidates = truth[where], candidates[where]
     numbers, lesion = np.unique(in_truth, return_inverse=True)
-    shared = np.zeros((len(scores) + 1, len(numbers)), dtype=np.int64)
+    shared = np.zeros((count + 1, len(numbers)), dtype=np.int64)
     np.add.at(shared, (in_candidates, lesion), 1)
     if rule == "overlap":
-        hit = shared[1:] > 0
-    elif rule == "suvmax":
-        hit = _holds_maximum(in_candidates, lesion, pet[where], shared.shape)[1:]
-    else:
-        candidate_sizes = np.bincount(candidates.ravel(), minlength=len(scores) + 1)[:, None]
-        union = candidate_sizes + shared.sum(axis=0)[None, :] - shared
-        hit = (shared / np.maximum(union, 1) >= LEAST_IOU)[1:]
-    found_at = np.where(hit, scores[:, None], -np.inf).max(axis=0, initial=-np.inf)
-    return ScanDetections(np.asarray(scores, dtype=np.float64), np.asarray(hit.any(axis=1)), found_at)
+        return np.asarray(shared[1:] > 0)
+    if rule == "suvmax":
+        return _holds_maximum(in_candidates, lesion, pet[where], shared.shape)[1:]
+    sizes = np.bincount(candidates.ravel(), minlength=count + 1)[:, None]
+    union = sizes + shared.sum(axis=0)[None, :] - shared
+    return np.asarray((shared / np.maximum(union, 1) >= LEAST_IOU)[1:])
+
+
+def found_at(hits: Hits, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the highest score that hit each lesion (lesions,), minus infinity where none did."""
+    return np.asarray(np.where(hits, scores[:, None], -np.inf).max(axis=0, initial=-np.inf))
 
 
 def _holds_maximum(
     candidate: NDArray[np.int32], lesion: NDArray[np.intp], suv: NDArray[np.float32], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
+) -> Hits:
     """Return (candidates + 1, lesions): whether the candidate holds the lesion's hottest voxel."""
     order = np.lexsort((suv, lesion))
     last = np.flatnonzero(np.diff(lesion[order], append=shape[1]))
@@ -83,40 +89,105 @@ def _holds_maximum(
     return holds
 
 
-def froc(scans: Sequence[ScanDetections], allowed: Sequence[float] = FALSE_POSITIVES_PER_SCAN) -> tuple[FrocPoint, ...]:
-    """Return the sensitivity over all lesions at each allowed mean number of false positives a scan.
+@dataclass(frozen=True)
+class PooledDetections:
+    """The candidates and lesions of all scans, ranked once, so that any draw of patients costs no sorting.
 
-    Scans without lesions stay in: they add false positives. The sensitivity is NaN where no scan holds a lesion.
+    ``scores`` falls; ``candidate_patient`` and ``hits`` go with it. ``found`` falls as well, with ``lesion_patient``.
+    ``scans`` counts the scans of each patient.
     """
-    found_at = np.concatenate([scan.found_at for scan in scans]) if scans else np.zeros(0)
-    false = np.sort(np.concatenate([scan.scores[~scan.hits] for scan in scans]))[::-1] if scans else np.zeros(0)
-    return tuple(FrocPoint(rate, _sensitivity(found_at, false, rate * len(scans))) for rate in allowed)
+
+    scores: NDArray[np.float64]
+    hits: NDArray[np.bool_]
+    candidate_patient: NDArray[np.intp]
+    found: NDArray[np.float64]
+    lesion_patient: NDArray[np.intp]
+    scans: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, scans: Sequence[ScanDetections], patients: Sequence[int]) -> PooledDetections:
+        """Pool scans; ``patients`` holds the number (from 0) of each scan's patient."""
+        owner = np.asarray(patients, dtype=np.intp)
+        scores = _joined([one.scores for one in scans])
+        found = _joined([one.found_at for one in scans])
+        by_score, by_found = np.argsort(-scores, kind="stable"), np.argsort(-found, kind="stable")
+        candidate_patient = np.repeat(owner, [one.scores.size for one in scans])
+        lesion_patient = np.repeat(owner, [one.found_at.size for one in scans])
+        return cls(
+            scores=scores[by_score],
+            hits=_joined([one.hits for one in scans]).astype(bool)[by_score],
+            candidate_patient=candidate_patient[by_score],
+            found=found[by_found],
+            lesion_patient=lesion_patient[by_found],
+            scans=np.bincount(owner).astype(np.float64),
+        )
+
+    def average_precision(self, weights: Weights) -> Values:
+        """Return the area under precision against recall, candidates of all scans pooled; NaN without a true lesion.
+
+        Precision counts candidates that hit any lesion, recall counts lesions hit by any candidate, so that neither two
+        candidates on one lesion nor one candidate on two are punished. Equal scores are taken together.
+        """
+        return np.concatenate([self._area(block) for block in self._blocks(weights)])
+
+    def sensitivity_at(self, weights: Weights, allowed: Sequence[float]) -> NDArray[np.float64]:
+        """Return the sensitivity at the lowest threshold that keeps to each mean number of false positives a scan.
+
+        Scans without lesions stay in: they add false positives. NaN where the drawn patients have no lesion.
+
+        Returns:
+            Sensitivity (1 + replicates, rates).
+        """
+        return np.concatenate([self._sensitivity(block, np.asarray(allowed)) for block in self._blocks(weights)])
+
+    def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return recall and precision of the sample at each threshold, the highest first."""
+        recall, precision = self._recall_and_precision(np.ones((1, self.scans.size)))
+        return recall[0], precision[0]
+
+    def _area(self, weights: Weights) -> Values:
+        if self.found.size == 0:
+            return np.full(len(weights), np.nan)
+        recall, precision = self._recall_and_precision(weights)
+        area = np.sum(np.diff(recall, axis=1, prepend=0.0) * precision, axis=1)
+        return np.asarray(np.where(weights[:, self.lesion_patient].any(axis=1), area, np.nan))
+
+    def _recall_and_precision(self, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        last = np.flatnonzero(np.diff(self.scores, append=-np.inf))
+        drawn = weights[:, self.candidate_patient]
+        taken = np.cumsum(drawn, axis=1)[:, last]
+        right = np.cumsum(drawn * self.hits, axis=1)[:, last]
+        precision = np.divide(right, taken, out=np.zeros_like(taken), where=taken > 0)
+        lesions = self._counted_lesions(weights)
+        reached = np.searchsorted(-self.found, -self.scores[last], side="right")
+        total = lesions[:, -1:]
+        recall = np.divide(lesions[:, reached], total, out=np.zeros_like(taken), where=total > 0)
+        return recall, precision
+
+    def _sensitivity(self, weights: Weights, allowed: NDArray[np.float64]) -> NDArray[np.float64]:
+        false = ~self.hits
+        counted = np.cumsum(weights[:, self.candidate_patient[false]], axis=1)
+        budgets = (weights @ self.scans)[:, None] * allowed + 1e-9
+        first_too_many = np.stack(
+            [np.searchsorted(row, budget, side="right") for row, budget in zip(counted, budgets, strict=True)]
+        )
+        above = np.append(self.scores[false], -np.inf)[first_too_many]
+        lesions = self._counted_lesions(weights)
+        reached = np.searchsorted(-self.found, -above, side="left")
+        total = lesions[:, -1:]
+        found = np.take_along_axis(lesions, reached, axis=1)
+        return np.divide(found, total, out=np.full(found.shape, np.nan), where=total > 0)
+
+    def _counted_lesions(self, weights: Weights) -> NDArray[np.float64]:
+        """Return how many lesions (drawn ones as often as drawn) the first n in the ranking are (rows, 1 + lesions)."""
+        counted = np.cumsum(weights[:, self.lesion_patient], axis=1)
+        return np.hstack([np.zeros((len(weights), 1)), counted])
+
+    def _blocks(self, weights: Weights) -> Iterator[Weights]:
+        rows = max(1, _BLOCK // max(1, self.scores.size + self.found.size))
+        for start in range(0, len(weights), rows):
+            yield weights[start : start + rows]
 
 
-def _sensitivity(found_at: NDArray[np.float64], false: NDArray[np.float64], budget: float) -> float:
-    """Return the share of lesions found above the first false positive (``false``, highest first) beyond the budget."""
-    if found_at.size == 0:
-        return float("nan")
-    too_many = int(np.floor(budget + 1e-9))
-    above = false[too_many] if too_many < false.size else -np.inf
-    return float(np.mean(found_at > above))
-
-
-def average_precision(scans: Sequence[ScanDetections]) -> float:
-    """Return the area under precision against recall, candidates of all scans pooled; NaN without a true lesion.
-
-    Precision counts candidates that hit any lesion, recall counts lesions hit by any candidate, so that neither two
-    candidates on one lesion nor one candidate on two are punished. Equal scores are taken together.
-    """
-    lesions = sum(scan.found_at.size for scan in scans)
-    if lesions == 0:
-        return float("nan")
-    scores = np.concatenate([scan.scores for scan in scans])
-    hits = np.concatenate([scan.hits for scan in scans])
-    found_at = np.sort(np.concatenate([scan.found_at for scan in scans]))[::-1]
-    thresholds = np.unique(scores)[::-1]
-    order = np.argsort(-scores, kind="stable")
-    taken = np.searchsorted(-scores[order], -thresholds, side="right")
-    precision = np.cumsum(hits[order])[taken - 1] / taken
-    recall = np.searchsorted(-found_at, -thresholds, side="right") / lesions
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *arrays]).astype(np.float64)

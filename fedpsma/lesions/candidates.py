@@ -10,48 +10,67 @@ import numpy as np
 from fedpsma.domain.contour import ContourConvention, contour_rules
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
-from fedpsma.lesions.contours import OrganUptake, outline
+from fedpsma.lesions.contours import outline
+from fedpsma.lesions.facts import facts_of
 from fedpsma.lesions.foci import Focus, FocusOptions, find_foci
 from fedpsma.lesions.geometry import Mask
+from fedpsma.lesions.judge import Judge, Judgement, judge_focus
 from fedpsma.lesions.locate import hot_core, place
+from fedpsma.lesions.references import References, measure_references
 
 
 @dataclass(frozen=True)
 class CandidateOptions:
-    """How candidates are found and outlined; ``liver`` is needed by the contour convention "liver" alone."""
+    """How candidates are found, outlined and judged; without a ``judge`` the network's pooled suspicion stands."""
 
     contour: ContourConvention = "pct45"
     focus: FocusOptions = field(default_factory=FocusOptions)
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One focus with its outline (a mask inside ``focus.box``; empty where the convention gives no extent)."""
+    """One focus with its outline (a mask inside ``focus.box``; empty where the convention gives no extent).
+
+    ``suspicion`` is the judge's probability, or without a judge the network's pooled one, which is not calibrated.
+    """
 
     focus: Focus
     outline: Mask
     suspicion: float
     region: Region
+    judgement: Judgement | None = None
 
 
 def find_candidates(
     study: Study,
     prediction: VoxelPrediction,
     options: CandidateOptions | None = None,
-    liver: OrganUptake | None = None,
+    references: References | None = None,
 ) -> tuple[Candidate, ...]:
     """Return the candidates of a study, most suspicious first, the hotter one first where equal.
 
-    ``liver`` is what the contour convention "liver" measures soft tissue against; the other conventions ignore it.
+    ``references`` are measured here where they are not given.
     """
     options = options or CandidateOptions()
-    rule = contour_rules()[options.contour]
-    found = []
-    for focus in find_foci(study, prediction, options.focus):
-        where = place(focus, study, prediction)
-        mask = outline(focus, rule, study.pet, prediction.suspicious, in_bone=where.region.is_bone, liver=liver)
-        found.append(Candidate(focus, mask, where.suspicion, where.region))
+    references = references or measure_references(study, prediction)
+    found = [
+        _candidate(focus, study, prediction, options, references)
+        for focus in find_foci(study, prediction, options.focus)
+    ]
     return tuple(sorted(found, key=lambda one: (-one.suspicion, -one.focus.suvmax, one.focus.peak)))
+
+
+def _candidate(
+    focus: Focus, study: Study, prediction: VoxelPrediction, options: CandidateOptions, references: References
+) -> Candidate:
+    where = place(focus, study, prediction)
+    rule, in_bone = contour_rules()[options.contour], where.region.is_bone
+    mask = outline(focus, rule, study.pet, prediction.suspicious, in_bone=in_bone, liver=references.liver)
+    if options.judge is None:
+        return Candidate(focus, mask, where.suspicion, where.region)
+    judgement = judge_focus(options.judge, facts_of(focus, where, study, prediction, references))
+    return Candidate(focus, mask, judgement.probability, where.region, judgement)
 
 
 def paint(candidates: Sequence[Candidate], study: Study) -> LabelVolume:

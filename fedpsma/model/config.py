@@ -17,14 +17,14 @@ class NetworkConfig(BaseModel):
     """Architecture of :class:`fedpsma.model.network.LesionNet`, written into every model card.
 
     ``grid_mm`` is the edge of the isotropic voxels the network works on. ``channels`` are the features at each
-    resolution, the first at full resolution; every further one halves the grid. ``tracers`` fixes the order of the
+    resolution, the first at full resolution; every further one halves the grid (the anatomy lives on the second). ``tracers`` fixes the order of the
     conditioning vector and ``anatomy_classes`` the number of anatomical classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     grid_mm: float = Field(default=4.0, gt=0)
-    channels: tuple[int, ...] = (16, 32, 64, 128)
+    channels: tuple[int, ...] = Field(default=(16, 32, 64, 96, 96), min_length=2)
     norm_groups: Literal[4, 8] = 8
     tracers: tuple[Tracer, ...] = tuple(Tracer)
     anatomy_classes: int = Field(default_factory=lambda: len(anatomy_classes()))

@@ -1,4 +1,4 @@
-"""Whole-body inference in overlapping windows."""
+"""Whole-body inference: slabs over the whole cross-section of the body, overlapping along its length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from fedpsma.domain.study import Study, VoxelPrediction
@@ -14,10 +13,10 @@ from fedpsma.model.config import PHYSIOLOGICAL, SUSPICIOUS, VOXEL_CLASSES, Netwo
 from fedpsma.model.inputs import AIR_HU, GridStudy, image_of, to_grid, to_pet_grid
 from fedpsma.model.network import LesionNet
 
-WINDOW_VOXELS = 64
+SLAB_VOXELS = 64
 OVERLAP_VOXELS = 16
-# Two windows at once: with a single one the CPU convolutions of torch take a slower path for small layers.
-_WINDOWS_AT_ONCE = 2
+# Raising 42 anatomical maps to the full grid all at once would need more memory than the network itself.
+_LEVELS_AT_ONCE = 32
 
 OnPatch = Callable[[int, int], None]
 
@@ -28,7 +27,7 @@ def predict(net: LesionNet, study: Study, on_patch: OnPatch | None = None) -> Vo
     Args:
         net: The network; its weights are not changed.
         study: PET, with a CT and a tracer where known.
-        on_patch: Called with (windows done, windows in all) as the work goes on.
+        on_patch: Called with (slabs done, slabs in all) as the work goes on.
     """
     grid = to_grid(study, net.config)
     voxel, anatomy = predict_grid(net, grid, on_patch)
@@ -41,60 +40,101 @@ def predict(net: LesionNet, study: Study, on_patch: OnPatch | None = None) -> Vo
 
 
 def predict_grid(net: LesionNet, grid: GridStudy, on_patch: OnPatch | None = None) -> tuple[Tensor, Tensor]:
-    """Predict on the cropped working grid: class probabilities (3, x, y, z) and anatomy class numbers (x, y, z)."""
-    windows = [_windows(size, net.config) for size in grid.pet.shape]
-    roi = [window for window, _ in windows]
-    image = _padded_image(grid, roi)
-    total = math.prod(count for _, count in windows)
-    progress = _Progress(total, on_patch)
+    """Predict on the cropped working grid: class probabilities (3, x, y, z) and anatomy class numbers (x, y, z).
 
-    def both_heads(batch: Tensor) -> Tensor:
-        logits = net(batch, grid.tracer.expand(len(batch), -1))
-        progress.advance(len(batch))
-        return torch.cat([torch.softmax(logits.voxel, 1), logits.anatomy], dim=1)
-
+    The work is done on the device of the network; the results lie in main memory.
+    """
+    config = net.config
+    x, y, z = grid.pet.shape
+    depth, count = slabs(z, config)
+    starts = slab_starts(z, depth, count)
+    image = _padded_image(grid, (_up(x, config.stride), _up(y, config.stride), max(z, depth)))
+    sums = _Sums.empty(config, image.shape[1:])
+    share = _share_of_level(depth)
+    device = next(net.parameters()).device
+    tracer = grid.tracer[None].to(device)
     net.eval()
     with torch.inference_mode():
-        found = sliding_window_inference(
-            inputs=image[None],
-            roi_size=roi,
-            sw_batch_size=_WINDOWS_AT_ONCE,
-            predictor=both_heads,
-            overlap=[_overlap_share(edge) for edge in roi],
-            mode="gaussian",
-        )[0]
-        x, y, z = grid.pet.shape
-        found = found[:, :x, :y, :z]
-        return found[: len(VOXEL_CLASSES)], found[len(VOXEL_CLASSES) :].argmax(dim=0)
+        for done, start in enumerate(starts, start=1):
+            logits = net(image[None, ..., start : start + depth].to(device), tracer)
+            sums.add(start, torch.softmax(logits.voxel[0].float(), 0).cpu(), logits.anatomy[0].float().cpu(), share)
+            if on_patch is not None:
+                on_patch(done, count)
+        return (sums.voxel / sums.weight)[:, :x, :y, :z], sums.most_likely_anatomy()[:x, :y, :z]
 
 
-class _Progress:
-    """Counts windows and tells the caller."""
+class _Sums:
+    """What the slabs said, weighted and added up; the anatomy on its own coarser grid."""
 
-    def __init__(self, total: int, tell: OnPatch | None) -> None:
-        self.done, self.total, self.tell = 0, total, tell
+    def __init__(self, voxel: Tensor, anatomy: Tensor, weight: Tensor) -> None:
+        self.voxel, self.anatomy, self.weight = voxel, anatomy, weight
 
-    def advance(self, windows: int) -> None:
-        self.done += windows
-        if self.tell is not None:
-            self.tell(min(self.done, self.total), self.total)
+    @classmethod
+    def empty(cls, config: NetworkConfig, shape: torch.Size) -> _Sums:
+        coarse = [size // 2 for size in shape]
+        voxel = torch.zeros(len(VOXEL_CLASSES), *shape)
+        return cls(voxel, torch.zeros(config.anatomy_classes, *coarse), torch.zeros(shape[-1]))
+
+    def add(self, start: int, voxel: Tensor, anatomy: Tensor, share: Tensor) -> None:
+        stop = start + len(share)
+        self.voxel[..., start:stop] += voxel * share
+        # the sum of weights is the same for all classes, so that the most likely one needs no division
+        self.anatomy[..., start // 2 : stop // 2] += anatomy * share.view(-1, 2).mean(dim=1)
+        self.weight[start:stop] += share
+
+    def most_likely_anatomy(self) -> Tensor:
+        """Return class numbers (x, y, z) at full resolution: logits between voxel centres are taken linearly."""
+        levels = self.voxel.shape[-1]
+        found = torch.empty(self.voxel.shape[1:], dtype=torch.uint8)
+        for start in range(0, levels, _LEVELS_AT_ONCE):
+            stop = min(levels, start + _LEVELS_AT_ONCE)
+            low, high = max(0, start // 2 - 1), min(levels // 2, stop // 2 + 1)
+            part = nn.functional.interpolate(
+                self.anatomy[None, ..., low:high], scale_factor=2.0, mode="trilinear", align_corners=False
+            )
+            found[..., start:stop] = part[0, ..., start - 2 * low : stop - 2 * low].argmax(dim=0).to(torch.uint8)
+        return found
 
 
-def _windows(size: int, config: NetworkConfig) -> tuple[int, int]:
-    """Return the edge and number of equal windows that cover an axis with the wanted overlap."""
-    count = max(1, round((size - OVERLAP_VOXELS) / (WINDOW_VOXELS - OVERLAP_VOXELS)))
-    edge = math.ceil((size + (count - 1) * OVERLAP_VOXELS) / count / config.stride) * config.stride
-    return max(edge, 2 * config.stride), count
+def slabs(levels: int, config: NetworkConfig) -> tuple[int, int]:
+    """Return depth and number of the equal slabs that cover so many axial levels with at least the wanted overlap."""
+    count = max(1, round((levels - OVERLAP_VOXELS) / (SLAB_VOXELS - OVERLAP_VOXELS)))
+    depth = _up(math.ceil((levels + (count - 1) * OVERLAP_VOXELS) / count), config.stride)
+    return depth, count
 
 
-def _overlap_share(edge: int) -> float:
-    """Return the overlap as a share; a quarter voxel less, since MONAI cuts edge * (1 - overlap) to an integer."""
-    return min(0.5, (OVERLAP_VOXELS - 0.25) / edge)
+def slab_starts(levels: int, depth: int, count: int) -> list[int]:
+    """Return where the slabs start, evenly spread over the levels, on even numbers (the anatomy's grid).
+
+    Example:
+        >>> slab_starts(200, 64, 4)
+        [0, 44, 90, 136]
+        >>> slab_starts(40, 48, 1)
+        [0]
+    """
+    room = max(0, levels - depth)
+    step = room / max(1, count - 1)
+    return [*(2 * math.floor(index * step / 2) for index in range(count - 1)), _even_up(room)]
 
 
-def _padded_image(grid: GridStudy, roi: list[int]) -> Tensor:
-    """Continue a study that is smaller than a window with air."""
-    missing = [max(0, edge - size) for edge, size in zip(roi, grid.pet.shape, strict=True)]
+def _even_up(value: int) -> int:
+    return value + value % 2
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _share_of_level(depth: int) -> Tensor:
+    """Return the weight of each level of a slab: the middle counts fully, towards the ends it falls off linearly."""
+    distance = torch.arange(depth) + 0.5
+    return (torch.minimum(distance, depth - distance) / OVERLAP_VOXELS).clamp(max=1.0)
+
+
+def _padded_image(grid: GridStudy, shape: tuple[int, int, int]) -> Tensor:
+    """Continue a study with air up to a shape that the network can take, and by one level more where that is odd."""
+    wanted = (*shape[:2], _even_up(shape[2]))
+    missing = [edge - size for edge, size in zip(wanted, grid.pet.shape, strict=True)]
     pad = (0, missing[2], 0, missing[1], 0, missing[0])
     ct = None if grid.ct is None else nn.functional.pad(grid.ct, pad, value=AIR_HU)
     return image_of(nn.functional.pad(grid.pet, pad), ct)

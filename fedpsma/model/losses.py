@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fedpsma.model.config import BACKGROUND, VOXEL_CLASSES
+from fedpsma.model.config import BACKGROUND, SUSPICIOUS, VOXEL_CLASSES
 from fedpsma.model.inputs import UNLABELLED
 from fedpsma.model.network import DenseLogits
 
@@ -15,10 +15,15 @@ from fedpsma.model.network import DenseLogits
 VOXEL_CLASS_WEIGHTS = (1.0, 4.0, 20.0)
 FOCAL_GAMMA = 2.0
 ANATOMY_SHARE = 0.5
+# The region of a lesion decides its stage, that of an unsuspected muscle nothing.
+LESION_ANATOMY_WEIGHT = 8.0
 
 
 class DenseTargets(NamedTuple):
-    """Targets (batch, x, y, z), int64: voxel classes, and anatomy classes with ``UNLABELLED`` where unknown."""
+    """Targets (batch, x, y, z), int64: voxel classes, and anatomy classes with ``UNLABELLED`` where unknown.
+
+    Both lie on the network's full grid.
+    """
 
     voxel: Tensor
     anatomy: Tensor
@@ -27,7 +32,14 @@ class DenseTargets(NamedTuple):
 def dense_loss(logits: DenseLogits, targets: DenseTargets) -> Tensor:
     """Return the scalar training loss: focal cross entropy and Dice on voxel classes, cross entropy on anatomy."""
     voxel = focal_cross_entropy(logits.voxel, targets.voxel) + dice_loss(logits.voxel, targets.voxel)
-    return voxel + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, targets.anatomy)
+    anatomy, suspicious = _on_anatomy_grid(targets.anatomy), _on_anatomy_grid(targets.voxel == SUSPICIOUS)
+    emphasis = 1 + (LESION_ANATOMY_WEIGHT - 1) * suspicious.to(logits.anatomy.dtype)
+    return voxel + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, anatomy, emphasis)
+
+
+def _on_anatomy_grid(labels: Tensor) -> Tensor:
+    """Take every second voxel along each axis."""
+    return labels[:, 1::2, 1::2, 1::2]
 
 
 def focal_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -55,11 +67,17 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def balanced_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy in which a class of n voxels weighs as sqrt(n); 0 where nothing is labelled."""
+def balanced_cross_entropy(logits: Tensor, target: Tensor, emphasis: Tensor | None = None) -> Tensor:
+    """Cross entropy in which a class of n voxels weighs as sqrt(n); 0 where nothing is labelled.
+
+    ``emphasis`` (batch, x, y, z) multiplies the weight of each voxel.
+    """
     known = target != UNLABELLED
-    counts = torch.bincount(target[known], minlength=logits.shape[1]).to(logits.dtype)
     if not bool(known.any()):
         return logits.sum() * 0.0
-    weight = counts.clamp(min=1).rsqrt()
-    return nn.functional.cross_entropy(logits, target, weight=weight, ignore_index=UNLABELLED)
+    counts = torch.bincount(target[known], minlength=logits.shape[1]).to(logits.dtype)
+    losses = nn.functional.cross_entropy(logits, target, reduction="none", ignore_index=UNLABELLED)
+    weight = counts.clamp(min=1).rsqrt()[target.clamp(max=logits.shape[1] - 1)] * known
+    if emphasis is not None:
+        weight = weight * emphasis
+    return (losses * weight).sum() / weight.sum()

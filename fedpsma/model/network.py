@@ -15,7 +15,10 @@ _OUT_OF_PLACE_RELU = ("relu", {"inplace": False})
 
 
 class DenseLogits(NamedTuple):
-    """Logits of both heads: (batch, voxel class, x, y, z) and (batch, anatomy class, x, y, z)."""
+    """Logits of both heads: (batch, voxel class, x, y, z), and (batch, anatomy class, x/2, y/2, z/2).
+
+    Organs and regions are larger than two voxels, and half the grid costs an eighth.
+    """
 
     voxel: Tensor
     anatomy: Tensor
@@ -63,8 +66,7 @@ class LesionNet(nn.Module):
         self.lesion_film = Film(len(config.tracers), full)
         self.lesion_features = self._unit(full, full, subunits=1, kernel_size=1)
         self.voxel_head = nn.Conv3d(full, len(VOXEL_CLASSES), 1)
-        self.coarse_anatomy_head = nn.Conv3d(deeper[0], config.anatomy_classes, 1)
-        self.anatomy_head = nn.Conv3d(full, config.anatomy_classes, 1, bias=False)
+        self.anatomy_head = nn.Conv3d(deeper[0], config.anatomy_classes, 1)
 
     def forward(self, image: Tensor, tracer: Tensor) -> DenseLogits:
         """Return the logits of a (batch, 5, x, y, z) image with edges divisible by ``config.stride``.
@@ -80,8 +82,7 @@ class LesionNet(nn.Module):
             coarse = features
             features = merge(up(features) + skips.pop())
         lesion = self.lesion_features(self.lesion_film(features, tracer))
-        anatomy = nn.functional.interpolate(self.coarse_anatomy_head(coarse), scale_factor=2.0, mode="nearest")
-        return DenseLogits(self.voxel_head(lesion), anatomy + self.anatomy_head(features))
+        return DenseLogits(self.voxel_head(lesion), self.anatomy_head(coarse))
 
     def _unit(
         self, inside: int, outside: int, *, subunits: int, strides: int = 1, kernel_size: int = 3

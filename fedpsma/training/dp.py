@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fedpsma.contract import TrainingScope
 from fedpsma.training.randomness import Randomness
 
-ADAPTIVE_PARTS = ("tracer_film", "lesion_film", "voxel_head", "coarse_anatomy_head", "anatomy_head")
+ADAPTIVE_PARTS = ("tracer_film", "lesion_film", "voxel_head", "anatomy_head")
 
 
 class TrainingDivergedError(RuntimeError):

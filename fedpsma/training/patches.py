@@ -12,6 +12,8 @@ from fedpsma.errors import InputError
 from fedpsma.model.inputs import AIR_HU, PHYSIOLOGICAL_SUV, UNLABELLED, GridStudy, image_of, voxel_targets
 from fedpsma.model.losses import DenseTargets
 
+Edges = tuple[int, int, int]
+
 LESION_SHARE = 0.5
 UPTAKE_SHARE = 0.3
 _KEPT_VOXELS = 20_000
@@ -86,20 +88,39 @@ def lesion_mask(study: GridStudy) -> Tensor:
 
 
 def draw_patches(
-    sources: list[PatchSource], count: int, edge: int, generator: torch.Generator, *, augment: bool = True
+    sources: list[PatchSource], count: int, edge: int | Edges, generator: torch.Generator, *, augment: bool = True
 ) -> list[PatchDraw]:
-    """Draw ``count`` patches of one patient: half on lesions where there are any, the others on uptake and body."""
+    """Draw ``count`` patches of one patient: half on lesions where there are any, the others on uptake and body.
+
+    ``edge`` is the edge of cubes, or the three edges (x, y, z) of the patches, in voxels.
+    """
     draws = []
     for _ in range(count):
         source = sources[_integer(len(sources), generator)]
-        centre = _draw_centre(source, edge, generator)
+        centre = _draw_centre(source, edges(edge), generator)
         draws.append(PatchDraw(source, centre, _draw_augmentation(generator) if augment else Augmentation()))
     return draws
 
 
-def cut_patches(draws: list[PatchDraw], edge: int) -> PatchBatch:
+def edges(edge: int | Edges) -> Edges:
+    """Return the three edges of a patch that is a cube or has edges of its own.
+
+    Example:
+        >>> edges(48)
+        (48, 48, 48)
+    """
+    return (edge, edge, edge) if isinstance(edge, int) else edge
+
+
+def cross_section(study: GridStudy, levels: int, multiple: int) -> Edges:
+    """Return the edges of a slab over the whole width and depth of a study, rounded up to a multiple of voxels."""
+    x, y, _ = study.pet.shape
+    return -(-x // multiple) * multiple, -(-y // multiple) * multiple, levels
+
+
+def cut_patches(draws: list[PatchDraw], edge: int | Edges) -> PatchBatch:
     """Cut drawn patches of ``edge`` voxels; where the study is smaller, it is continued with air."""
-    patches = [_cut(draw, edge) for draw in draws]
+    patches = [_cut(draw, edges(edge)) for draw in draws]
     return PatchBatch(
         torch.stack([image for image, _, _, _ in patches]),
         torch.stack([tracer for _, tracer, _, _ in patches]),
@@ -109,17 +130,17 @@ def cut_patches(draws: list[PatchDraw], edge: int) -> PatchBatch:
     )
 
 
-def _cut(draw: PatchDraw, edge: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _cut(draw: PatchDraw, shape: Edges) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     study, how = draw.source.study, draw.augmentation
     corner = [
         min(max(centre - edge // 2, 0), max(size - edge, 0))
-        for centre, size in zip(draw.centre, study.pet.shape, strict=True)
+        for centre, edge, size in zip(draw.centre, shape, study.pet.shape, strict=True)
     ]
-    window = tuple(slice(start, start + edge) for start in corner)
+    window = tuple(slice(start, start + edge) for start, edge in zip(corner, shape, strict=True))
 
     def part(volume: Tensor, outside: float) -> Tensor:
         cut = volume[window]
-        missing = [edge - size for size in cut.shape]
+        missing = [edge - size for edge, size in zip(shape, cut.shape, strict=True)]
         return nn.functional.pad(cut, (0, missing[2], 0, missing[1], 0, missing[0]), value=outside)
 
     pet = part(study.pet, 0.0)
@@ -131,7 +152,7 @@ def _cut(draw: PatchDraw, edge: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return image, tracer, voxel, unknown if study.anatomy is None else part(study.anatomy, 0).long()
 
 
-def _draw_centre(source: PatchSource, edge: int, generator: torch.Generator) -> tuple[int, int, int]:
+def _draw_centre(source: PatchSource, shape: Edges, generator: torch.Generator) -> tuple[int, int, int]:
     chance = float(torch.rand((), generator=generator))
     voxels = source.body
     if source.lesions and chance < LESION_SHARE:
@@ -139,8 +160,8 @@ def _draw_centre(source: PatchSource, edge: int, generator: torch.Generator) -> 
     elif len(source.uptake) and chance < LESION_SHARE + UPTAKE_SHARE:
         voxels = source.uptake
     voxel = voxels[_integer(len(voxels), generator)]
-    jitter = torch.randint(-(edge // 4), edge // 4 + 1, (3,), generator=generator)
-    x, y, z = (voxel + jitter).tolist()
+    shift = 2 * torch.rand(3, generator=generator) - 1
+    x, y, z = (voxel + (shift * torch.tensor(shape) / 4).round().long()).tolist()
     return x, y, z
 
 
@@ -150,7 +171,7 @@ def _draw_augmentation(generator: torch.Generator) -> Augmentation:
     return Augmentation(
         suv_scale=float(torch.tensor(0.1 * scale).exp()),
         hu_shift=15.0 * shift,
-        without_ct=ct < 0.15,
+        without_ct=ct < 0.2,
         without_tracer=tracer < 0.1,
     )
 

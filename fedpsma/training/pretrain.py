@@ -1,55 +1,88 @@
-"""The making of the base checkpoint: non-private, pooled training on phantom patients.
+"""The making of the base checkpoint: non-private, pooled training on synthetic patients.
 
-Run it with ``python -m fedpsma.training.pretrain --data FOLDER --out base.safetensors --minutes 50``; the same command
-goes on where an earlier one was stopped.
+Run it with ``python -m fedpsma.training.pretrain --out base.safetensors``; the same command goes on where an earlier
+one was stopped. The patients are those of ``data/base_recipe.json``, made anew each time from their seeds.
 """
 
 from __future__ import annotations
 
 import copy
 import io
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import resources
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset, read_dataset
+from fedpsma.domain.tracer import Tracer
 from fedpsma.io.files import write_bytes
 from fedpsma.model.checkpoint import ModelCard, apply_weights, load_checkpoint, save_checkpoint, weights_of
 from fedpsma.model.config import NetworkConfig
+from fedpsma.model.inputs import GridStudy, to_grid
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet, build
-from fedpsma.training.patches import PatchDraw, cut_patches, draw_patches
-from fedpsma.training.sources import SourceCache
-from fedpsma.training.validation import score_study, summary
+from fedpsma.phantom.patient import PhantomOptions, draw_patient
+from fedpsma.phantom.sites import site_profile, site_profiles
+from fedpsma.training.patches import Edges, PatchBatch, PatchSource, cross_section, cut_patches, draw_patches, patch_source
 
 OnStep = Callable[[float, float], None]
 
 
+class BaseRecipe(BaseModel):
+    """Which synthetic patients the base checkpoint learns from: every pair of site and tracer but those held out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    note: str
+    spacing_mm: float
+    seed: int
+    patients_per_pair: int
+    held_out: tuple[tuple[str, Tracer], ...]
+
+    @property
+    def pairs(self) -> tuple[tuple[str, Tracer], ...]:
+        """The pairs of site and tracer to learn from."""
+        every = ((site, tracer) for site in site_profiles() for tracer in Tracer)
+        return tuple(pair for pair in every if pair not in self.held_out)
+
+
+@cache
+def base_recipe() -> BaseRecipe:
+    """Return the recipe of the base checkpoint that comes with the package."""
+    return BaseRecipe.model_validate(
+        json.loads(resources.files(__package__).joinpath("data/base_recipe.json").read_text("utf-8"))
+    )
+
+
 @dataclass(frozen=True)
 class PretrainPlan:
-    """The recipe: AdamW with a cosine learning rate over ``minutes`` of wall time, an average of weights at the end.
+    """How to learn: AdamW with a cosine learning rate over ``minutes`` of wall time, an average of weights at the end.
 
-    ``start`` names a checkpoint to go on from; without it the weights are drawn from ``seed``.
+    A step sees one slab over the whole cross-section of one patient, or ``cubes`` cubes of as many patients. ``start``
+    names a checkpoint to go on from; without it the weights are drawn from ``seed``.
     """
 
-    minutes: float = 50.0
-    patch_voxels: int = 48
-    patches_per_step: int = 2
+    minutes: float = 70.0
+    slab_share: float = 0.5
+    levels: int = 48
+    cubes: int = 2
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
-    warmup_share: float = 0.03
+    warmup_share: float = 0.02
     largest_gradient_norm: float = 5.0
-    average_decay: float = 0.998
-    held_out_patients: int = 8
-    save_every_s: float = 60.0
+    average_decay: float = 0.999
+    save_every_s: float = 120.0
     seed: int = 0
     start: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -68,56 +101,46 @@ class _State:
     running_loss: float = float("nan")
 
 
-Patient = tuple[Dataset, str]
+def phantom_sources(recipe: BaseRecipe, network: NetworkConfig, workers: int = 2) -> Iterator[PatchSource]:
+    """Yield the patients of a recipe as they are made, in the order of its pairs."""
+    jobs = [
+        (site, tracer, number, recipe, network) for number in range(recipe.patients_per_pair) for site, tracer in recipe.pairs
+    ]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from map(patch_source, pool.map(_grid_patient, jobs, chunksize=4))
 
 
-def pretrain(datasets: list[Dataset], plan: PretrainPlan, out: Path, on_step: OnStep | None = None) -> ModelCard:
+def _grid_patient(job: tuple[str, Tracer, int, BaseRecipe, NetworkConfig]) -> GridStudy:
+    site, tracer, number, recipe, network = job
+    torch.set_num_threads(1)
+    options = PhantomOptions(spacing_mm=recipe.spacing_mm, tracer=tracer)
+    return to_grid(draw_patient(site, number, recipe.seed + list(Tracer).index(tracer), options).study, network)
+
+
+def pretrain(sources: list[PatchSource], plan: PretrainPlan, out: Path, on_step: OnStep | None = None) -> ModelCard:
     """Train the base network and write its checkpoint.
 
     Args:
-        datasets: Data sets with lesion masks; anatomy maps are used where there are any.
-        plan: The recipe.
+        sources: The patients to learn from.
+        plan: How to learn.
         out: The checkpoint to write; ``out`` with the suffix ``.state`` keeps the state of an unfinished run.
         on_step: Called after each step with (share of the time spent, running mean of the loss).
-
-    Raises:
-        InputError: There are not more patients than are to be held out, or a study cannot be read.
     """
-    learning, held_out = _split(datasets, plan)
-    cache = SourceCache(capacity=10_000)
     state = _resume(_fresh(plan), out)
     saved = time.monotonic()
     started = saved - state.seconds
     while state.seconds < 60 * plan.minutes:
-        _step(state, _draw(learning, cache, plan, state.generator), plan)
+        _step(state, _batch(sources, plan, state.generator), plan)
         state.seconds = time.monotonic() - started
         if on_step is not None:
             on_step(min(1.0, state.seconds / (60 * plan.minutes)), state.running_loss)
         if time.monotonic() - saved > plan.save_every_s:
             write_bytes(_state_path(out), _packed(state))
             saved = time.monotonic()
-    scores = [
-        score_study(state.average, source.study)
-        for dataset, patient in held_out
-        for source in cache.of_patient(dataset, patient, plan.network)
-    ]
-    card = _card(datasets, plan, state, len(learning), summary(scores))
+    card = _card(len(sources), plan, state)
     save_checkpoint(out, plan.network, weights_of(state.average), card)
     _state_path(out).unlink(missing_ok=True)
     return card
-
-
-def _split(datasets: list[Dataset], plan: PretrainPlan) -> tuple[list[Patient], list[Patient]]:
-    patients = [(dataset, patient) for dataset in datasets for patient in dataset.patients]
-    if len(patients) <= plan.held_out_patients:
-        raise InputError(
-            f"hold {len(patients)} patients, not more than the {plan.held_out_patients} to be held out",
-            where=", ".join(str(dataset.folder) for dataset in datasets),
-            remedy="give more data or hold out fewer",
-        )
-    order = torch.randperm(len(patients), generator=torch.Generator().manual_seed(plan.seed)).tolist()
-    shuffled = [patients[index] for index in order]
-    return shuffled[plan.held_out_patients :], shuffled[: plan.held_out_patients]
 
 
 def _fresh(plan: PretrainPlan) -> _State:
@@ -128,22 +151,21 @@ def _fresh(plan: PretrainPlan) -> _State:
     return _State(net, copy.deepcopy(net), optimizer, torch.Generator().manual_seed(plan.seed + 1))
 
 
-def _draw(
-    patients: list[Patient], cache: SourceCache, plan: PretrainPlan, generator: torch.Generator
-) -> list[PatchDraw]:
-    draws: list[PatchDraw] = []
-    for _ in range(plan.patches_per_step):
-        dataset, patient = patients[int(torch.randint(len(patients), (), generator=generator))]
-        sources = cache.of_patient(dataset, patient, plan.network)
-        draws += draw_patches(sources, 1, plan.patch_voxels, generator)
-    return draws
+def _batch(sources: list[PatchSource], plan: PretrainPlan, generator: torch.Generator) -> PatchBatch:
+    """Draw a slab of one patient, or cubes of several."""
+    slab = float(torch.rand((), generator=generator)) < plan.slab_share
+    chosen = torch.randint(len(sources), (1 if slab else plan.cubes,), generator=generator).tolist()
+    edge: int | Edges = plan.levels
+    if slab:
+        edge = cross_section(sources[chosen[0]].study, plan.levels, plan.network.stride)
+    draws = [draw for index in chosen for draw in draw_patches([sources[index]], 1, edge, generator)]
+    return cut_patches(draws, edge)
 
 
-def _step(state: _State, draws: list[PatchDraw], plan: PretrainPlan) -> None:
+def _step(state: _State, batch: PatchBatch, plan: PretrainPlan) -> None:
     rate = plan.learning_rate * rate_factor(state.seconds / (60 * plan.minutes), plan.warmup_share)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    batch = cut_patches(draws, plan.patch_voxels)
     state.net.train()
     state.optimizer.zero_grad(set_to_none=True)
     loss = dense_loss(state.net(batch.image, batch.tracer), batch.targets)
@@ -153,7 +175,7 @@ def _step(state: _State, draws: list[PatchDraw], plan: PretrainPlan) -> None:
     state.step += 1
     _average(state, plan)
     now = float(loss.detach())
-    state.running_loss = now if math.isnan(state.running_loss) else 0.98 * state.running_loss + 0.02 * now
+    state.running_loss = now if math.isnan(state.running_loss) else 0.99 * state.running_loss + 0.01 * now
 
 
 def _average(state: _State, plan: PretrainPlan) -> None:
@@ -207,47 +229,49 @@ def _resume(state: _State, out: Path) -> _State:
     return state
 
 
-def _card(
-    datasets: list[Dataset], plan: PretrainPlan, state: _State, patients: int, metrics: dict[str, Any]
-) -> ModelCard:
-    synthetic = all(dataset.info.synthetic for dataset in datasets)
-    recipe = {name: value for name, value in asdict(plan).items() if name not in ("network", "start")}
-    recipe["start_sha256"] = None if plan.start is None else load_checkpoint(Path(plan.start)).card.sha256
+def _card(patients: int, plan: PretrainPlan, state: _State) -> ModelCard:
+    recipe = base_recipe()
+    told = {name: value for name, value in asdict(plan).items() if name not in ("network", "start")}
+    told["start_sha256"] = None if plan.start is None else load_checkpoint(Path(plan.start)).card.sha256
+    names = ", ".join(site_profile(site).name for site in site_profiles())
     return ModelCard(
         name="fedpsma base",
-        data=f"{patients} {'synthetic' if synthetic else 'real'} patients of "
-        + ", ".join(sorted({dataset.info.name for dataset in datasets})),
-        recipe={"optimizer": "AdamW, cosine learning rate, averaged weights", **recipe, "steps": state.step},
-        metrics={"on": "held-out patients of the same data, working grid, suspicion above 0.5", **metrics},
+        data=f"{patients} synthetic patients of {names}, all tracers",
+        recipe={
+            "optimizer": "AdamW, cosine learning rate, averaged weights",
+            **told,
+            "steps": state.step,
+            "cohort": recipe.model_dump(mode="json", exclude={"note"}),
+        },
+        metrics={},
     )
 
 
 def _main(
-    data: Annotated[list[Path], typer.Option(help="Data set folder; give it once for each.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write (.safetensors).")],
     minutes: Annotated[float, typer.Option(help="Wall time to train for.", min=0.01)] = PretrainPlan.minutes,
-    held_out: Annotated[int, typer.Option(help="Patients kept aside for the figures of the model card.", min=1)] = 8,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Decides split, initial weights and patches.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides initial weights and patches.")] = 0,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from instead of drawn weights.")] = None,
 ) -> None:
-    """Train the base checkpoint on phantom patients."""
+    """Train the base checkpoint on synthetic patients."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     torch.set_num_threads(threads)
-    plan = PretrainPlan(
-        minutes=minutes, held_out_patients=held_out, seed=seed, start=None if start is None else str(start)
-    )
-    columns = (TextColumn("training, loss {task.fields[loss]:.3f}"), BarColumn(), TimeRemainingColumn())
+    plan = PretrainPlan(minutes=minutes, seed=seed, start=None if start is None else str(start))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    recipe = base_recipe()
     with Progress(*columns) as progress:
-        task = progress.add_task("", total=1.0, loss=float("nan"))
-        card = pretrain(
-            [read_dataset(folder) for folder in data],
-            plan,
-            out,
-            lambda share, loss: progress.update(task, completed=share, loss=loss),
-        )
-    typer.echo("\n".join(f"{name}: {value}" for name, value in card.metrics.items()))
+        wanted = recipe.patients_per_pair * len(recipe.pairs)
+        made = progress.track(phantom_sources(recipe, plan.network), total=wanted, description="making patients")
+        sources = list(made)
+        task = progress.add_task("training", total=1.0)
+
+        def on_step(share: float, loss: float) -> None:
+            progress.update(task, completed=share, description=f"training, loss {loss:.3f}")
+
+        card = pretrain(sources, plan, out, on_step)
+    typer.echo(f"{card.recipe['steps']} steps, written to {out}")
 
 
 if __name__ == "__main__":

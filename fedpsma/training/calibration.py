@@ -1,0 +1,190 @@
+"""Fitting the judge: from foci with known truth to an additive model, a temperature a tracer and conformal bounds.
+
+Temperatures and bounds rest on probabilities that the model gave to patients it had not been fitted on (five folds, no
+patient in two of them), so that their error levels hold for new patients of the same kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from fedpsma.domain.tracer import Tracer
+from fedpsma.errors import InputError
+from fedpsma.lesions.facts import Facts
+from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured
+
+FOLDS = 5
+_KNOTS = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
+# The inverse weight of the squared terms: small enough that a family with a dozen foci does not decide alone.
+_INVERSE_PENALTY = 0.5
+_LEAST_OF_EACH_CLASS = 20
+_TEMPERATURES = (0.2, 5.0)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KnownFocus:
+    """A focus with its truth: whether it is a lesion of the mask, and whose it is (the unit of splitting)."""
+
+    facts: Facts
+    malignant: bool
+    patient: str
+
+
+def fit_judge(foci: Sequence[KnownFocus], *, fitted_on: str, model_sha256: str, error_level: float = 0.05) -> Judge:
+    """Fit a judge.
+
+    Args:
+        foci: Foci of patients that the network was not trained on.
+        fitted_on: What they are, in words, for the reader of the file.
+        model_sha256: Hash of the weights whose maps the facts come from.
+        error_level: Share of either class that may fall outside its conformal set.
+
+    Raises:
+        InputError: There are too few lesions, benign foci or patients to fit anything.
+    """
+    truth = np.array([one.malignant for one in foci])
+    patients = [one.patient for one in foci]
+    _require_enough(truth, patients)
+    layout = _Layout.of(foci)
+    design = layout.design(foci)
+    unseen = np.empty(len(foci))
+    for fitted, left_out in GroupKFold(FOLDS).split(design, truth, patients):
+        weights, intercept = _regress(design[fitted], truth[fitted])
+        unseen[left_out] = design[left_out] @ weights + intercept
+    tracers = np.array([str(one.facts.tracer) for one in foci])
+    temperature = {
+        tracer: _temperature(unseen[tracers == tracer], truth[tracers == tracer])
+        for tracer in Tracer
+        if _both_classes(truth[tracers == tracer])
+    }
+    scale = np.array([temperature.get(one.facts.tracer, 1.0) for one in foci])  # type: ignore[arg-type]
+    indeterminate_from, malignant_from = conformal_bounds(1 / (1 + np.exp(-unseen / scale)), truth, error_level)
+    terms = layout.terms(design, *_regress(design, truth))
+    return Judge(
+        **terms,
+        temperature=temperature or {tracer: 1.0 for tracer in Tracer},
+        indeterminate_from=indeterminate_from,
+        malignant_from=malignant_from,
+        error_level=error_level,
+        fitted_on=fitted_on,
+        model_sha256=model_sha256,
+    )
+
+
+def conformal_bounds(probability: Floats, truth: NDArray[np.bool_], error_level: float) -> tuple[float, float]:
+    """Return from which probability on a set holds "malignant", and below which it holds "benign".
+
+    Split conformal prediction by class: a new focus of either class lies in its set with probability of at least
+    1 - ``error_level`` (finite-sample quantiles). Where the classes lie apart, both bounds are the middle between
+    them, so that no set is empty.
+    """
+    lowest = _quantile(1 - probability[truth], error_level)
+    highest = _quantile(probability[~truth], error_level)
+    indeterminate_from, malignant_from = 1 - lowest, highest
+    if malignant_from < indeterminate_from:
+        indeterminate_from = malignant_from = (indeterminate_from + malignant_from) / 2
+    return float(indeterminate_from), float(np.nextafter(malignant_from, 2.0)) if malignant_from < 1 else 1.0
+
+
+def _quantile(scores: Floats, error_level: float) -> float:
+    """Return the conformal quantile of nonconformity scores: 1 where there are too few to promise the level."""
+    rank = math.ceil((len(scores) + 1) * (1 - error_level))
+    return 1.0 if rank > len(scores) else float(np.sort(scores)[rank - 1])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which column of the design stands for what: hats at the knots of each curve, what is missing, the groups."""
+
+    knots: dict[str, Floats]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, foci: Sequence[KnownFocus]) -> _Layout:
+        rows = [measured(one.facts) for one in foci]
+        knots = {}
+        for name in MEASURED:
+            values = np.array([row[name] for row in rows if row[name] is not None], dtype=np.float64)
+            places = np.unique(np.quantile(values, _KNOTS)) if values.size else values
+            if places.size > 1:
+                knots[name] = places
+        return cls(knots, tuple(sorted({_group(one.facts) for one in foci})))
+
+    def design(self, foci: Sequence[KnownFocus]) -> Floats:
+        rows = [measured(one.facts) for one in foci]
+        columns = []
+        for name, knots in self.knots.items():
+            values = np.array([math.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
+            columns += [*_hats(values, knots), np.isnan(values).astype(np.float64)]
+        families, groups = [family_of(one.facts.region) for one in foci], [_group(one.facts) for one in foci]
+        columns += [np.array([found == family for found in families], dtype=np.float64) for family in FAMILIES]
+        columns += [np.array([found == group for found in groups], dtype=np.float64) for group in self.groups]
+        return np.column_stack(columns)
+
+    def terms(self, design: Floats, weights: Floats, intercept: float) -> dict[str, object]:
+        """Return the fields of a judge; each term is centred on its mean, which the intercept takes."""
+        place, curves, missing = 0, {}, {}
+        for name, knots in self.knots.items():
+            stop = place + len(knots) + 1
+            middle = float((design[:, place:stop] @ weights[place:stop]).mean())
+            intercept += middle
+            values = tuple(round(float(value) - middle, 5) for value in weights[place : stop - 1])
+            curves[name] = Curve(knots=tuple(round(float(knot), 5) for knot in knots), values=values)
+            missing[name] = round(float(weights[stop - 1]) - middle, 5)
+            place = stop
+        families, groups = weights[place : place + len(FAMILIES)], weights[place + len(FAMILIES) :]
+        return {
+            "terms": curves,
+            "missing": missing,
+            "families": {name: round(float(value), 5) for name, value in zip(FAMILIES, families, strict=True)},
+            "tracers": {name: round(float(value), 5) for name, value in zip(self.groups, groups, strict=True)},
+            "intercept": round(float(intercept), 5),
+        }
+
+
+def _group(facts: Facts) -> str:
+    return f"{facts.tracer}/{family_of(facts.region)}"
+
+
+def _hats(values: Floats, knots: Floats) -> list[Floats]:
+    """Return the weight of each knot at each value (linear interpolation, level beyond the ends, 0 where missing)."""
+    hats = np.array([np.interp(values, knots, unit) for unit in np.eye(len(knots))])
+    return list(np.where(np.isnan(values), 0.0, hats))
+
+
+def _regress(design: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, float]:
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=2000).fit(design, truth)
+    return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])
+
+
+def _temperature(score: Floats, truth: NDArray[np.bool_]) -> float:
+    """Return the temperature with the least log loss (Guo et al. 2017, arXiv 1706.04599)."""
+
+    def loss(temperature: float) -> float:
+        margin = np.where(truth, score, -score) / temperature
+        return float(np.logaddexp(0.0, -margin).mean())
+
+    return round(float(minimize_scalar(loss, bounds=_TEMPERATURES, method="bounded").x), 4)
+
+
+def _both_classes(truth: NDArray[np.bool_]) -> bool:
+    return min(int(truth.sum()), int((~truth).sum())) >= _LEAST_OF_EACH_CLASS
+
+
+def _require_enough(truth: NDArray[np.bool_], patients: Sequence[str]) -> None:
+    if not _both_classes(truth) or len(set(patients)) < FOLDS:
+        raise InputError(
+            f"hold {int(truth.sum())} lesions and {int((~truth).sum())} benign foci of {len(set(patients))} patients",
+            where="the studies to calibrate on",
+            remedy=f"give studies with at least {_LEAST_OF_EACH_CLASS} of each, of at least {FOLDS} patients",
+        )

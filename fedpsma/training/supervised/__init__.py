@@ -1,0 +1,1 @@
+"""Supervised training without differential privacy: pooled over data sets, or at one site."""

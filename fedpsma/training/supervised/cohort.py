@@ -1,0 +1,160 @@
+"""Which patients are learnt from, which are held out, and the batches cut from the former."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from fedpsma.errors import InputError
+from fedpsma.io.dataset import Dataset
+from fedpsma.model.config import NetworkConfig
+from fedpsma.model.inputs import GridStudy
+from fedpsma.training.patches import Edges, PatchBatch, PatchSource, cross_section, cut_patches, draw_patches, edges
+from fedpsma.training.randomness import generator_of
+from fedpsma.training.sources import SourceCache
+from fedpsma.training.supervised.recipe import TrainRecipe
+
+_CUBES_FOR_A_SLAB = 2
+
+
+class Batches(Protocol):
+    """Where the batches come from."""
+
+    def batch(self, step: int) -> PatchBatch:
+        """Return the batch of a step, counted from 0: the same at every call, so that a stopped run can go on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient of one data set."""
+
+    dataset: Dataset
+    name: str
+
+    def studies(self, cache: SourceCache, network: NetworkConfig) -> list[PatchSource]:
+        """Return all studies of the patient on the working grid."""
+        return cache.of_patient(self.dataset, self.name, network)
+
+    def has_lesion(self) -> bool:
+        """Tell whether the mask of any study holds a lesion."""
+        masks = (self.dataset.load(row).lesions for row in self.dataset.rows_of(self.name))
+        return any(mask is not None and bool(mask.any()) for mask in masks)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Patients to learn from and patients held out; none is in both."""
+
+    learning: tuple[Patient, ...]
+    validation: tuple[Patient, ...]
+
+    def record(self) -> list[dict[str, object]]:
+        """Return the pseudonyms on both sides by data set, as JSON can hold them."""
+        datasets = {id(one.dataset): one.dataset for one in (*self.learning, *self.validation)}
+        return [
+            {
+                "dataset": dataset.info.name,
+                "learning": [one.name for one in self.learning if one.dataset is dataset],
+                "validation": [one.name for one in self.validation if one.dataset is dataset],
+            }
+            for dataset in sorted(datasets.values(), key=lambda one: str(one.folder))
+        ]
+
+
+def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Split:
+    """Hold out ``share`` of the patients of every data set, at least one patient in all, and one with a lesion.
+
+    A pseudonym that stands in several data sets is taken for one man: all his studies lie on the same side.
+
+    Raises:
+        InputError: A study has no lesion mask, there is only one patient, or none has a lesion.
+    """
+    for dataset in datasets:
+        _require_masks(dataset)
+    generator = torch.Generator().manual_seed(seed)
+    known: set[str] = set()
+    held_out: set[str] = set()
+    for dataset in datasets:
+        fresh = [name for name in dataset.patients if name not in known]
+        known |= set(fresh)
+        count = max(0, min(round(share * len(fresh)), len(fresh) - 1))
+        held_out |= set(_shuffled(fresh, generator)[:count])
+    where = ", ".join(str(dataset.folder) for dataset in datasets)
+    if len(known) < 2:
+        raise InputError("holds one patient only", where=where, remedy="give one to learn from and one to validate on")
+    split = _split(datasets, held_out or set(_shuffled(sorted(known), generator)[:1]))
+    if any(one.has_lesion() for one in split.validation):
+        return split
+    found = next((one.name for one in split.learning if one.has_lesion()), None)
+    if found is None:
+        raise InputError("no patient has a lesion", where=where, remedy="give data with lesions")
+    return _split(datasets, {found, *sorted(held_out)[1:]})
+
+
+@dataclass(frozen=True)
+class PatientBatches:
+    """Batches of random slabs and cubes of patients, each drawn as often as the others."""
+
+    patients: tuple[Patient, ...]
+    network: NetworkConfig
+    recipe: TrainRecipe
+    cache: SourceCache = field(default_factory=lambda: SourceCache(capacity=100_000))
+
+    def batch(self, step: int) -> PatchBatch:
+        """Return the batch of a step."""
+        recipe = self.recipe
+        generator = generator_of(recipe.seed, "patches", step)
+        slab = float(torch.rand((), generator=generator)) < recipe.slab_share
+        count = recipe.patients_per_step * (1 if slab else _CUBES_FOR_A_SLAB)
+        sources = [self._source(generator) for _ in range(count)]
+        shape = self._slab(sources) if slab else edges(recipe.patch_voxels)
+        return cut_patches([draw_patches([source], 1, shape, generator)[0] for source in sources], shape)
+
+    def _source(self, generator: torch.Generator) -> PatchSource:
+        patient = self.patients[_integer(len(self.patients), generator)]
+        studies = patient.studies(self.cache, self.network)
+        return studies[_integer(len(studies), generator)]
+
+    def _slab(self, sources: Sequence[PatchSource]) -> Edges:
+        """Return the smallest slab that holds the whole cross-section of each study."""
+        levels = self.recipe.patch_voxels
+        slabs = [cross_section(one.study, levels, self.network.stride) for one in sources]
+        return max(x for x, _, _ in slabs), max(y for _, y, _ in slabs), levels
+
+
+def validation_studies(patients: Sequence[Patient], network: NetworkConfig) -> Iterator[GridStudy]:
+    """Read the studies of held-out patients, one after the other."""
+    cache = SourceCache(capacity=1)
+    for patient in patients:
+        for row in patient.dataset.rows_of(patient.name):
+            yield cache.get(patient.dataset, row, network).study
+
+
+def _split(datasets: Sequence[Dataset], held_out: set[str]) -> Split:
+    everyone = [Patient(dataset, name) for dataset in datasets for name in dataset.patients]
+    return Split(
+        tuple(one for one in everyone if one.name not in held_out),
+        tuple(one for one in everyone if one.name in held_out),
+    )
+
+
+def _require_masks(dataset: Dataset) -> None:
+    bare = [row.id for row in dataset.rows if row.mask is None]
+    if bare:
+        raise InputError(
+            f"{len(bare)} of {len(dataset.rows)} studies have no lesion mask, the first is {bare[0]}",
+            where=str(dataset.folder),
+            remedy="give an empty mask where there is no lesion, or leave the study out",
+        )
+
+
+def _shuffled(names: Sequence[str], generator: torch.Generator) -> list[str]:
+    return [names[index] for index in torch.randperm(len(names), generator=generator).tolist()]
+
+
+def _integer(below: int, generator: torch.Generator) -> int:
+    return int(torch.randint(below, (), generator=generator))
