@@ -14,6 +14,7 @@ from fedpsma.io.study_loader import NO_CT
 from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint
 from fedpsma.lesions.ct_correlate import ct_correlate
 from fedpsma.lesions.geometry import indices_of, world_mm
+from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT, PHYSIOLOGICAL, Verdict
 from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.quantities import PatientQuantities, Quantities, measure, total
 from fedpsma.lesions.references import References, measure_references
@@ -22,9 +23,6 @@ from fedpsma.lesions.sides import Midline, find_midline, side_of
 if TYPE_CHECKING:
     from fedpsma.model.network import LesionNet
 
-MALIGNANT = "malignant"
-INDETERMINATE = "indeterminate"
-PHYSIOLOGICAL = "physiological"
 _READING_ORDER = (MALIGNANT, INDETERMINATE, PHYSIOLOGICAL)
 
 
@@ -32,9 +30,10 @@ _READING_ORDER = (MALIGNANT, INDETERMINATE, PHYSIOLOGICAL)
 class AnalysisOptions:
     """How a study is analysed.
 
-    A focus is listed from the pooled probability ``listed_from`` on; it is called malignant from ``malignant_from`` on,
-    indeterminate from ``indeterminate_from`` on, physiological below that and at physiological sites. These cut-offs
-    are project policy on probabilities that are not calibrated; the stage rests on the rules, not on these words.
+    A focus is listed from the probability ``listed_from`` on, and whenever it is not called physiological. The judge of
+    ``candidates`` calls it malignant, indeterminate or physiological; without a judge the probabilities are not
+    calibrated, and the cut-offs ``malignant_from`` and ``indeterminate_from`` (project policy) decide. The stage rests
+    on the rules, not on these words.
     ``prostate_status`` goes into the exam; where the prostate was removed, foci at its place lie in the prostate bed.
     """
 
@@ -51,8 +50,8 @@ class Analysis:
 
     ``lesion_labels`` (x, y, z) on the PET grid numbers the lesions as the exam does (1 is "L1"). ``quantities`` holds
     the unrounded measurements in the order of ``exam.lesions``; ``tumour`` the sums over those called malignant.
-    ``notes`` is what a reader must be told. ``candidates`` holds every focus, most suspicious first, also those that
-    are not listed in the exam.
+    ``notes`` is what a reader must be told. ``listed`` are the foci of ``exam.lesions``, in their order; ``candidates``
+    holds every focus, most suspicious first.
     """
 
     exam: Exam
@@ -63,6 +62,7 @@ class Analysis:
     references: References
     options: AnalysisOptions
     notes: tuple[str, ...]
+    listed: tuple[Candidate, ...]
     candidates: tuple[Candidate, ...]
 
 
@@ -91,7 +91,7 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
     references = measure_references(study, prediction)
     midline = find_midline(study, prediction)
     found = find_candidates(study, prediction, options.candidates, references)
-    listed = _in_reading_order([one for one in found if one.suspicion >= options.listed_from], options)
+    listed = _in_reading_order([one for one in found if _is_listed(one, options)], options)
     quantities = tuple(measure(study, one.outline, one.focus.box, one.focus.suvmax) for one in listed)
     lesions = [
         _lesion(number, one, measured, study, midline, options)
@@ -116,16 +116,25 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
         references=references,
         options=options,
         notes=tuple(dict.fromkeys(notes)),
+        listed=tuple(listed),
         candidates=tuple(found),
     )
 
 
-def label_of(candidate: Candidate, options: AnalysisOptions) -> str:
-    """Return "malignant", "indeterminate" or "physiological" by the cut-offs of the options."""
+def label_of(candidate: Candidate, options: AnalysisOptions) -> Verdict:
+    """Return what a focus is called: by the judge, or without one by the cut-offs of the options."""
+    if candidate.region.facts.site == "physiologic":
+        return PHYSIOLOGICAL
+    if candidate.judgement is not None:
+        return candidate.judgement.verdict
     probability = round(candidate.suspicion, 2)
-    if candidate.region.facts.site == "physiologic" or probability < options.indeterminate_from:
+    if probability < options.indeterminate_from:
         return PHYSIOLOGICAL
     return MALIGNANT if probability >= options.malignant_from else INDETERMINATE
+
+
+def _is_listed(candidate: Candidate, options: AnalysisOptions) -> bool:
+    return candidate.suspicion >= options.listed_from or label_of(candidate, options) != PHYSIOLOGICAL
 
 
 def _in_reading_order(candidates: Sequence[Candidate], options: AnalysisOptions) -> list[Candidate]:

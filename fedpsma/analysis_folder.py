@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from fedpsma import __version__
-from fedpsma.analysis import Analysis
+from fedpsma.analysis import Analysis, AnalysisOptions
 from fedpsma.domain.contour import contour_rules
 from fedpsma.domain.study import Study
 from fedpsma.io.exam_file import write_record
 from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
 from fedpsma.io.nifti import write_volume
+from fedpsma.lesions.judge import Judgement
+from fedpsma.lesions.reasons import reasons
 from fedpsma.model.checkpoint import ModelCard
 from fedpsma.pictures.drawing import png_bytes
 from fedpsma.pictures.key_slices import key_image_sheet
@@ -74,17 +76,46 @@ def _summary(
         "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
         "contour": contour_rules()[options.candidates.contour].model_dump(mode="json"),
         "foci": asdict(options.candidates.focus),
-        "labels": {
-            "malignant_from": options.malignant_from,
-            "indeterminate_from": options.indeterminate_from,
-            "listed_from": options.listed_from,
-            "tag": "P",
-            "source": "project policy on probabilities that are not calibrated",
+        "labels": _labels(options),
+        "why": {
+            lesion.lesion_id: _why(one.judgement)
+            for lesion, one in zip(found.exam.lesions, found.listed, strict=True)
+            if one.judgement is not None
         },
         "references": {name: value for name, value in asdict(found.references).items()},
         "tumour": asdict(found.tumour),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "version": __version__,
+    }
+
+
+def _labels(options: AnalysisOptions) -> dict[str, Any]:
+    """Say what decides between malignant, indeterminate and physiological."""
+    judge = options.candidates.judge
+    if judge is None:
+        return {
+            "malignant_from": options.malignant_from,
+            "indeterminate_from": options.indeterminate_from,
+            "listed_from": options.listed_from,
+            "tag": "P",
+            "source": "project policy on probabilities that are not calibrated",
+        }
+    return {
+        "malignant_from": judge.malignant_from,
+        "indeterminate_from": judge.indeterminate_from,
+        "listed_from": options.listed_from,
+        "error_level": judge.error_level,
+        "source": f"conformal bounds by class, fitted on {judge.fitted_on}",
+    }
+
+
+def _why(judgement: Judgement) -> dict[str, Any]:
+    """Return the facts that moved a judgement, as log-odds for (positive) or against malignancy."""
+    return {
+        "probability": round(judgement.probability, 4),
+        "verdict": judgement.verdict,
+        "prior_log_odds": round(judgement.prior, 2),
+        "facts": [asdict(reason) for reason in reasons(judgement)],
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 from multiprocessing import get_context
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +24,8 @@ from fedpsma.training.patches import PatchSource, patch_source
 Split = Literal["training", "judging", "testing"]
 
 
-class PhantomJob(NamedTuple):
+@dataclass(frozen=True)
+class PhantomJob:
     """One synthetic patient to be made."""
 
     site: str

@@ -125,14 +125,16 @@ def _run(given: _Input, model: Path | None, contour: Contour) -> tuple[Analysis,
         task = progress.add_task("loading the model", total=None)
         from fedpsma.analysis import AnalysisOptions, analyze
         from fedpsma.lesions.candidates import CandidateOptions
-        from fedpsma.model.checkpoint import load_checkpoint, load_network
+        from fedpsma.lesions.judge import load_judge
+        from fedpsma.model.checkpoint import judge_path, load_checkpoint, load_network
 
         card, net = load_checkpoint(model).card, load_network(model)
 
         def on_patch(done: int, total: int) -> None:
             progress.update(task, description="looking for lesions", completed=done, total=total)
 
-        options = AnalysisOptions(candidates=CandidateOptions(contour=contour.value))
+        candidates = CandidateOptions(contour=contour.value, judge=load_judge(judge_path(model), card.sha256))
+        options = AnalysisOptions(candidates=candidates)
         return analyze(given.study, net, options, on_patch), card
 
 

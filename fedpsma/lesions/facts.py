@@ -91,7 +91,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _shell_mean(core: Mask, box: Box, study: Study) -> float:
-    """Return the mean SUV within 8 mm of the core, without the core and its nearest neighbours, which it spills into."""
+    """Return the mean SUV within 8 mm of the core, without the nearest 4 mm, which it spills into."""
     around = grown(box, voxels_in(_SHELL_MM, study.spacing_mm), study.pet.shape)
     inside = np.zeros([side.stop - side.start for side in around], dtype=bool)
     inside[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(box, around, strict=True))] = core

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
+from fedpsma.errors import InputError
 from fedpsma.lesions.facts import Facts
 
 Verdict = Literal["malignant", "indeterminate", "physiological"]
@@ -93,6 +95,25 @@ class Judgement:
     facts: Facts
     terms: tuple[tuple[str, float], ...]
     prior: float
+
+
+def load_judge(path: Path, model_sha256: str) -> Judge | None:
+    """Read the judge that lies beside a checkpoint; ``None`` where there is none.
+
+    Raises:
+        InputError: The file is broken, or it was fitted for other weights.
+    """
+    if not path.is_file():
+        return None
+    try:
+        judge = Judge.model_validate_json(path.read_text("utf-8"))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="calibrate the model again") from error
+    if judge.model_sha256 != model_sha256:
+        raise InputError("was fitted for other weights", where=str(path), remedy="calibrate the model again")
+    return judge
 
 
 def judge_focus(judge: Judge, facts: Facts) -> Judgement:

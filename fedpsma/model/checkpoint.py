@@ -65,6 +65,22 @@ def card_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.card.json")
 
 
+def base_path() -> Path:
+    """Return where the base checkpoint lies that comes with the package."""
+    return Path(str(resources.files(__package__).joinpath("data/base.safetensors")))
+
+
+def judge_path(path: Path | None = None) -> Path:
+    """Return where the judge of a checkpoint lies; ``None`` stands for the base checkpoint.
+
+    Example:
+        >>> judge_path(Path("site.safetensors")).name
+        'site.judge.json'
+    """
+    path = path or base_path()
+    return path.with_name(f"{path.stem}.judge.json")
+
+
 def save_checkpoint(path: Path, net_config: NetworkConfig, weights: Weights, card: ModelCard) -> None:
     """Write weights and card; the card gets the network's configuration and the hash of the weights."""
     full = card.model_copy(update={"network": net_config, "sha256": model_hash(weights)})
@@ -79,7 +95,7 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
         InputError: A file is missing or broken, or the weights are not those the card speaks of.
     """
     if path is None:
-        path = Path(str(resources.files(__package__).joinpath("data/base.safetensors")))
+        path = base_path()
     require_file(path)
     card = _read_card(card_path(path))
     try:

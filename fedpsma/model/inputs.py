@@ -24,7 +24,7 @@ PHYSIOLOGICAL_SUV = 3.0
 UNLABELLED = 255
 AIR_HU = -1024.0
 _NARROW_SUV, _WIDE_SUV, _LOG_SUV = 5.0, 20.0, 100.0
-_CT_HALF_WINDOW_HU = 300.0
+CT_HALF_WINDOW_HU = 300.0
 _BODY_SUV, _BODY_MARGIN, _BODY_SLICE_VOXELS = 0.15, 2, 4
 _SMOOTH_FROM_RATIO = 1.5
 
@@ -100,7 +100,7 @@ def image_of(pet: Tensor, ct: Tensor | None) -> Tensor:
     ]
     if ct is None:
         return torch.stack([*windows, torch.zeros_like(suv), torch.zeros_like(suv)])
-    hounsfield = ct.float().clamp(-_CT_HALF_WINDOW_HU, _CT_HALF_WINDOW_HU) / _CT_HALF_WINDOW_HU
+    hounsfield = ct.float().clamp(-CT_HALF_WINDOW_HU, CT_HALF_WINDOW_HU) / CT_HALF_WINDOW_HU
     return torch.stack([*windows, hounsfield, torch.ones_like(suv)])
 
 

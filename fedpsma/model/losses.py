@@ -32,14 +32,15 @@ class DenseTargets(NamedTuple):
 def dense_loss(logits: DenseLogits, targets: DenseTargets) -> Tensor:
     """Return the scalar training loss: focal cross entropy and Dice on voxel classes, cross entropy on anatomy."""
     voxel = focal_cross_entropy(logits.voxel, targets.voxel) + dice_loss(logits.voxel, targets.voxel)
-    anatomy, suspicious = _on_anatomy_grid(targets.anatomy), _on_anatomy_grid(targets.voxel == SUSPICIOUS)
+    grid = logits.anatomy.shape[2:]
+    anatomy, suspicious = _on_grid(targets.anatomy, grid), _on_grid(targets.voxel == SUSPICIOUS, grid)
     emphasis = 1 + (LESION_ANATOMY_WEIGHT - 1) * suspicious.to(logits.anatomy.dtype)
     return voxel + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, anatomy, emphasis)
 
 
-def _on_anatomy_grid(labels: Tensor) -> Tensor:
-    """Take every second voxel along each axis."""
-    return labels[:, 1::2, 1::2, 1::2]
+def _on_grid(labels: Tensor, shape: torch.Size) -> Tensor:
+    """Take the labels in the middle of coarser voxels (every second one along each axis for half the grid)."""
+    return labels if labels.shape[1:] == shape else labels[:, 1::2, 1::2, 1::2]
 
 
 def focal_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

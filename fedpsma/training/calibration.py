@@ -16,10 +16,14 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.lesions.facts import Facts
+from fedpsma.lesions.facts import Facts, facts_of
+from fedpsma.lesions.foci import find_foci
 from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured
+from fedpsma.lesions.locate import hot_core, place
+from fedpsma.lesions.references import measure_references
 
 FOLDS = 5
 _KNOTS = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
@@ -38,6 +42,26 @@ class KnownFocus:
     facts: Facts
     malignant: bool
     patient: str
+
+
+def known_foci(study: Study, prediction: VoxelPrediction) -> list[KnownFocus]:
+    """Return the foci of a study with their truth: malignant is one whose hot core holds a voxel of a lesion.
+
+    Raises:
+        InputError: The study has no lesion mask.
+    """
+    lesions = study.lesions
+    if lesions is None:
+        raise InputError(
+            "has no lesion mask", where=f"study {study.study_id}", remedy="calibrate on studies with a mask"
+        )
+    references = measure_references(study, prediction)
+    found = []
+    for focus in find_foci(study, prediction):
+        facts = facts_of(focus, place(focus, study, prediction), study, prediction, references)
+        malignant = bool((lesions[focus.box][hot_core(focus, study.pet)] > 0).any())
+        found.append(KnownFocus(facts, malignant, study.patient_id))
+    return found
 
 
 def fit_judge(foci: Sequence[KnownFocus], *, fitted_on: str, model_sha256: str, error_level: float = 0.05) -> Judge:

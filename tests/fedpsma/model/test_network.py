@@ -15,17 +15,17 @@ def _input(batch: int, edge: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(batch, 5, edge, edge, edge, generator=generator), torch.eye(5)[:batch]
 
 
-def test_default_network_has_one_to_two_million_parameters_and_width_16_at_full_resolution() -> None:
+def test_default_network_has_one_to_five_million_parameters_and_width_16_at_full_resolution() -> None:
     net = build(NetworkConfig())
-    assert 1e6 < sum(parameter.numel() for parameter in net.parameters()) < 2e6
+    assert 1e6 < sum(parameter.numel() for parameter in net.parameters()) < 5e6
     assert NetworkConfig().channels[0] >= 16
-    assert NetworkConfig().stride == 8
+    assert NetworkConfig().stride == 16
 
 
-def test_heads_are_dense_at_full_resolution() -> None:
+def test_voxel_classes_are_dense_at_full_resolution_and_the_anatomy_at_half() -> None:
     logits = build(SMALL)(*_input(2))
     assert logits.voxel.shape == (2, 3, 8, 8, 8)
-    assert logits.anatomy.shape == (2, len(anatomy_classes()), 8, 8, 8)
+    assert logits.anatomy.shape == (2, len(anatomy_classes()), 4, 4, 4)
 
 
 def test_same_seed_same_weights_and_the_global_generator_stays_untouched() -> None:

@@ -84,7 +84,7 @@ def test_adaptive_scope_trains_heads_conditioning_and_normalisation_only() -> No
     net = build(NetworkConfig())
     chosen = select_parameters(net, "adaptive")
     kinds = {name.split(".")[0] if name.split(".")[0].endswith(("film", "head")) else "rest" for name in chosen}
-    assert kinds == {"tracer_film", "lesion_film", "voxel_head", "coarse_anatomy_head", "anatomy_head", "rest"}
+    assert kinds == {"tracer_film", "lesion_film", "voxel_head", "anatomy_head", "rest"}
     modules = dict(net.named_modules())
     rest = [name for name in chosen if not name.split(".")[0].endswith(("film", "head"))]
     assert all(isinstance(modules[name.rpartition(".")[0]], nn.GroupNorm) for name in rest)

@@ -148,7 +148,7 @@ def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Data
         _round(start, site, PLAN.model_copy(update={"delta": 0.3}))
     with pytest.raises(InputError, match="unknown parameter"):
         _round({**start, "more": np.zeros(1, np.float32)}, site)
-    with pytest.raises(InputError, match="multiple of 8"):
+    with pytest.raises(InputError, match="multiple of 16"):
         train_round({}, site, PLAN.model_copy(update={"patch_voxels": 20}), 1, "A")
 
 
