@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import resources
-from multiprocessing import get_context
 from typing import Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma.domain.tracer import Tracer
-from fedpsma.model.config import NetworkConfig
-from fedpsma.model.inputs import GridStudy, to_grid
 from fedpsma.phantom.patient import PhantomOptions, PhantomPatient, draw_patient
 from fedpsma.phantom.sites import site_profiles
-from fedpsma.training.patches import PatchSource, patch_source
+from fedpsma.training.supervised.recipe import TrainRecipe
 
 Split = Literal["training", "judging", "testing"]
 
@@ -39,7 +33,8 @@ class BaseRecipe(BaseModel):
     """The cohorts of ``data/recipe.json``, each with its own seed.
 
     The network learns from, and the judge is fitted on, every pair of site and tracer but those in ``held_out``, which
-    are what the figures are measured on. ``patients_per_pair`` counts patients by split.
+    are what the figures are measured on. ``patients_per_pair`` counts patients by split; ``training`` is how the
+    network learns.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,15 +44,25 @@ class BaseRecipe(BaseModel):
     seed: dict[Split, int]
     patients_per_pair: dict[Split, int]
     held_out: tuple[tuple[str, Tracer], ...]
+    training: TrainRecipe
+
+    def pairs(self, split: Split) -> tuple[tuple[str, Tracer], ...]:
+        """Return the pairs of site and tracer of a split."""
+        if split == "testing":
+            return self.held_out
+        every = ((site, tracer) for site in site_profiles() for tracer in Tracer)
+        return tuple(pair for pair in every if pair not in self.held_out)
+
+    def seed_of(self, split: Split, tracer: Tracer) -> int:
+        """Return the seed of a cohort: patients of one site and index differ between tracers."""
+        return self.seed[split] + list(Tracer).index(tracer)
 
     def jobs(self, split: Split) -> list[PhantomJob]:
         """Return the patients of a split, all pairs in turn."""
-        every = [(site, tracer) for site in site_profiles() for tracer in Tracer]
-        pairs = self.held_out if split == "testing" else [pair for pair in every if pair not in self.held_out]
         return [
-            PhantomJob(site, tracer, index, self.seed[split] + list(Tracer).index(tracer), self.spacing_mm)
+            PhantomJob(site, tracer, index, self.seed_of(split, tracer), self.spacing_mm)
             for index in range(self.patients_per_pair[split])
-            for site, tracer in pairs
+            for site, tracer in self.pairs(split)
         ]
 
 
@@ -72,14 +77,3 @@ def base_recipe() -> BaseRecipe:
 def make_patient(job: PhantomJob) -> PhantomPatient:
     """Make one patient; the same job gives the same patient."""
     return draw_patient(job.site, job.index, job.seed, PhantomOptions(spacing_mm=job.spacing_mm, tracer=job.tracer))
-
-
-def phantom_sources(jobs: list[PhantomJob], network: NetworkConfig, workers: int = 2) -> Iterator[PatchSource]:
-    """Yield patients as sources of patches, in the order of the jobs."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from map(patch_source, pool.map(partial(_on_grid, network), jobs, chunksize=4))
-
-
-def _on_grid(network: NetworkConfig, job: PhantomJob) -> GridStudy:
-    torch.set_num_threads(1)
-    return to_grid(make_patient(job).study, network)

@@ -48,7 +48,7 @@ def predict_grid(net: LesionNet, grid: GridStudy, on_patch: OnPatch | None = Non
     x, y, z = grid.pet.shape
     depth, count = slabs(z, config)
     starts = slab_starts(z, depth, count)
-    image = _padded_image(grid, (_up(x, config.stride), _up(y, config.stride), max(z, depth)))
+    image = image_of(*padded(grid, depth, config))
     sums = _Sums.empty(config, image.shape[1:])
     share = _share_of_level(depth)
     device = next(net.parameters()).device
@@ -131,10 +131,14 @@ def _share_of_level(depth: int) -> Tensor:
     return (torch.minimum(distance, depth - distance) / OVERLAP_VOXELS).clamp(max=1.0)
 
 
-def _padded_image(grid: GridStudy, shape: tuple[int, int, int]) -> Tensor:
-    """Continue a study with air up to a shape that the network can take, and by one level more where that is odd."""
-    wanted = (*shape[:2], _even_up(shape[2]))
+def padded(grid: GridStudy, depth: int, config: NetworkConfig) -> tuple[Tensor, Tensor | None]:
+    """Continue PET (SUV) and CT (HU) with air up to what slabs of ``depth`` levels need.
+
+    The network takes edges that are multiples of its stride, and the anatomy's grid an even number of levels.
+    """
+    x, y, z = grid.pet.shape
+    wanted = (_up(x, config.stride), _up(y, config.stride), _even_up(max(z, depth)))
     missing = [edge - size for edge, size in zip(wanted, grid.pet.shape, strict=True)]
     pad = (0, missing[2], 0, missing[1], 0, missing[0])
     ct = None if grid.ct is None else nn.functional.pad(grid.ct, pad, value=AIR_HU)
-    return image_of(nn.functional.pad(grid.pet, pad), ct)
+    return nn.functional.pad(grid.pet, pad), ct

@@ -11,8 +11,8 @@ from fedpsma.model.config import BACKGROUND, SUSPICIOUS, VOXEL_CLASSES
 from fedpsma.model.inputs import UNLABELLED
 from fedpsma.model.network import DenseLogits
 
-# A lesion is a few dozen voxels in a patch of a hundred thousand.
-VOXEL_CLASS_WEIGHTS = (1.0, 4.0, 20.0)
+# A lesion is a few dozen voxels in a patch of a hundred thousand, a tenth of which are organs with normal uptake.
+VOXEL_CLASS_WEIGHTS = (1.0, 4.0, 200.0)
 FOCAL_GAMMA = 2.0
 ANATOMY_SHARE = 0.5
 # The region of a lesion decides its stage, that of an unsuspected muscle nothing.

@@ -1,15 +1,16 @@
 """Why the network suspects a lesion: integrated gradients of its pooled probability.
 
 Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks" (ICML 2017, arXiv 1703.01365). The path starts
-from a window without a patient (no uptake, air), which the network knows from the edges of its windows. On it the
-uptake grows evenly on the scale log(1 + SUV) and the CT evenly within its window, so that every point of the path is
-itself an image, and half of the steps are not spent on uptake that all channels cut off.
+from a slab without a patient (no uptake, air), which the network knows from the edges of its slabs. On it the uptake
+grows evenly on the scale log(1 + SUV), and the CT evenly within the network's window, so that every point of the path
+is an image of its own. The probability rises on a short part of that path; most steps are put there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,90 +21,147 @@ from torch import Tensor, nn
 from fedpsma.domain.saliency import Saliency
 from fedpsma.domain.study import Affine, Study
 from fedpsma.model.config import SUSPICIOUS, NetworkConfig
-from fedpsma.model.inputs import AIR_HU, CT_HALF_WINDOW_HU, GridStudy, image_of, to_grid
+from fedpsma.model.inference import padded, slab_starts, slabs
+from fedpsma.model.inputs import CT_HALF_WINDOW_HU, GridStudy, image_of, to_grid
 from fedpsma.model.network import LesionNet
 
 COMPLETENESS = 0.02
-"""How far the shares may miss the probability that they explain."""
+"""How far the shares may miss the probability that they explain, as a difference of probabilities."""
 
-WINDOW_VOXELS = 64
-_STEPS = (16, 32, 64)
+_SECTIONS = 8
+_STEPS = 24
 
 OnStep = Callable[[int, int], None]
-Window = tuple[slice, slice, slice]
+# The uptake as log(1 + SUV) and, where there is one, the CT in HU: each (batch, x, y, z).
+_Images = tuple[Tensor, ...]
+
+
+def explain(net: LesionNet, study: Study, core: NDArray[np.bool_], on_step: OnStep | None = None) -> Saliency:
+    """Say how much every voxel of PET and CT adds to the suspicion of one lesion.
+
+    The suspicion is that of the slab of :func:`fedpsma.model.inference.predict` in whose middle the lesion lies most,
+    and equals that of the whole prediction unless the lesion lies where two slabs overlap.
+
+    Args:
+        net: The network; its weights are not changed.
+        study: PET, with a CT and a tracer where known.
+        core: (x, y, z) on the PET grid: the voxels whose mean probability is explained.
+        on_step: Called with (steps done, steps in all) as the work goes on.
+
+    Raises:
+        ValueError: ``core`` is empty.
+    """
+    if not core.any():
+        raise ValueError("there is no voxel to explain")
+    grid = to_grid(study, net.config)
+    slab = _slab(grid, _pooling_weights(core, grid), net.config)
+    path = _Path(net.eval(), slab, grid.tracer, on_step)
+    levels = path.suspicions()
+    shares = path.integrate(levels)
+    return Saliency(
+        pet=torch.expm1(slab.uptake).numpy(),
+        ct=None if slab.ct is None else slab.ct.numpy(),
+        pooled=slab.weights.numpy() > 0,
+        pet_share=shares[0],
+        ct_share=None if slab.ct is None else shares[1],
+        affine=_affine(study, grid, slab.start),
+        suspicion=levels[-1],
+        baseline=levels[0],
+    )
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """The window on the working grid: log(1 + SUV), windowed HU and pooling weights, all (x, y, z)."""
+class _Slab:
+    """What the network sees, all (x, y, z) on the working grid: log(1 + SUV), HU within its window, pooling weights.
+
+    ``weights`` sum to one; ``start`` is the first axial level of the slab in the cropped working grid.
+    """
 
     uptake: Tensor
     ct: Tensor | None
     weights: Tensor
-    tracer: Tensor
-    affine: Affine
+    start: int
 
 
-def explain(
-    net: LesionNet, study: Study, core: NDArray[np.bool_], on_step: OnStep | None = None, *, steps: int
-) -> Saliency:
-    grid = to_grid(study, net.config)
-    scene = _scene(study, core, grid, net.config)
-    inputs = (scene.uptake[None],) if scene.ct is None else (scene.uptake[None], scene.ct[None])
-    baselines = tuple(torch.full_like(one, value) for one, value in zip(inputs, (0.0, -CT_HALF_WINDOW_HU), strict=False))
+class _Path:
+    """The straight way from a slab without a patient to the slab as it is."""
 
-    def pooled(uptake: Tensor, ct: Tensor | None = None) -> Tensor:
+    def __init__(self, net: LesionNet, slab: _Slab, tracer: Tensor, on_step: OnStep | None) -> None:
+        self.net, self.on_step, self.done = net, on_step, 0
+        device = next(net.parameters()).device
+        ends = (slab.uptake,) if slab.ct is None else (slab.uptake, slab.ct)
+        self.end: _Images = tuple(one[None].to(device) for one in ends)
+        self.tracer, self.weights = tracer[None].to(device), slab.weights.to(device)
+
+    def suspicions(self) -> list[float]:
+        """Return the pooled probability at the ends of all sections."""
+        with torch.no_grad():
+            return [float(self._suspicion(*self._at(place / _SECTIONS))) for place in range(_SECTIONS + 1)]
+
+    def integrate(self, levels: list[float]) -> list[NDArray[np.float32]]:
+        """Add up the integrated gradients of the sections, each with as many steps as the probability changes there."""
+        gradients = IntegratedGradients(self._suspicion)
+        sums = [torch.zeros_like(one, dtype=torch.float64) for one in self.end]
+        for section, steps in enumerate(steps_by_change(levels, _STEPS)):
+            low, high = self._at(section / _SECTIONS), self._at((section + 1) / _SECTIONS)
+            found = gradients.attribute(high, low, n_steps=steps, method="gausslegendre", internal_batch_size=1)
+            for total, part in zip(sums, found, strict=True):
+                total += part
+        return [total[0].float().cpu().numpy() for total in sums]
+
+    def _at(self, share: float) -> _Images:
+        uptake, *ct = self.end
+        return (share * uptake, *(share * (one + CT_HALF_WINDOW_HU) - CT_HALF_WINDOW_HU for one in ct))
+
+    def _suspicion(self, uptake: Tensor, ct: Tensor | None = None) -> Tensor:
         image = image_of(torch.expm1(uptake), ct).transpose(0, 1)
-        logits = net(image, scene.tracer.expand(len(image), -1))
-        return (torch.softmax(logits.voxel, 1)[:, SUSPICIOUS] * scene.weights).sum(dim=(1, 2, 3))
-
-    with torch.no_grad():
-        suspicion, baseline = float(pooled(*inputs)), float(pooled(*baselines))
-    shares = IntegratedGradients(pooled, multiply_by_inputs=True).attribute(
-        inputs, baselines, n_steps=steps, method="gausslegendre", internal_batch_size=2
-    )
-    found = [one[0].float().numpy() for one in shares]
-    return Saliency(
-        pet=torch.expm1(scene.uptake).numpy(), ct=None if scene.ct is None else scene.ct.numpy(),
-        pooled=scene.weights.numpy() > 0, pet_share=found[0], ct_share=found[1] if len(found) > 1 else None,
-        affine=scene.affine, suspicion=suspicion, baseline=baseline, steps=steps)
+        probability = torch.softmax(self.net(image, self.tracer).voxel, dim=1)[:, SUSPICIOUS]
+        self.done += 1
+        if self.on_step is not None:
+            self.on_step(self.done, _SECTIONS + 1 + _STEPS)
+        return (probability * self.weights).sum(dim=(1, 2, 3))
 
 
-def _scene(study: Study, core: NDArray[np.bool_], grid: GridStudy, config: NetworkConfig) -> _Scene:
-    weights = _pooling_weights(core, grid)
-    window = _window(weights, grid.pet.shape, config.stride)
+def steps_by_change(levels: list[float], steps: int) -> list[int]:
+    """Share steps out among the sections between ``levels``: one each, the others by how much the level changes.
 
-    def cut(volume: Tensor, outside: float) -> Tensor:
-        inside = volume[window].float()
-        pad = [more for side, size in zip(reversed(window), reversed(inside.shape)) for more in (0, side.stop - side.start - size)]
-        return nn.functional.pad(inside, pad, value=outside)
-
-    ct = None if grid.ct is None else cut(grid.ct, AIR_HU).clamp(-CT_HALF_WINDOW_HU, CT_HALF_WINDOW_HU)
-    corner = [start + side.start for start, side in zip(grid.corner, window, strict=True)]
-    return _Scene(torch.log1p(cut(grid.pet, 0.0)), ct, cut(weights, 0.0), grid.tracer, _affine(study, grid.whole, corner))
+    Example:
+        >>> steps_by_change([0.0, 0.0, 0.9, 1.0], 13)
+        [1, 10, 2]
+    """
+    changes = np.array([abs(high - low) for low, high in pairwise(levels)]) + 1e-6
+    reached = np.round(np.cumsum(changes) / changes.sum() * (steps - len(changes))).astype(int)
+    return [1 + int(more) for more in np.diff(reached, prepend=0)]
 
 
 def _pooling_weights(core: NDArray[np.bool_], grid: GridStudy) -> Tensor:
+    """Return how much each voxel of the cropped working grid counts in the mean over ``core`` on the PET grid."""
     whole = torch.zeros(grid.whole, requires_grad=True)
-    on_pet = whole if core.shape == grid.whole else nn.functional.interpolate(
-        whole[None, None], size=core.shape, mode="trilinear", align_corners=False)[0, 0]
-    (weights,) = torch.autograd.grad(on_pet[torch.from_numpy(core)].mean(), whole)
-    return weights[tuple(slice(start, start + size) for start, size in zip(grid.corner, grid.pet.shape, strict=True))]
+    on_pet = nn.functional.interpolate(whole[None, None], size=core.shape, mode="trilinear", align_corners=False)
+    (weights,) = torch.autograd.grad(on_pet[0, 0][torch.from_numpy(core)].mean(), whole)
+    return weights[tuple(slice(at, at + size) for at, size in zip(grid.corner, grid.pet.shape, strict=True))]
 
 
-def _window(weights: Tensor, shape, stride: int) -> Window:
-    sides = []
-    for axis, size in enumerate(shape):
-        line = weights.sum(dim=[other for other in range(3) if other != axis])
-        middle = float((line * torch.arange(size)).sum() / line.sum())
-        edge = min(WINDOW_VOXELS, -(-size // stride) * stride)
-        start = min(max(round(middle) - edge // 2, 0), max(size - edge, 0))
-        sides.append(slice(start, start + edge))
-    return tuple(sides)
+def _slab(grid: GridStudy, weights: Tensor, config: NetworkConfig) -> _Slab:
+    """Cut the slab in whose middle the lesion lies most."""
+    levels = grid.pet.shape[2]
+    depth, count = slabs(levels, config)
+    middle = float((weights.sum(dim=(0, 1)) * torch.arange(levels)).sum() / weights.sum())
+    start = min(slab_starts(levels, depth, count), key=lambda first: abs(first + (depth - 1) / 2 - middle))
+    pet, ct = (None if one is None else one[..., start : start + depth].float() for one in padded(grid, depth, config))
+    assert pet is not None
+    part = torch.zeros_like(pet)
+    inside = weights[..., start : start + depth]
+    part[tuple(slice(size) for size in inside.shape)] = inside / inside.sum()
+    limited = None if ct is None else ct.clamp(-CT_HALF_WINDOW_HU, CT_HALF_WINDOW_HU)
+    return _Slab(torch.log1p(pet), limited, part, start)
 
 
-def _affine(study: Study, whole, corner) -> Affine:
-    ratio = np.array(study.pet.shape) / np.array(whole)
+def _affine(study: Study, grid: GridStudy, start: int) -> Affine:
+    """Return the affine of the slab: the working grid spans the same field of view as the PET."""
+    x, y, z = grid.corner
+    ratio = np.array(study.pet.shape) / np.array(grid.whole)
     step = np.diag([*ratio, 1.0])
-    step[:3, 3] = (np.array(corner) + 0.5) * ratio - 0.5
-    return study.affine @ step
+    step[:3, 3] = (np.array([x, y, z + start]) + 0.5) * ratio - 0.5
+    affine: Affine = study.affine @ step
+    return affine

@@ -14,8 +14,8 @@ from fedpsma.model.losses import DenseTargets
 
 Edges = tuple[int, int, int]
 
-LESION_SHARE = 0.5
-UPTAKE_SHARE = 0.3
+LESION_SHARE = 0.7
+UPTAKE_SHARE = 0.2
 _KEPT_VOXELS = 20_000
 _BODY_SUV = 0.15
 
@@ -90,7 +90,7 @@ def lesion_mask(study: GridStudy) -> Tensor:
 def draw_patches(
     sources: list[PatchSource], count: int, edge: int | Edges, generator: torch.Generator, *, augment: bool = True
 ) -> list[PatchDraw]:
-    """Draw ``count`` patches of one patient: half on lesions where there are any, the others on uptake and body.
+    """Draw ``count`` patches of one patient: most on lesions where there are any, the others on uptake and body.
 
     ``edge`` is the edge of cubes, or the three edges (x, y, z) of the patches, in voxels.
     """

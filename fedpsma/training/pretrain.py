@@ -34,7 +34,15 @@ from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet, build
 from fedpsma.phantom.patient import PhantomOptions, draw_patient
 from fedpsma.phantom.sites import site_profile, site_profiles
-from fedpsma.training.patches import Edges, PatchBatch, PatchSource, cross_section, cut_patches, draw_patches, patch_source
+from fedpsma.training.patches import (
+    Edges,
+    PatchBatch,
+    PatchSource,
+    cross_section,
+    cut_patches,
+    draw_patches,
+    patch_source,
+)
 
 OnStep = Callable[[float, float], None]
 
@@ -74,10 +82,10 @@ class PretrainPlan:
     """
 
     minutes: float = 70.0
-    slab_share: float = 0.5
+    slab_share: float = 0.35
     levels: int = 48
     cubes: int = 2
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warmup_share: float = 0.02
     largest_gradient_norm: float = 5.0
@@ -104,7 +112,9 @@ class _State:
 def phantom_sources(recipe: BaseRecipe, network: NetworkConfig, workers: int = 2) -> Iterator[PatchSource]:
     """Yield the patients of a recipe as they are made, in the order of its pairs."""
     jobs = [
-        (site, tracer, number, recipe, network) for number in range(recipe.patients_per_pair) for site, tracer in recipe.pairs
+        (site, tracer, number, recipe, network)
+        for number in range(recipe.patients_per_pair)
+        for site, tracer in recipe.pairs
     ]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from map(patch_source, pool.map(_grid_patient, jobs, chunksize=4))

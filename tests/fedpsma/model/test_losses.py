@@ -26,12 +26,12 @@ def test_focal_loss_of_an_ignorant_network_has_its_closed_form() -> None:
     assert float(focal_cross_entropy(torch.zeros(1, 3, 4, 1, 1), target)) == pytest.approx(expected)
 
 
-def test_a_lesion_voxel_weighs_twenty_background_voxels() -> None:
+def test_a_lesion_voxel_weighs_two_hundred_background_voxels() -> None:
     target = torch.tensor([0, 2]).reshape(1, 2, 1, 1)
     all_background, all_lesion = torch.zeros(1, 3, 2, 1, 1), torch.zeros(1, 3, 2, 1, 1)
     all_background[:, 0], all_lesion[:, 2] = 20, 20
     ratio = focal_cross_entropy(all_background, target) / focal_cross_entropy(all_lesion, target)
-    assert float(ratio) == pytest.approx(20, rel=1e-3)
+    assert float(ratio) == pytest.approx(200, rel=1e-3)
 
 
 def test_dice_of_half_a_lesion() -> None:

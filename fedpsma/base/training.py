@@ -1,0 +1,34 @@
+"""The training of the base checkpoint: the supervised trainer on the cohorts of the recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.progress import Progress
+
+from fedpsma.base.recipe import BaseRecipe
+from fedpsma.io.dataset import read_dataset
+from fedpsma.model.config import NetworkConfig
+from fedpsma.training.supervised.device import compute_on
+from fedpsma.training.supervised.run import MODEL_FILE, Watch
+from fedpsma.training.supervised.run import train as run
+from fedpsma.training.supervised.task import task_of_datasets
+
+
+def train_base(folders: list[Path], out: Path, recipe: BaseRecipe, minutes: float | None = None) -> Path:
+    """Train from drawn weights on data sets, or go on with it, and return the best checkpoint.
+
+    ``minutes`` of wall time stand in for those of the recipe.
+    """
+    how = recipe.training if minutes is None else recipe.training.model_copy(update={"minutes": minutes})
+    datasets = [read_dataset(folder) for folder in folders]
+    task = task_of_datasets(datasets, how, NetworkConfig(), None, name="fedpsma base")
+    with Progress() as bar:
+        steps = bar.add_task("training", total=1.0)
+
+        def on_step(share: float, step: int, loss: float | None) -> None:
+            told = {} if loss is None else {"description": f"training, step {step}, loss {loss:.3f}"}
+            bar.update(steps, completed=share, **told)  # type: ignore[arg-type]
+
+        run(task, out, compute_on("auto"), Watch(on_step=on_step))
+    return out / MODEL_FILE
