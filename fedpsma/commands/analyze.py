@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedpsma.commands.options import tracer_named
+from fedpsma.commands.options import Contour, Units, tracer_named
 
 if TYPE_CHECKING:
     from fedpsma.analysis import Analysis
-    from fedpsma.domain.study import Study
-    from fedpsma.domain.tracer import Tracer
+    from fedpsma.commands.study_input import StudyInput
     from fedpsma.model.checkpoint import ModelCard
 
 _ROWS_SHOWN = 40
-
-
-class Units(StrEnum):
-    """What the caller can say of a PET without units."""
-
-    SUV = "suv"
-
-
-class Contour(StrEnum):
-    """How the edge of a lesion is drawn."""
-
-    SUV3 = "suv3"
-    SUV4 = "suv4"
-    PCT41 = "pct41"
-    PCT45 = "pct45"
-    PCT50 = "pct50"
-    LIVER = "liver"
-    MANUAL = "manual"
-
-
-class _Input(NamedTuple):
-    study: Study
-    contour: Contour | None
-    synthetic: bool
 
 
 def analyze(
@@ -64,9 +38,11 @@ def analyze(
     """
     from time import perf_counter
 
+    from fedpsma.commands.study_input import read_study
+
     _require_free(out)
     clock = [perf_counter()]
-    given = _read(path, study, tracer_named(tracer), ct=ct, suv_declared=units is not None)
+    given = read_study(path, study, tracer_named(tracer), ct=ct, suv_declared=units is not None)
     clock.append(perf_counter())
     found, card = _run(given, model, contour or given.contour or Contour.PCT45)
     clock.append(perf_counter())
@@ -84,38 +60,7 @@ def _require_free(out: Path) -> None:
         raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
 
 
-def _read(path: Path, study: str | None, tracer: Tracer | None, *, ct: Path | None, suv_declared: bool) -> _Input:
-    from fedpsma.errors import InputError
-    from fedpsma.io.study_loader import load_study
-
-    if (path / "dataset.json").is_file():
-        if ct is not None or suv_declared:
-            raise InputError("a data set knows its CT and units", where=str(path), remedy="leave out --ct and --units")
-        return _read_from_dataset(path, study, tracer)
-    if study is not None:
-        raise InputError("is not a data set", where=str(path), remedy="leave out --study")
-    return _Input(load_study(path, ct=ct, tracer=tracer, suv_declared=suv_declared), None, False)
-
-
-def _read_from_dataset(path: Path, study: str | None, tracer: Tracer | None) -> _Input:
-    from dataclasses import replace
-
-    from fedpsma.errors import InputError
-    from fedpsma.io.dataset import read_dataset
-
-    data = read_dataset(path)
-    rows = [row for row in data.rows if study is None or row.id == study]
-    if len(rows) != 1:
-        some = ", ".join(row.id for row in data.rows[:5]) + (", ..." if len(data.rows) > 5 else "")
-        what = f"has no study {study!r}" if study is not None else f"has {len(rows)} studies"
-        raise InputError(what, where=str(path), remedy=f"give --study, one of {some}")
-    loaded = data.load(rows[0])
-    return _Input(
-        loaded if tracer is None else replace(loaded, tracer=tracer), Contour(data.info.contour), data.info.synthetic
-    )
-
-
-def _run(given: _Input, model: Path | None, contour: Contour) -> tuple[Analysis, ModelCard]:
+def _run(given: StudyInput, model: Path | None, contour: Contour) -> tuple[Analysis, ModelCard]:
     """Let the network and the measurements run under a progress bar."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -138,13 +83,13 @@ def _run(given: _Input, model: Path | None, contour: Contour) -> tuple[Analysis,
         return analyze(given.study, net, options, on_patch), card
 
 
-def _write(out: Path, given: _Input, found: Analysis, card: ModelCard, seconds: dict[str, float]) -> None:
+def _write(out: Path, given: StudyInput, found: Analysis, card: ModelCard, seconds: dict[str, float]) -> None:
     from fedpsma.analysis_folder import write_analysis
 
     write_analysis(out, given.study, found, card, synthetic=given.synthetic, seconds=seconds)
 
 
-def _show(given: _Input, found: Analysis, card: ModelCard, out: Path) -> None:
+def _show(given: StudyInput, found: Analysis, card: ModelCard, out: Path) -> None:
     from rich.console import Console
 
     from fedpsma.analysis_folder import DISCLAIMER, notes_for_reader

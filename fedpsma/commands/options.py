@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fedpsma.domain.tracer import Tracer
+
+
+class Units(StrEnum):
+    """What the caller can say of a PET without units."""
+
+    SUV = "suv"
+
+
+class Contour(StrEnum):
+    """How the edge of a lesion is drawn."""
+
+    SUV3 = "suv3"
+    SUV4 = "suv4"
+    PCT41 = "pct41"
+    PCT45 = "pct45"
+    PCT50 = "pct50"
+    LIVER = "liver"
+    MANUAL = "manual"
 
 
 def tracer_named(name: str | None) -> Tracer | None:

@@ -171,8 +171,8 @@ def _watch(bar: Progress, asked: Event) -> Watch:
     studies = bar.add_task("", total=1, visible=False)
 
     def on_step(share: float, step: int, loss: float | None) -> None:
-        told = {} if loss is None else {"description": f"training, step {step}, loss {loss:.3f}"}
-        bar.update(steps, completed=share, **told)
+        text = None if loss is None else f"training, step {step}, loss {loss:.3f}"
+        bar.update(steps, completed=share, description=text)
 
     def on_study(what: str, done: int, total: int) -> None:
         bar.update(studies, description=what, completed=done, total=total, visible=done < total)

@@ -29,7 +29,6 @@ class Saliency:
     affine: Affine
     suspicion: float
     baseline: float
-    steps: int
 
     @property
     def from_pet(self) -> float:

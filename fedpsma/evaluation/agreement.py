@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import t as student
 
-from fedpsma.evaluation.bootstrap import Values, Weights, by_patient
+from fedpsma.evaluation.bootstrap import Values, Weights, by_patient, quotient
 
 _LIMIT = 1.96
 
@@ -51,7 +51,8 @@ class PairedMoments:
     def concordance(self) -> Values:
         """Return Lin's concordance correlation coefficient (Lin 1989, population moments); NaN where nothing varies."""
         below = self.true_variance + self.found_variance + (self.true_mean - self.found_mean) ** 2
-        return np.divide(2 * self.covariance, below, out=np.full(below.shape, np.nan), where=below > 0)
+        varies = self.true_variance + self.found_variance > 0
+        return quotient(2 * self.covariance, np.where(varies, below, 0.0))
 
     def bias(self) -> Values:
         """Return the mean of found minus true (Bland and Altman 1986)."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.evaluation.bootstrap import Values, Weights, ratio
+from fedpsma.evaluation.bootstrap import Values, Weights, blocks, quotient, ratio
 
 BINS = 15
 WANTED = 0.95
@@ -57,10 +57,7 @@ class Forecasts:
         Resampling adds scatter within the bins, so its interval lies somewhat too high: with few foci read it as an
         upper bound.
         """
-        foci, expected, observed = self._binned(weights, bins)
-        total = foci.sum(axis=1)
-        gap = np.abs(expected - observed).sum(axis=1)
-        return np.divide(gap, total, out=np.full(len(weights), np.nan), where=total > 0)
+        return np.concatenate([self._error(block, bins) for block in blocks(weights, self.patients.size)])
 
     def reliability(self, patients: int, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
         """Return the bins of the sample that hold a focus."""
@@ -86,6 +83,10 @@ class Forecasts:
         ruled_in = above[ill / above >= wanted].max(initial=0.0)
         return float(max(0.0, below[-1] - ruled_out - ruled_in) / below[-1])
 
+    def _error(self, weights: Weights, bins: int) -> Values:
+        foci, expected, observed = self._binned(weights, bins)
+        return quotient(np.abs(expected - observed).sum(axis=1), foci.sum(axis=1))
+
     def _sizes(self) -> NDArray[np.intp]:
         return np.diff(self.starts, append=self.patients.size)
 
@@ -102,7 +103,7 @@ class Forecasts:
         chosen = np.minimum((bins * (below - foci / 2.0) / total).astype(np.intp), bins - 1)
         flat = (chosen + bins * np.arange(rows)[:, None]).ravel()
         sums = [
-            np.bincount(flat, weights=part.ravel(), minlength=rows * bins).reshape(rows, bins)
+            np.bincount(flat, weights=part.ravel(), minlength=rows * bins).reshape(rows, bins).astype(np.float64)
             for part in (foci, foci * self.probabilities, events)
         ]
         return tuple(sums)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from fedpsma.analysis import AnalysisOptions, describe
 from fedpsma.domain.contour import ContourConvention
 from fedpsma.domain.study import Study, VoxelPrediction
-from fedpsma.errors import InputError
-from fedpsma.evaluation.bootstrap import Interval, patient_bootstrap
-from fedpsma.evaluation.detection import (
-    FALSE_POSITIVES_PER_SCAN,
-    HIT_RULES,
-    HitRule,
-    ScanDetections,
-    average_precision,
-    froc,
-    match_scan,
-)
-from fedpsma.evaluation.segmentation import SegmentationScores, segmentation_scores
-from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint, segment
-from fedpsma.lesions.references import measure_references
+from fedpsma.evaluation.bootstrap import REPLICATES, Values, draw_weights, figure_of
+from fedpsma.evaluation.bootstrap import Figure as Figure
+from fedpsma.evaluation.detection import FALSE_POSITIVES_PER_SCAN, HitRule
+from fedpsma.evaluation.figures import measure
+from fedpsma.evaluation.records import StudyScores
+from fedpsma.evaluation.sample import Sample
+from fedpsma.evaluation.scoring import score_analysis
+from fedpsma.evaluation.truth import StudyTruth
+from fedpsma.lesions.candidates import CandidateOptions
 
 
 @dataclass(frozen=True)
@@ -38,51 +32,22 @@ class Case:
 
 
 @dataclass(frozen=True)
-class CaseScores:
-    """How one model did on one study; ``detections`` by hit rule."""
-
-    study_id: str
-    patient_id: str
-    segmentation: SegmentationScores
-    detections: dict[HitRule, ScanDetections]
-
-
-@dataclass(frozen=True)
 class ModelScores:
     """All cases of one model; ``epsilon`` is its privacy loss, ``None`` where it has no such guarantee."""
 
     name: str
-    cases: tuple[CaseScores, ...]
+    cases: tuple[StudyScores, ...]
     epsilon: float | None = None
 
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """How models are compared: candidates from ``positive_from`` on make up the segmentation."""
+    """How models are compared: ``rule`` and ``allowed`` (false positives a scan) are those of the sensitivities."""
 
-    positive_from: float = 0.5
     rule: HitRule = "overlap"
-    replicates: int = 2000
+    replicates: int = REPLICATES
     seed: int = 0
     allowed: tuple[float, ...] = FALSE_POSITIVES_PER_SCAN
-
-
-class Figure(BaseModel):
-    """A value with its 95 % interval over patients; ``None`` where it is not defined."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        """Render the value with its interval, "not defined" where there is none."""
-        if self.value is None:
-            return "not defined"
-        if self.low is None or self.high is None:
-            return f"{self.value:.2f}"
-        return f"{self.value:.2f} ({self.low:.2f}-{self.high:.2f})"
 
 
 class ComparisonRow(BaseModel):
@@ -138,7 +103,6 @@ def evaluate_model(
     cases: Iterable[Case],
     *,
     epsilon: float | None = None,
-    options: ComparisonOptions | None = None,
     on_study: Callable[[str], None] | None = None,
 ) -> ModelScores:
     """Score one model.
@@ -147,48 +111,27 @@ def evaluate_model(
         name: How the table calls the model.
         cases: Studies with predictions; a generator keeps one study in memory at a time.
         epsilon: Privacy loss to show beside the model.
-        options: See :class:`ComparisonOptions`.
         on_study: Called with the study's id after each study.
 
     Raises:
         InputError: A study has no lesion mask.
     """
-    options = options or ComparisonOptions()
     scored = []
     for case in cases:
-        scored.append(score_case(case, options))
+        scored.append(_score(case))
         if on_study is not None:
             on_study(case.study.study_id)
     return ModelScores(name, tuple(scored), epsilon)
 
 
-def score_case(case: Case, options: ComparisonOptions) -> CaseScores:
-    """Score one study: candidates outlined by the site's convention; foci at physiological sites are no detections."""
-    study, truth = case.study, case.study.lesions
-    if truth is None:
-        raise InputError(
-            "has no lesion mask", where=f"study {study.study_id}", remedy="evaluate on studies with a mask"
-        )
-    candidates = _candidates(case)
-    labels = paint(candidates, study)
-    scores = np.array([one.suspicion for one in candidates], dtype=np.float64)
-    positive = segment([one for one in candidates if one.suspicion >= options.positive_from], study)
-    return CaseScores(
-        study.study_id,
-        study.patient_id,
-        segmentation_scores(truth > 0, positive, study.voxel_ml),
-        {rule: match_scan(truth, labels, scores, study.pet, rule) for rule in HIT_RULES},
-    )
-
-
-def _candidates(case: Case) -> tuple[Candidate, ...]:
-    liver = measure_references(case.study, case.prediction).liver if case.contour == "liver" else None
-    found = find_candidates(case.study, case.prediction, CandidateOptions(contour=case.contour), liver)
-    return tuple(one for one in found if one.region.facts.site != "physiologic")
+def _score(case: Case) -> StudyScores:
+    options = AnalysisOptions(candidates=CandidateOptions(contour=case.contour))
+    found = describe(case.study, case.prediction, options)
+    return score_analysis(case.study, found, StudyTruth(), dataset="", contour=case.contour)
 
 
 def compare(models: Sequence[ModelScores], *, synthetic: bool, options: ComparisonOptions | None = None) -> Comparison:
-    """Put models side by side.
+    """Put models side by side, all drawn with the same patients.
 
     Raises:
         ValueError: The models were not scored on the same studies, or there is no model or no study.
@@ -197,58 +140,32 @@ def compare(models: Sequence[ModelScores], *, synthetic: bool, options: Comparis
     studies = [tuple(case.study_id for case in model.cases) for model in models]
     if not studies or not studies[0] or any(one != studies[0] for one in studies):
         raise ValueError("models can be compared only on the same studies, at least one")
-    cases = models[0].cases
+    sample = Sample.of(models[0].cases)
     return Comparison(
         rows=tuple(_row(model, options) for model in models),
-        patients=len({case.patient_id for case in cases}),
-        scans=len(cases),
-        lesions=sum(case.detections[options.rule].found_at.size for case in cases),
+        patients=sample.patients,
+        scans=len(sample.studies),
+        lesions=len(sample.lesions),
         rule=options.rule,
         synthetic=synthetic,
     )
 
 
 def _row(model: ModelScores, options: ComparisonOptions) -> ComparisonRow:
-    patients = _by_patient(model.cases)
+    sample = Sample.of(model.cases)
+    weights = draw_weights(sample.patients, np.random.default_rng(options.seed), options.replicates)
+    found, pooled = measure(sample, weights), sample.pooled(options.rule)
+    sensitivity = pooled.sensitivity_at(weights, options.allowed).T
 
-    def figure(statistic: Callable[[Sequence[CaseScores]], float]) -> Figure:
-        rng = np.random.default_rng(options.seed)  # the same draws for every model, so that rows can be compared
-        return _figure(patient_bootstrap(patients, statistic, rng, replicates=options.replicates))
+    def figure(values: Values | None) -> Figure:
+        return Figure(value=None) if values is None else figure_of(values)
 
     return ComparisonRow(
         name=model.name,
-        sensitivity={f"{rate:g}": figure(partial(_sensitivity_at, rate, options.rule)) for rate in options.allowed},
-        average_precision=figure(lambda cases: average_precision(_detections(options.rule, cases))),
-        dice=figure(lambda cases: _mean([case.segmentation.dice for case in cases])),
-        false_positive_ml=figure(lambda cases: _mean([case.segmentation.false_positive_ml for case in cases])),
-        false_negative_ml=figure(lambda cases: _mean([case.segmentation.false_negative_ml for case in cases])),
+        sensitivity={f"{rate:g}": figure(values) for rate, values in zip(options.allowed, sensitivity, strict=True)},
+        average_precision=figure(pooled.average_precision(weights)),
+        dice=figure(found.get("dice")),
+        false_positive_ml=figure(found.get("false_positive_ml")),
+        false_negative_ml=figure(found.get("false_negative_ml")),
         epsilon=model.epsilon,
     )
-
-
-def _sensitivity_at(rate: float, rule: HitRule, cases: Sequence[CaseScores]) -> float:
-    return froc(_detections(rule, cases), [rate])[0].sensitivity
-
-
-def _detections(rule: HitRule, cases: Sequence[CaseScores]) -> list[ScanDetections]:
-    return [case.detections[rule] for case in cases]
-
-
-def _by_patient(cases: Sequence[CaseScores]) -> list[list[CaseScores]]:
-    patients: dict[str, list[CaseScores]] = {}
-    for case in cases:
-        patients.setdefault(case.patient_id, []).append(case)
-    return list(patients.values())
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean of what is defined; NaN where nothing is."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _figure(interval: Interval) -> Figure:
-    value, low, high = (
-        None if math.isnan(number) else number for number in (interval.value, interval.low, interval.high)
-    )
-    return Figure(value=value, low=low, high=high)

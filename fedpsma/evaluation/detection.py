@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpsma.evaluation.bootstrap import Values, Weights
+from fedpsma.evaluation.bootstrap import Values, Weights, blocks, quotient
 
 HitRule = Literal["overlap", "suvmax", "iou"]
 HIT_RULES: tuple[HitRule, ...] = ("overlap", "suvmax", "iou")
 FALSE_POSITIVES_PER_SCAN = (0.5, 1.0, 2.0, 4.0)
 LEAST_IOU = 0.1
-# Replicates are worked on in blocks of about this many numbers, so that memory stays small.
-_BLOCK = 4_000_000
 
 Hits = NDArray[np.bool_]
 """Whether a candidate hits a lesion (candidates, lesions)."""
@@ -128,7 +126,7 @@ class PooledDetections:
         Precision counts candidates that hit any lesion, recall counts lesions hit by any candidate, so that neither two
         candidates on one lesion nor one candidate on two are punished. Equal scores are taken together.
         """
-        return np.concatenate([self._area(block) for block in self._blocks(weights)])
+        return np.concatenate([self._area(block) for block in blocks(weights, self._columns)])
 
     def sensitivity_at(self, weights: Weights, allowed: Sequence[float]) -> NDArray[np.float64]:
         """Return the sensitivity at the lowest threshold that keeps to each mean number of false positives a scan.
@@ -138,7 +136,9 @@ class PooledDetections:
         Returns:
             Sensitivity (1 + replicates, rates).
         """
-        return np.concatenate([self._sensitivity(block, np.asarray(allowed)) for block in self._blocks(weights)])
+        return np.concatenate(
+            [self._sensitivity(block, np.asarray(allowed)) for block in blocks(weights, self._columns)]
+        )
 
     def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return recall and precision of the sample at each threshold, the highest first."""
@@ -176,17 +176,16 @@ class PooledDetections:
         reached = np.searchsorted(-self.found, -above, side="left")
         total = lesions[:, -1:]
         found = np.take_along_axis(lesions, reached, axis=1)
-        return np.divide(found, total, out=np.full(found.shape, np.nan), where=total > 0)
+        return quotient(found, total)
 
     def _counted_lesions(self, weights: Weights) -> NDArray[np.float64]:
         """Return how many lesions (drawn ones as often as drawn) the first n in the ranking are (rows, 1 + lesions)."""
         counted = np.cumsum(weights[:, self.lesion_patient], axis=1)
         return np.hstack([np.zeros((len(weights), 1)), counted])
 
-    def _blocks(self, weights: Weights) -> Iterator[Weights]:
-        rows = max(1, _BLOCK // max(1, self.scores.size + self.found.size))
-        for start in range(0, len(weights), rows):
-            yield weights[start : start + rows]
+    @property
+    def _columns(self) -> int:
+        return self.scores.size + self.found.size
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.analysis import INDETERMINATE, MALIGNANT
 from fedpsma.domain.assessment import MiTnm
 from fedpsma.domain.region import Region
 from fedpsma.evaluation.agreement import PairedMoments, confusion, weighted_kappa
@@ -34,6 +33,7 @@ from fedpsma.evaluation.stages import (
     n_level,
     t_level,
 )
+from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT
 
 ALLOWED = tuple(sorted({*FALSE_POSITIVES_PER_SCAN, 1.5}))
 """False positives a scan at which sensitivity is given; 1.5 is where Capobianco 2022 report theirs."""
@@ -60,7 +60,9 @@ class FigureFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    section: Literal["segmentation", "volume", "detection", "reading", "location", "staging", "calibration", "origin"]
+    section: Literal[
+        "segmentation", "volume", "detection", "reading", "location", "staging", "ceiling", "calibration", "origin"
+    ]
     title: str
     better: Literal["higher", "lower", "zero"]
     unit: Literal["share", "number", "ml"]
@@ -173,7 +175,7 @@ def _detection(drawn: _Drawn, rule: HitRule) -> _Named:
 
 
 def _reading(drawn: _Drawn) -> _Named:
-    """What the reader is told: the words, not the probabilities."""
+    """Count by what the reader is told: the words, not the probabilities."""
     if not drawn.sample.has_probabilities:
         return
     for name, labels in (("malignant", (MALIGNANT,)), ("flagged", (MALIGNANT, INDETERMINATE))):
@@ -247,7 +249,7 @@ def _calibration(drawn: _Drawn) -> _Named:
     yield "calibration_error", forecasts.calibration_error(drawn.weights)
     yield "brier", forecasts.brier(drawn.weights)
     undecided = [one.label == INDETERMINATE for one in listed]
-    wrong = [not unsure and (one.label == MALIGNANT) != one.is_lesion for one, unsure in zip(listed, undecided, strict=True)]
+    wrong = [one.label != INDETERMINATE and (one.label == MALIGNANT) != one.is_lesion for one in listed]
     owner = sample.focus_owner[[one.listed for one in sample.foci]]
     decided = numbers(not one for one in undecided)
     yield "abstention", ratio(drawn.weights, owner, numbers(undecided), ones(listed))
@@ -265,7 +267,7 @@ def listed_forecasts(sample: Sample) -> Forecasts:
 
 
 def _origins(drawn: _Drawn) -> _Named:
-    """False positives a scan by what they come from, and those of the limited groups together."""
+    """Count false positives a scan by what they come from, and those of the limited groups together."""
     if any(study.benign is None for study in drawn.sample.studies):
         return
     foci = drawn.sample.foci

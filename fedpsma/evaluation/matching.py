@@ -120,7 +120,7 @@ def components(mask: LabelVolume | NDArray[np.bool_], voxel_ml: float) -> Foci:
     if box is not None:
         labels[box], count = ndimage.label(where[box], structure=FACES_AND_EDGES)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return Foci(labels, np.ones(count), np.ones(count, dtype=bool), sizes * voxel_ml)
+    return Foci(labels, np.ones(count), np.ones(count, dtype=bool), (sizes * voxel_ml).astype(np.float64))
 
 
 def _anatomy_at_peak(study: Study, voxels: NDArray[np.intp]) -> str | None:

@@ -72,9 +72,10 @@ class StudyScores(_Record):
     """How a model did on one study.
 
     ``dice`` and ``false_negative_ml`` are null where the mask is empty. ``true_ml`` and ``found_ml`` are the tumour
-    volumes of mask and model. ``benign`` counts the benign foci of the truth by kind, null where it names none;
-    ``uncontoured`` the foci left out because they sit on a true lesion that the site's convention does not contour.
-    ``rules`` are the hit rules that could be used: without a PET there is no hottest voxel.
+    volumes of mask and model. ``judged`` is false where a mask alone was scored. ``benign`` counts the benign foci of
+    the truth by kind, null where it names none; ``uncontoured`` the foci left out because they sit on a true lesion
+    that the site's convention does not contour. ``rules`` are the hit rules that could be used: without a PET there is
+    no hottest voxel.
     """
 
     dataset: str
@@ -88,6 +89,7 @@ class StudyScores(_Record):
     true_ml: float
     found_ml: float
     rules: tuple[HitRule, ...]
+    judged: bool
     foci: tuple[FocusScore, ...]
     lesions: tuple[LesionScore, ...]
     stage: StageScore | None = None

@@ -70,7 +70,7 @@ class Sample:
     @property
     def has_probabilities(self) -> bool:
         """Whether a model judged the foci; masks alone have no probability and no label."""
-        return all(one.label is not None for one in self.foci)
+        return all(study.judged for study in self.studies)
 
     def pooled(self, rule: HitRule) -> PooledDetections:
         """Return all detections under a hit rule, ranked."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedpsma.analysis import Analysis, label_of, region_of
 from fedpsma.domain.contour import ContourConvention
-from fedpsma.domain.region import Region
+from fedpsma.domain.region import Region, Side
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.evaluation.detection import HIT_RULES, HitRule
 from fedpsma.evaluation.matching import POSITIVE_FROM, Foci, Match, components, match, require_mask
@@ -24,7 +24,7 @@ from fedpsma.staging import assess
 
 
 def score_analysis(
-    study: Study, analysis: Analysis, truth: StudyTruth, *, dataset: str, contour: ContourConvention | None = None
+    study: Study, analysis: Analysis, truth: StudyTruth, *, dataset: str, contour: ContourConvention
 ) -> StudyScores:
     """Score what an analysis made of a study.
 
@@ -50,13 +50,14 @@ def score_analysis(
     ]
     bare = _score(study, segment(positive, study), found, truth, dataset)
     regions = _true_regions(study, analysis, truth, found)
-    rows = zip(bare.foci, np.flatnonzero(found.kept), strict=True)
+    rows = zip(bare.foci, np.flatnonzero(found.kept).tolist(), strict=True)
     return bare.model_copy(
         update={
             "contour": contour,
+            "judged": True,
             "foci": tuple(_with_opinion(row, at, analysis, regions) for row, at in rows),
             "lesions": tuple(
-                _with_place(row, at, analysis, truth, found, regions) for at, row in enumerate(bare.lesions)
+                _with_place(row, analysis, truth, found.best_at(at), regions) for at, row in enumerate(bare.lesions)
             ),
             "stage": _stage(analysis, truth),
         }
@@ -92,6 +93,7 @@ def _score(study: Study, predicted: Mask, found: Match, truth: StudyTruth, datas
         true_ml=float(np.count_nonzero(true) * study.voxel_ml),
         found_ml=float(np.count_nonzero(predicted) * study.voxel_ml),
         rules=tuple(found.hits),
+        judged=False,
         foci=tuple(_focus(found, int(at)) for at in np.flatnonzero(found.kept)),
         lesions=tuple(_lesion(found, at) for at in range(found.numbers.size)),
         benign=None if truth.foci is None else dict(Counter(one.kind for one in truth.foci if not one.suspicious)),
@@ -154,7 +156,7 @@ def _with_opinion(row: FocusScore, at: int, analysis: Analysis, regions: tuple[R
     return row.model_copy(
         update={
             "label": label_of(one, options),
-            "listed": one.suspicion >= options.listed_from,
+            "listed": any(one is other for other in analysis.listed),
             "region": region_of(one, options),
             "true_region": regions[at],
         }
@@ -162,26 +164,25 @@ def _with_opinion(row: FocusScore, at: int, analysis: Analysis, regions: tuple[R
 
 
 def _with_place(
-    row: LesionScore,
-    at: int,
-    analysis: Analysis,
-    truth: StudyTruth,
-    found: Match,
-    regions: tuple[Region | None, ...],
+    row: LesionScore, analysis: Analysis, truth: StudyTruth, best: int | None, regions: tuple[Region | None, ...]
 ) -> LesionScore:
-    known, best = truth.lesions.get(row.number), found.best_at(at)
+    known = truth.lesions.get(row.number)
     update: dict[str, object] = {
         "true_region": None if known is None else known.region,
         "true_side": None if known is None else known.side,
     }
     if best is not None:
         one = analysis.candidates[best]
-        listed = int(analysis.lesion_labels[one.focus.peak])
         update["label"] = label_of(one, analysis.options)
         update["region"] = region_of(one, analysis.options)
-        update["side"] = analysis.exam.lesions[listed - 1].side if listed else None
+        update["side"] = _side(one, analysis)
         update["true_region"] = update["true_region"] or regions[best]
     return row.model_copy(update=update)
+
+
+def _side(one: Candidate, analysis: Analysis) -> Side | None:
+    rows = zip(analysis.listed, analysis.exam.lesions, strict=True)
+    return next((lesion.side for listed, lesion in rows if listed is one), None)
 
 
 def _stage(analysis: Analysis, truth: StudyTruth) -> StageScore | None:

@@ -1,11 +1,11 @@
 """Catchments of the maxima of a landscape, with those that hardly stand out joined to their neighbour.
 
-The result is that of h-maxima of the logarithm (morphological reconstruction) and a watershed from their tops, at a
-fraction of the time. Nothing is flooded voxel by voxel: every voxel points to its highest neighbour, so that all maxima
-and their catchments follow from a few passes over whole arrays; catchments are joined over their saddles, the highest
-saddle first; and the foot of a joined hill is given out once more, since a flood from the remaining tops reaches the
-hill late, over its saddle. Only voxels of the island are held, as a list, so that time follows their number and not the
-size of the volume.
+The result is that of h-maxima of the logarithm (morphological reconstruction) and a watershed from their domes, voxel
+for voxel, at a fraction of the time. Nothing is flooded voxel by voxel: every voxel points to its highest neighbour, so
+that all maxima and their catchments follow from a few passes over whole arrays; catchments are joined over their
+saddles, the highest saddle first; and the foot of a joined hill is given out once more, since a flood reaches the hill
+late, over its saddle. Only voxels of the island are held, as a list, so that time follows their number and not the size
+of the volume.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from fedpsma.lesions.geometry import Mask
 _Ranks = NDArray[np.int32]
 _Heights = NDArray[np.float64]
 _Places = NDArray[np.int32]
+_Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,46 @@ def basins(height: NDArray[np.floating], island: Mask, drop: float) -> Basins:
         >>> basins(ridge, ridge > 0, drop=0.6).labels.ravel().tolist()
         [1, 1, 1, 1, 1]
     """
-    land = _Land(island)
-    order = np.argsort(level := height[island], kind="stable").astype(np.int32)
-    rank, ascending = _inverse(order), level[order].astype(np.float64)
-    hill, tops = _hills(_summits(land.uphill(rank, order)))
-    joined = _join(_spanning_tree(land, rank, hill, tops.size), rank[tops], ascending, drop)
-    flooded = np.minimum(rank, joined.flooded_at[hill])
-    again = np.argsort(flooded.astype(np.int64) * rank.size + rank).astype(np.int32)
-    uphill, late = land.uphill(_inverse(again), again), joined.flooded_at < rank.size
-    uphill[tops[late]] = order[joined.flooded_at[late]]
-    basin = np.searchsorted(tops[~late], _summits(uphill)) + 1
-    return Basins(land.spread(basin)[1:-1, 1:-1, 1:-1], ascending[rank[tops[~late]]], joined.saddles[~late])
+    land, ranking = _Land(island), _Ranking.of(height[island])
+    uphill = land.uphill(ranking)
+    summits = _followed(uphill)
+    tops = np.flatnonzero(summits == np.arange(summits.size))
+    hills = np.searchsorted(tops, summits).astype(np.int32)
+    joined = _join(_spanning_tree(land, ranking, hills, tops.size), ranking.rank[tops], ranking.heights, drop)
+    # A flood reaches a joined hill late, over a saddle: its foot falls to whoever comes first, its top to that saddle.
+    late = joined.flooded_at < ranking.rank.size
+    uphill = land.uphill(ranking.below(joined.flooded_at[hills]))
+    uphill[tops] = tops[joined.into]
+    uphill[tops[late]] = ranking.order[joined.flooded_at[late]]
+    kept = np.flatnonzero(joined.into == np.arange(tops.size))
+    labels = np.searchsorted(tops[kept], _followed(uphill)) + 1
+    heights = ranking.heights[ranking.rank[tops[kept]]]
+    return Basins(land.volume(labels)[1:-1, 1:-1, 1:-1], heights, joined.saddles[kept])
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """``order`` lists the voxels from the lowest to the highest with their ``heights``; ``rank`` is its inverse."""
+
+    order: _Places
+    heights: _Heights
+    rank: _Ranks
+
+    @classmethod
+    def of(cls, height: NDArray[Any]) -> _Ranking:
+        """Rank voxels by height; of equal ones the later is the higher."""
+        order = np.argsort(height, kind="stable").astype(np.int32)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size, dtype=np.int32)
+        return cls(order, height[order].astype(np.float64), rank)
+
+    def below(self, ceiling: _Ranks) -> _Ranking:
+        """Rank voxels anew, each as if not above its ceiling (a rank); equals stay in their order."""
+        return _Ranking.of(np.minimum(self.rank, ceiling) * np.int64(self.rank.size) + self.rank)
 
 
 class _Land:
-    """The voxels of an island as a list in the order of the volume, which has a rim of one voxel around it here."""
+    """The voxels of an island as a list, in the order of the volume; the volume has a rim of one voxel here."""
 
     def __init__(self, island: Mask) -> None:
         rimmed = np.pad(island, 1)
@@ -87,60 +114,44 @@ class _Land:
         steps = np.array([step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)])
         self.ahead = [int(step) for step in steps @ (self.shape[1] * self.shape[2], self.shape[2], 1)]
 
-    def spread(self, values: NDArray[np.integer], outside: int = 0) -> NDArray[np.int32]:
-        """Return the rimmed volume with a value at each voxel of the list."""
+    def volume(self, values: NDArray[np.integer], outside: int = 0) -> NDArray[np.int32]:
+        """Return the rimmed volume with the values of the list in their places."""
         volume = np.full(self.shape, outside, dtype=np.int32)
         volume.ravel()[self.voxels] = values
         return volume
 
-    def uphill(self, rank: _Ranks, order: _Ranks) -> _Places:
-        """Return for each voxel the highest of itself and its neighbours, as places in the list.
-
-        ``order`` lists the voxels from the lowest to the highest, ``rank`` is its inverse.
-        """
-        ranks = self.spread(rank, outside=-1).ravel()
-        highest = rank.copy()
+    def uphill(self, ranking: _Ranking) -> _Places:
+        """Return for each voxel the place (in the list) of the highest among it and its neighbours."""
+        ranks = self.volume(ranking.rank, outside=-1).ravel()
+        highest = ranking.rank.copy()
         for step in self.ahead:
             np.maximum(highest, ranks[self.voxels + step], out=highest)
             np.maximum(highest, ranks[self.voxels - step], out=highest)
-        return order[highest]
+        return ranking.order[highest]
 
-    def passes(self, rank: _Ranks, hill: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int64], _Ranks]]:
-        """Yield, for each direction, every pair of touching hills once, with the rank of the highest saddle.
+    def passes(self, ranking: _Ranking, hills: NDArray[np.int32]) -> Iterator[tuple[_Pairs, _Ranks]]:
+        """Yield for each direction every pair of hills that touch, once, with the rank of the highest saddle there.
 
-        A pair is one number: the lower number of the two, times the count of voxels, plus the higher one.
+        A pair is one number: the lower hill's number times the count of voxels, plus the higher one's.
         """
-        hills, ranks = self.spread(hill, outside=-1).ravel(), self.spread(rank).ravel()
+        hill_at, rank_at = self.volume(hills, outside=-1).ravel(), self.volume(ranking.rank).ravel()
         for step in self.ahead:
-            there = hills[self.voxels + step]
-            at = np.flatnonzero((there != hill) & (there >= 0))
-            one, other = hill[at], there[at]
-            pairs = np.minimum(one, other).astype(np.int64) * rank.size + np.maximum(one, other)
-            yield _highest(pairs, np.minimum(rank[at], ranks[self.voxels[at] + step]))
+            beyond = hill_at[self.voxels + step]
+            border = np.flatnonzero((beyond != hills) & (beyond >= 0))
+            one, other = hills[border], beyond[border]
+            pairs = np.minimum(one, other).astype(np.int64) * hills.size + np.maximum(one, other)
+            saddles = np.minimum(ranking.rank[border], rank_at[self.voxels[border] + step])
+            yield _highest(pairs, saddles)
 
 
-def _inverse(order: _Ranks) -> _Ranks:
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size, dtype=np.int32)
-    return rank
-
-
-def _summits(uphill: _Places) -> _Places:
-    """Follow each voxel's way uphill to where it ends."""
+def _followed(uphill: _Places) -> _Places:
+    """Return where each voxel's way uphill ends."""
     while not np.array_equal(uphill, further := uphill[uphill]):
         uphill = further
     return uphill
 
 
-def _hills(summits: _Places) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Number the hills from 0 by their summit; return each voxel's hill and each hill's top."""
-    tops = np.flatnonzero(summits == np.arange(summits.size))
-    number = np.zeros(summits.size, dtype=np.int32)
-    number[tops] = np.arange(tops.size)
-    return number[summits], tops
-
-
-def _highest(pairs: NDArray[np.int64], saddles: _Ranks) -> tuple[NDArray[np.int64], _Ranks]:
+def _highest(pairs: _Pairs, saddles: _Ranks) -> tuple[_Pairs, _Ranks]:
     """Return each pair once, with its highest saddle."""
     order = np.argsort(pairs)
     pairs = pairs[order]
@@ -148,32 +159,34 @@ def _highest(pairs: NDArray[np.int64], saddles: _Ranks) -> tuple[NDArray[np.int6
     return pairs[first], np.maximum.reduceat(saddles[order], first) if first.size else saddles
 
 
-def _spanning_tree(land: _Land, rank: _Ranks, hill: NDArray[np.int32], count: int) -> list[tuple[int, int, int]]:
+def _spanning_tree(land: _Land, ranking: _Ranking, hills: NDArray[np.int32], count: int) -> list[tuple[int, int, int]]:
     """Return the passes that no higher way goes round, the highest first, as (hill, hill, rank of the saddle)."""
-    found = list(land.passes(rank, hill))
+    found = list(land.passes(ranking, hills))
     pairs, saddles = _highest(np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found]))
     # weights above zero, since zero means "no edge" there
-    weights = rank.size - saddles.astype(np.float64)
-    graph = coo_array((weights, np.divmod(pairs, max(rank.size, 1))), shape=(count, count))
+    weights = hills.size - saddles.astype(np.float64)
+    graph = coo_array((weights, np.divmod(pairs, max(hills.size, 1))), shape=(count, count))
     tree = minimum_spanning_tree(graph.tocsr()).tocoo()
     falling = np.argsort(tree.data, kind="stable")
-    columns = (tree.row[falling], tree.col[falling], rank.size - tree.data[falling].astype(np.int64))
+    columns = (tree.row[falling], tree.col[falling], hills.size - tree.data[falling].astype(np.int64))
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 @dataclass(frozen=True)
 class _Joined:
-    """For each hill the height of its saddle, and the rank at which a flood from the tops that stay comes in.
+    """For each hill the one it ends up in (itself where it stays), its saddle's height and when a flood reaches it.
 
-    ``flooded_at`` of a hill whose top stays lies above all ranks.
+    ``flooded_at`` is the rank of the saddle over which the flood from the domes that stay comes in; it lies above all
+    ranks for a hill that stays or is part of such a dome.
     """
 
+    into: _Places
     saddles: _Heights
     flooded_at: _Ranks
 
 
-def _join(tree: list[tuple[int, int, int]], tops: _Ranks, ascending: _Heights, drop: float) -> _Joined:
-    """Join hills over their saddles; ``tops`` are ranks, ``ascending`` has the height of each rank."""
+def _join(tree: list[tuple[int, int, int]], tops: _Ranks, heights: _Heights, drop: float) -> _Joined:
+    """Join hills over their saddles; ``tops`` are ranks, ``heights`` has the height of each rank."""
     # two forests: what hangs together above the current level, and what is one basin in the end
     above, basin = list(range(tops.size)), list(range(tops.size))
     saddles = np.full(tops.size, np.nan)
@@ -182,14 +195,16 @@ def _join(tree: list[tuple[int, int, int]], tops: _Ranks, ascending: _Heights, d
         high, low = _root(above, one), _root(above, other)
         if tops[high] < tops[low]:
             one, high, low = other, low, high
-        above[low], saddles[low] = high, ascending[at]
-        if ascending[at] > (1.0 - drop) * ascending[tops[low]]:
+        above[low], saddles[low] = high, heights[at]
+        if heights[at] > (1.0 - drop) * heights[tops[low]]:
             basin[low] = _root(basin, one)
             joins.append((low, basin[low], at))
-    flooded_at = np.full(tops.size, ascending.size, dtype=np.int32)
+    into, flooded_at = np.arange(tops.size, dtype=np.int32), np.full(tops.size, heights.size, dtype=np.int32)
     for low, target, at in reversed(joins):
-        flooded_at[low] = min(at, flooded_at[target])
-    return _Joined(saddles, flooded_at)
+        into[low], flooded_at[low] = into[target], min(at, flooded_at[target])
+    flooded_to = heights.take(flooded_at, mode="clip")
+    flooded_at[flooded_to > (1.0 - drop) * heights[tops[into]]] = heights.size
+    return _Joined(into, saddles, flooded_at)
 
 
 def _root(parents: list[int], number: int) -> int:

@@ -26,17 +26,18 @@ def outline(
     focus: Focus,
     rule: ContourRule,
     pet: NDArray[np.float32],
-    suspicious: NDArray[np.float32],
+    suspicious: NDArray[np.float32] | None,
     *,
     in_bone: bool,
     liver: OrganUptake | None,
 ) -> Mask:
     """Return the lesion's voxels, a mask inside ``focus.box``.
 
-    ``pet`` (SUV) and ``suspicious`` (probability) are whole volumes (x, y, z). The mask is empty where the convention
-    gives the focus no extent: its SUVmax is below a fixed threshold, or the liver was not measurable.
+    ``pet`` (SUV) and ``suspicious`` (probability, which the network's own outline alone needs) are whole volumes
+    (x, y, z). The mask is empty where the convention gives the focus no extent: its SUVmax is below a fixed threshold,
+    or what draws the edge (the liver's uptake, the network) is missing.
     """
-    if rule.kind == "network":
+    if rule.kind == "network" and suspicious is not None:
         probability = suspicious[focus.box]
         highest = float(probability[focus.basin].max())
         threshold = min(rule.value, _SHARE_OF_A_DOUBTFUL_FOCUS * highest)

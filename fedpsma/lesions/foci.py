@@ -1,7 +1,7 @@
-"""Where something lights up: the maxima of the PET near voxels that the network suspects, each with its catchment.
+"""Where something lights up: the maxima of the PET, each with its catchment, near suspected voxels or everywhere.
 
 Touching lesions are parted at their saddle: h-maxima on the logarithm of the SUV, so that a height is a fraction of the
-peak, then a watershed. Only the neighbourhood of suspected voxels is looked at, which keeps a whole body fast.
+peak, then a watershed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fedpsma.domain.study import Study, VoxelPrediction
-from fedpsma.lesions.basins import basins
+from fedpsma.lesions.basins import Basins, basins
 from fedpsma.lesions.geometry import (
     FACES_AND_EDGES,
     Box,
@@ -31,6 +31,7 @@ CORE_FRACTION = 0.5
 """The hot core of a focus: what hangs together with its peak at half the maximum and more."""
 
 _FWHM_PER_SIGMA = 2.3548
+_TRUNCATED_AT_SIGMA = 4.0
 _LEAST_SUSPECTED = 0.5
 
 
@@ -57,13 +58,16 @@ class FocusOptions:
 class Focus:
     """One maximum of the PET: ``basin`` (x, y, z, inside ``box``) is its catchment, ``peak`` its hottest voxel.
 
-    ``peak`` is an index in the whole volume, ``suvmax`` the SUV there.
+    ``peak`` is an index in the whole volume, ``suvmax`` the SUV there. ``prominence`` tells how far the focus stands
+    out from hotter ones: by which fraction of its top the saddle towards them lies below it, both after smoothing. It
+    is ``None`` where no hotter one is in reach over the voxels that were looked at, and 0 for a part of a slope.
     """
 
     box: Box
     basin: Mask
     peak: Index
     suvmax: float
+    prominence: float | None = None
 
     @property
     def peak_in_box(self) -> Index:
@@ -82,7 +86,10 @@ class Focus:
 
 
 def find_foci(study: Study, prediction: VoxelPrediction, options: FocusOptions | None = None) -> tuple[Focus, ...]:
-    """Return every focus that holds a suspected voxel, in the order of the volume; equal input gives equal foci."""
+    """Return every focus that holds a suspected voxel, in the order of the volume; equal input gives equal foci.
+
+    Only the neighbourhood of suspected voxels is looked at.
+    """
     options = options or FocusOptions()
     suspected = (prediction.suspicious >= options.suspected_from) & (study.pet >= options.floor_suv)
     core = bounding_box(suspected)
@@ -90,52 +97,61 @@ def find_foci(study: Study, prediction: VoxelPrediction, options: FocusOptions |
         return ()
     box = grown(core, voxels_in(options.margin_mm, study.spacing_mm), study.pet.shape)
     near = neighbourhood(suspected[box], options.margin_mm, study.spacing_mm) & (study.pet[box] >= options.floor_suv)
-    islands, _ = ndimage.label(near, structure=FACES_AND_EDGES)
     return tuple(
-        focus
-        for number, found in enumerate(ndimage.find_objects(islands), start=1)
-        for focus in _foci_of_island(study, suspected, _inside(box, found), islands[found] == number, options)
+        part
+        for focus in _maxima(study, box, near, options)
+        for part in _suspected_parts(focus, study.pet, suspected)
+        if part.suvmax >= options.min_suvmax
     )
 
 
-def _foci_of_island(study: Study, suspected: Mask, box: Box, island: Mask, options: FocusOptions) -> Iterator[Focus]:
-    if study.pet[box][island].max() < options.min_suvmax:
-        return
-    smooth = ndimage.gaussian_filter(
-        study.pet[box].astype(np.float64), [options.smoothing_mm / _FWHM_PER_SIGMA / step for step in study.spacing_mm]
-    )
-    height = np.log(np.maximum(smooth, options.floor_suv))
-    parted = basins(height, island, -np.log1p(-options.saddle_drop))
-    for number, found in enumerate(ndimage.find_objects(parted), start=1):
-        inside = _inside(box, found)
-        for small, part in _parts(study.pet[inside], suspected[inside], parted[found] == number):
-            focus = _focus(study.pet, _inside(inside, small), part)
-            if focus.suvmax >= options.min_suvmax:
-                yield focus
+def find_maxima(study: Study, options: FocusOptions | None = None) -> tuple[Focus, ...]:
+    """Return every focus of the whole scan, physiological or not, in the order of the volume; no network is asked."""
+    options = options or FocusOptions()
+    warm = study.pet >= options.floor_suv
+    box = bounding_box(warm)
+    return () if box is None else tuple(_maxima(study, box, warm[box], options))
 
 
-def _parts(suv: NDArray[np.float32], suspected: Mask, basin: Mask) -> Iterator[tuple[Box, Mask]]:
-    """Part a basin by what the network suspects in it, each part with the box that holds it.
+def _maxima(study: Study, box: Box, island: Mask, options: FocusOptions) -> Iterator[Focus]:
+    parted = _parted(study, box, island, options)
+    for number, found in enumerate(ndimage.find_objects(parted.labels), start=1):
+        focus = _focus(study.pet, _inside(box, found), parted.labels[found] == number, parted.prominence(number))
+        if focus.suvmax >= options.min_suvmax:
+            yield focus
 
-    Where it suspects most of the hot core, the basin is one focus. Otherwise the top is something else (bladder,
+
+def _parted(study: Study, box: Box, island: Mask, options: FocusOptions) -> Basins:
+    """Part the island in the box by the smoothed PET; what lies around the box is smoothed in as well."""
+    sigma_mm = options.smoothing_mm / _FWHM_PER_SIGMA
+    around = grown(box, voxels_in(_TRUNCATED_AT_SIGMA * sigma_mm, study.spacing_mm), study.pet.shape)
+    sigma = [sigma_mm / step for step in study.spacing_mm]
+    smooth = ndimage.gaussian_filter(study.pet[around], sigma, truncate=_TRUNCATED_AT_SIGMA)
+    x, y, z = (slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))
+    return basins(np.maximum(smooth[x, y, z], options.floor_suv), island, options.saddle_drop)
+
+
+def _suspected_parts(focus: Focus, pet: NDArray[np.float32], suspected: Mask) -> Iterator[Focus]:
+    """Part a focus by what the network suspects in it.
+
+    Where it suspects most of the hot core, the focus stays whole. Otherwise the top is something else (bladder,
     kidney), and each suspected piece on its slope is a focus of its own, with its own voxels alone.
     """
-    inside = suspected & basin
+    inside = suspected[focus.box] & focus.basin
     if not inside.any():
         return
-    peak = _hottest(suv, basin)
-    core = connected_to(basin & (suv >= CORE_FRACTION * suv[peak]), peak)
+    core = focus.above(pet, CORE_FRACTION * focus.suvmax)
     if np.count_nonzero(inside & core) >= _LEAST_SUSPECTED * np.count_nonzero(core):
-        yield (slice(0, basin.shape[0]), slice(0, basin.shape[1]), slice(0, basin.shape[2])), basin
+        yield focus
         return
     pieces, _ = ndimage.label(inside, structure=FACES_AND_EDGES)
     for number, found in enumerate(ndimage.find_objects(pieces), start=1):
-        yield found, pieces[found] == number
+        yield _focus(pet, _inside(focus.box, found), pieces[found] == number, prominence=0.0)
 
 
-def _focus(pet: NDArray[np.float32], box: Box, part: Mask) -> Focus:
+def _focus(pet: NDArray[np.float32], box: Box, part: Mask, prominence: float | None) -> Focus:
     x, y, z = (at + side.start for at, side in zip(_hottest(pet[box], part), box, strict=True))
-    return Focus(box, part, (x, y, z), float(pet[x, y, z]))
+    return Focus(box, part, (x, y, z), float(pet[x, y, z]), prominence)
 
 
 def _hottest(pet: NDArray[np.float32], where: Mask) -> Index:

@@ -24,11 +24,22 @@ class ReferencePolicy(_Row):
 
     liver_sphere_mm: float
     spleen_sphere_mm: float
-    blood_pool_depth_mm: float
     blood_pool_min_ml: float
     parotid_fraction: float
     parotid_min_ml: float
     clearance_mm: float
+    smoothing_mm: float
+    typical_within: float
+
+
+class AortaPolicy(_Row):
+    """How the aorta is told from the heart in a map that holds both in one class."""
+
+    from_spine_mm: float
+    widest_radius_mm: float
+    clear_of_heart_mm: float
+    least_radius_mm: float
+    core_fraction: float
 
 
 class SidePolicy(_Row):
@@ -63,6 +74,7 @@ class Policy(BaseModel):
 
     note: str
     references: ReferencePolicy
+    aorta: AortaPolicy
     sides: SidePolicy
     votes: VotePolicy
     ct: CtPolicy

@@ -11,6 +11,7 @@ from scipy import ndimage
 from fedpsma.domain.anatomy import anatomy_number
 from fedpsma.domain.exam import ReferenceSuv
 from fedpsma.domain.study import Study, VoxelPrediction
+from fedpsma.lesions.aorta import aortic_lumen
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.geometry import (
     FACES_AND_EDGES,
@@ -27,6 +28,8 @@ from fedpsma.lesions.geometry import (
 from fedpsma.lesions.policy import policy
 
 _SUSPECTED_FROM = 0.2
+_BESIDE_THE_AORTA = ("thoracic_spine", "lumbar_spine")
+_FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def measure_references(study: Study, prediction: VoxelPrediction) -> References:
     limits = policy().references
     return References(
         liver=_liver(study, prediction, limits.liver_sphere_mm / 2),
-        spleen=_sphere(study, _organ(study, prediction, "spleen"), limits.spleen_sphere_mm / 2),
+        spleen=_spleen(study, prediction, limits.spleen_sphere_mm / 2),
         blood_pool=_blood_pool(study, prediction),
         parotid=_parotid(study, prediction),
     )
@@ -69,28 +72,60 @@ def _organ(study: Study, prediction: VoxelPrediction, name: str) -> _Organ | Non
     found = bounding_box(mask)
     if found is None:
         return None
+    around = grown(found, voxels_in(policy().references.clearance_mm, study.spacing_mm), mask.shape)
+    return _Organ(around, mask[around] & ~_suspected(study, prediction, around))
+
+
+def _smoothed(mask: Mask, study: Study) -> Mask:
+    return np.asarray(_blurred(mask.astype(np.float32), study) >= 0.5, dtype=bool)
+
+
+def _blurred(volume: NDArray[np.float32], study: Study) -> NDArray[np.float32]:
+    sigma = policy().references.smoothing_mm / _FWHM_PER_SIGMA
+    return np.asarray(ndimage.gaussian_filter(volume, [sigma / step for step in study.spacing_mm]), dtype=np.float32)
+
+
+def _typical(study: Study, box: Box, mask: Mask) -> Mask:
+    """Return the voxels whose uptake, without its noise, is near the median of the deeper half: the rim is mixed."""
+    if not mask.any():
+        return mask
+    suv, depth = _blurred(study.pet[box], study), depth_mm(mask, study.spacing_mm)
+    median = float(np.median(suv[mask & (depth >= np.median(depth[mask]))]))
+    return np.asarray(mask & (np.abs(suv - median) <= policy().references.typical_within * median), dtype=bool)
+
+
+def _suspected(study: Study, prediction: VoxelPrediction, box: Box) -> Mask:
+    """Return what lies near suspected tumour."""
     clearance = policy().references.clearance_mm
-    around = grown(found, voxels_in(clearance, study.spacing_mm), mask.shape)
-    suspected = neighbourhood(prediction.suspicious[around] >= _SUSPECTED_FROM, clearance, study.spacing_mm)
-    return _Organ(around, mask[around] & ~suspected)
+    return neighbourhood(prediction.suspicious[box] >= _SUSPECTED_FROM, clearance, study.spacing_mm)
+
+
+def _solid(study: Study, prediction: VoxelPrediction, name: str) -> _Organ | None:
+    """Return the largest piece of an organ of even uptake, without the parts that the map takes for it by mistake."""
+    organ = _organ(study, prediction, name)
+    if organ is None:
+        return None
+    even = _typical(study, organ.box, _smoothed(organ.mask, study))
+    pieces, _ = ndimage.label(even, structure=FACES_AND_EDGES)
+    sizes = np.bincount(pieces.ravel())[1:]
+    return _Organ(organ.box, np.asarray(pieces == 1 + int(sizes.argmax()), dtype=bool)) if sizes.size else None
 
 
 def _liver(study: Study, prediction: VoxelPrediction, radius_mm: float) -> OrganUptake | None:
     """Measure a sphere in the right lobe: to the right of the middle of the liver's extent."""
-    organ = _organ(study, prediction, "liver")
-    if organ is None or not organ.mask.any():
+    organ = _solid(study, prediction, "liver")
+    if organ is None:
         return None
     to_the_right = world_mm(study.affine, indices_of(organ.mask, organ.box))[:, 0]
-    depth = np.where(organ.mask, depth_mm(organ.mask, study.spacing_mm), 0.0)
+    depth = depth_mm(organ.mask, study.spacing_mm)
     allowed = np.zeros_like(organ.mask)
     allowed[organ.mask] = to_the_right >= (to_the_right.min() + to_the_right.max()) / 2
     return _sphere_at(study, organ.box, np.where(allowed, depth, 0.0), radius_mm)
 
 
-def _sphere(study: Study, organ: _Organ | None, radius_mm: float) -> OrganUptake | None:
-    if organ is None:
-        return None
-    return _sphere_at(study, organ.box, depth_mm(organ.mask, study.spacing_mm), radius_mm)
+def _spleen(study: Study, prediction: VoxelPrediction, radius_mm: float) -> OrganUptake | None:
+    organ = _solid(study, prediction, "spleen")
+    return None if organ is None else _sphere_at(study, organ.box, depth_mm(organ.mask, study.spacing_mm), radius_mm)
 
 
 def _sphere_at(study: Study, box: Box, depth: NDArray[np.float64], radius_mm: float) -> OrganUptake | None:
@@ -107,15 +142,18 @@ def _sphere_at(study: Study, box: Box, depth: NDArray[np.float64], radius_mm: fl
 
 
 def _blood_pool(study: Study, prediction: VoxelPrediction) -> OrganUptake | None:
-    """Measure the lumen of heart and great vessels, away from the wall."""
-    limits = policy().references
-    organ = _organ(study, prediction, "blood_pool")
-    if organ is None:
+    """Measure the lumen of the aorta, away from its wall and from the heart."""
+    vessels = prediction.anatomy == anatomy_number("blood_pool")
+    found = bounding_box(vessels)
+    if found is None:
         return None
-    lumen = depth_mm(organ.mask, study.spacing_mm) >= limits.blood_pool_depth_mm
-    if lumen.sum() * study.voxel_ml < limits.blood_pool_min_ml:
+    box = grown(found, voxels_in(policy().aorta.from_spine_mm, study.spacing_mm), study.pet.shape)
+    spine = np.isin(prediction.anatomy[box], [anatomy_number(name) for name in _BESIDE_THE_AORTA])
+    lumen = aortic_lumen(_smoothed(vessels[box], study), _smoothed(spine, study), study.spacing_mm)
+    lumen = _typical(study, box, lumen & ~_suspected(study, prediction, box))
+    if lumen.sum() * study.voxel_ml < policy().references.blood_pool_min_ml:
         return None
-    return _uptake(study.pet[organ.box][lumen])
+    return _uptake(study.pet[box][lumen])
 
 
 def _parotid(study: Study, prediction: VoxelPrediction) -> OrganUptake | None:

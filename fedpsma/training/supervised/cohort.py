@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -19,6 +20,8 @@ from fedpsma.training.supervised.recipe import TrainRecipe
 
 _CUBES_FOR_A_SLAB = 2
 
+PatientStudies = Callable[[], Sequence[PatchSource]]
+
 
 class Batches(Protocol):
     """Where the batches come from."""
@@ -28,16 +31,20 @@ class Batches(Protocol):
         ...
 
 
+class Studies(Protocol):
+    """Studies on the working grid, of a known number; a list will do."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[GridStudy]: ...
+
+
 @dataclass(frozen=True)
 class Patient:
     """One patient of one data set."""
 
     dataset: Dataset
     name: str
-
-    def studies(self, cache: SourceCache, network: NetworkConfig) -> list[PatchSource]:
-        """Return all studies of the patient on the working grid."""
-        return cache.of_patient(self.dataset, self.name, network)
 
     def has_lesion(self) -> bool:
         """Tell whether the mask of any study holds a lesion."""
@@ -97,12 +104,14 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
 
 @dataclass(frozen=True)
 class PatientBatches:
-    """Batches of random slabs and cubes of patients, each drawn as often as the others."""
+    """Batches of random slabs and cubes of patients, each drawn as often as the others.
 
-    patients: tuple[Patient, ...]
-    network: NetworkConfig
+    Each of ``patients`` gives the studies of one patient when called. ``stride`` is that of the network.
+    """
+
+    patients: tuple[PatientStudies, ...]
     recipe: TrainRecipe
-    cache: SourceCache = field(default_factory=lambda: SourceCache(capacity=100_000))
+    stride: int
 
     def batch(self, step: int) -> PatchBatch:
         """Return the batch of a step."""
@@ -115,23 +124,38 @@ class PatientBatches:
         return cut_patches([draw_patches([source], 1, shape, generator)[0] for source in sources], shape)
 
     def _source(self, generator: torch.Generator) -> PatchSource:
-        patient = self.patients[_integer(len(self.patients), generator)]
-        studies = patient.studies(self.cache, self.network)
+        studies = self.patients[_integer(len(self.patients), generator)]()
         return studies[_integer(len(studies), generator)]
 
     def _slab(self, sources: Sequence[PatchSource]) -> Edges:
         """Return the smallest slab that holds the whole cross-section of each study."""
         levels = self.recipe.patch_voxels
-        slabs = [cross_section(one.study, levels, self.network.stride) for one in sources]
+        slabs = [cross_section(one.study, levels, self.stride) for one in sources]
         return max(x for x, _, _ in slabs), max(y for _, y, _ in slabs), levels
 
 
-def validation_studies(patients: Sequence[Patient], network: NetworkConfig) -> Iterator[GridStudy]:
-    """Read the studies of held-out patients, one after the other."""
-    cache = SourceCache(capacity=1)
-    for patient in patients:
-        for row in patient.dataset.rows_of(patient.name):
-            yield cache.get(patient.dataset, row, network).study
+def patient_batches(patients: Sequence[Patient], network: NetworkConfig, recipe: TrainRecipe) -> PatientBatches:
+    """Return batches of patients of data sets; a study that was read once stays in memory."""
+    cache = SourceCache(capacity=sum(len(one.dataset.rows_of(one.name)) for one in patients))
+    read = (partial(cache.of_patient, one.dataset, one.name, network) for one in patients)
+    return PatientBatches(tuple(read), recipe, network.stride)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The studies of held-out patients on the working grid, read one after the other when they are gone through."""
+
+    patients: tuple[Patient, ...]
+    network: NetworkConfig
+
+    def __len__(self) -> int:
+        return sum(len(one.dataset.rows_of(one.name)) for one in self.patients)
+
+    def __iter__(self) -> Iterator[GridStudy]:
+        cache = SourceCache(capacity=1)
+        for patient in self.patients:
+            for row in patient.dataset.rows_of(patient.name):
+                yield cache.get(patient.dataset, row, self.network).study
 
 
 def _split(datasets: Sequence[Dataset], held_out: set[str]) -> Split:

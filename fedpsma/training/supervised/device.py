@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
@@ -28,9 +28,9 @@ class Compute:
     device: torch.device
     mixed: torch.dtype | None = None
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which a forward pass runs."""
-        return torch.autocast(self.device.type, dtype=self.mixed, enabled=self.mixed is not None)
+        return nullcontext() if self.mixed is None else torch.autocast(self.device.type, dtype=self.mixed)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return the loss scaler: float16 loses small gradients without it, the other types need none."""
@@ -53,7 +53,8 @@ def compute_on(name: DeviceName) -> Compute:
         raise InputError("no CUDA device is available", where="--device cuda", remedy="use --device cpu")
     if name == "cpu" or not torch.cuda.is_available():
         return Compute(torch.device("cpu"))
-    return Compute(torch.device("cuda"), torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    brain = torch.cuda.is_bf16_supported(including_emulation=False)
+    return Compute(torch.device("cuda"), torch.bfloat16 if brain else torch.float16)
 
 
 @contextmanager

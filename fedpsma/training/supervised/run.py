@@ -36,8 +36,9 @@ class Watch:
     """What is told of a run as it goes on, and how it is asked to stop.
 
     ``on_step`` gets the share of the budget spent, the step and the mean loss since the log's last line where it is
-    new; ``on_study`` (studies done, studies in all) while held-out patients are read or predicted; ``on_validation``
-    the step and its figures. ``stop`` is asked between steps and between held-out studies.
+    new; ``on_study`` what is done, how many studies are done and how many there are, while held-out patients are read
+    or predicted; ``on_validation`` the step and its figures. ``stop`` is asked between steps and between held-out
+    studies.
     """
 
     on_step: Callable[[float, int, float | None], None] = lambda share, step, loss: None
@@ -120,7 +121,7 @@ def _finished(task: TrainTask, state: TrainState) -> bool:
 def _read(task: TrainTask, watch: Watch) -> Iterator[GridStudy]:
     for done, study in enumerate(task.held_out, start=1):
         _heed(watch)
-        watch.on_study("reading held-out studies", done, task.held_out_studies)
+        watch.on_study("reading held-out studies", done, len(task.held_out))
         yield study
 
 

@@ -69,7 +69,7 @@ def train_step(state: TrainState, batch: PatchBatch, recipe: TrainRecipe, comput
     with compute.autocast():
         logits = state.net(batch.image, batch.tracer)
     loss = dense_loss(type(logits)(*(one.float() for one in logits)), batch.targets)
-    state.scaler.scale(loss).backward()
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(state.optimizer)
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.largest_gradient_norm)
     state.scaler.step(state.optimizer)

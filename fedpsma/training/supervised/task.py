@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Checkpoint, ModelCard
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.inputs import GridStudy
-from fedpsma.training.supervised.cohort import Batches, PatientBatches, Split, split_patients, validation_studies
+from fedpsma.training.supervised.cohort import (
+    Batches,
+    HeldOut,
+    Patient,
+    Split,
+    Studies,
+    patient_batches,
+    split_patients,
+)
 from fedpsma.training.supervised.recipe import TrainRecipe
 from fedpsma.training.validation import SELECTION_MEANS
 
@@ -21,7 +30,7 @@ LICENCE_NOT_STATED = "not stated by those who trained it"
 class TrainTask:
     """A training, ready to run.
 
-    ``held_out`` is gone through once, when the run begins. ``split`` records which patient is on which side, for
+    ``held_out`` is read once, when the run begins. ``split`` records which patient is on which side, for
     ``run.json``.
     """
 
@@ -29,8 +38,7 @@ class TrainTask:
     network: NetworkConfig
     start: Checkpoint | None
     batches: Batches
-    held_out: Iterable[GridStudy]
-    held_out_studies: int
+    held_out: Studies
     name: str
     data: str
     licence: str
@@ -90,17 +98,20 @@ def task_of_datasets(
         licence: Licence of the weights; left out, it is said to be not stated unless all data are synthetic.
 
     Raises:
-        InputError: A study has no lesion mask, or there is only one patient.
+        InputError: A study has no lesion mask, there is only one patient, none has a lesion, or the patch does not
+            fit the network.
     """
+    if recipe.patch_voxels % network.stride:
+        problem = f"{recipe.patch_voxels} is not a multiple of {network.stride}"
+        raise InputError(problem, where="--patch-voxels", remedy=f"use a multiple of {network.stride}")
     split = split_patients(datasets, recipe.validation_share, recipe.seed)
     synthetic = all(dataset.info.synthetic for dataset in datasets)
     return TrainTask(
         recipe=recipe,
         network=network,
         start=start,
-        batches=PatientBatches(split.learning, network, recipe),
-        held_out=validation_studies(split.validation, network),
-        held_out_studies=sum(len(one.dataset.rows_of(one.name)) for one in split.validation),
+        batches=patient_batches(split.learning, network, recipe),
+        held_out=HeldOut(split.validation, network),
         name=name,
         data=_data_line(split),
         licence=licence or ("Apache-2.0" if synthetic else LICENCE_NOT_STATED),
@@ -109,11 +120,10 @@ def task_of_datasets(
 
 
 def _data_line(split: Split) -> str:
-    parts = {}
-    for one in split.learning:
-        info = one.dataset.info
-        kind = "synthetic" if info.synthetic else "real"
-        licence = f" ({info.licence})" if info.licence else ""
-        key = f"{kind} patients of {info.name}{licence}"
-        parts[key] = parts.get(key, 0) + 1
-    return ", ".join(f"{count} {text}" for text, count in sorted(parts.items()))
+    return ", ".join(f"{count} {cohort}" for cohort, count in sorted(Counter(map(_cohort, split.learning)).items()))
+
+
+def _cohort(patient: Patient) -> str:
+    info = patient.dataset.info
+    licence = f" ({info.licence})" if info.licence else ""
+    return f"{'synthetic' if info.synthetic else 'real'} patients of {info.name}{licence}"

@@ -34,8 +34,8 @@ def blind(case):
 
 def test_a_perfect_model_beside_a_blind_one(cases):
     seen = []
-    perfect = evaluate_model("perfect", cases, epsilon=8.0, options=OPTIONS, on_study=seen.append)
-    nothing = evaluate_model("blind", [blind(case) for case in cases], options=OPTIONS)
+    perfect = evaluate_model("perfect", cases, epsilon=8.0, on_study=seen.append)
+    nothing = evaluate_model("blind", [blind(case) for case in cases])
     table = compare([perfect, nothing], synthetic=True, options=OPTIONS)
     assert seen == ["s0", "s1", "s2"]
     assert (table.patients, table.scans, table.lesions) == (3, 3, 6)
@@ -56,9 +56,9 @@ def test_a_perfect_model_beside_a_blind_one(cases):
 def test_a_focus_at_a_physiological_site_is_no_detection(ball, make_patient):
     patient = make_patient([ball((0, 0, 0), 12, 30.0, anatomy="bladder")])
     case = Case(dataclasses.replace(patient.study, lesions=patient.study.lesions * 0), patient.prediction)
-    scored = evaluate_model("one", [case], options=OPTIONS).cases[0]
-    assert scored.segmentation.false_positive_ml == 0.0
-    assert scored.detections["overlap"].scores.size == 0
+    scored = evaluate_model("one", [case]).cases[0]
+    assert scored.false_positive_ml == 0.0
+    assert scored.detections("overlap").scores.size == 0
 
 
 def test_a_study_without_a_mask_is_refused_by_name(cases):
@@ -68,8 +68,8 @@ def test_a_study_without_a_mask_is_refused_by_name(cases):
 
 
 def test_only_the_same_studies_are_compared(cases):
-    whole = evaluate_model("whole", cases, options=OPTIONS)
-    part = evaluate_model("part", cases[:1], options=OPTIONS)
+    whole = evaluate_model("whole", cases)
+    part = evaluate_model("part", cases[:1])
     with pytest.raises(ValueError, match="same studies"):
         compare([whole, part], synthetic=False)
     with pytest.raises(ValueError, match="same studies"):
@@ -77,5 +77,5 @@ def test_only_the_same_studies_are_compared(cases):
 
 
 def test_the_table_survives_json(cases):
-    table = compare([evaluate_model("one", cases, options=OPTIONS)], synthetic=True, options=OPTIONS)
+    table = compare([evaluate_model("one", cases)], synthetic=True, options=OPTIONS)
     assert type(table).model_validate_json(table.model_dump_json()) == table

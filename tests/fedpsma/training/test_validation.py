@@ -15,7 +15,7 @@ class _SeesUptake(LesionNet):
     def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
         suv = 20 * image[:, 1]
         zero = torch.zeros_like(suv)
-        anatomy = torch.zeros(len(suv), 42, *suv.shape[1:])
+        anatomy = torch.zeros(len(suv), 42, *[size // 2 for size in suv.shape[1:]])
         anatomy[:, 1] = 5
         return DenseLogits(torch.stack([zero, zero, 50 * (suv - 4)], dim=1), anatomy)
 
@@ -33,6 +33,9 @@ def test_lesions_false_positives_and_dice_are_counted_by_hand() -> None:
     assert (score.lesions, score.found, score.false_positives) == (2, 1, 2)
     assert (score.overlap, score.predicted, score.truth) == (4, 7, 16)
     found = summary([score])
+    # The component on the first lesion holds half of it; the two others are false, and as certain.
+    assert found["lesion_average_precision"] == pytest.approx(0.5 * 1 / 3, abs=1e-4)
+    assert found["selection"] == pytest.approx((0.5 / 3 + 8 / 23) / 2, abs=1e-4)
     assert found["mean_dice_of_studies_with_lesions"] == pytest.approx(2 * 4 / 23, abs=1e-4)
     assert found["anatomy_accuracy_inside_body"] == pytest.approx(10 / 15, abs=1e-4)
 
@@ -51,5 +54,17 @@ def test_nothing_to_find_gives_no_figure_instead_of_a_perfect_one() -> None:
     )
     found = summary([score_study(_SeesUptake(CONFIG), study)])
     assert found["lesion_sensitivity"] is None
+    assert found["selection"] is None
     assert found["mean_dice_of_studies_with_lesions"] is None
     assert found["false_positives_per_study"] == 0
+
+
+def test_marking_everything_is_not_rewarded() -> None:
+    pet = torch.full((20, 20, 20), 9.0)
+    lesions = torch.zeros(pet.shape, dtype=torch.int16)
+    lesions[2:4, 2:4, 2:4] = 1
+    study = GridStudy("s", "p", torch.eye(5)[0], pet, None, lesions, None, (0, 0, 0), (20, 20, 20))
+    found = summary([score_study(_SeesUptake(CONFIG), study)])
+    assert found["lesion_sensitivity"] == 1
+    assert found["lesion_average_precision"] == 0
+    assert found["selection"] < 0.01
