@@ -32,7 +32,7 @@ LIBRARY = {
     "lesions": {"domain"},
     "site_check": {"domain", "io", "lesions"},
     "staging": {"domain", "text"},
-    "evaluation": {"analysis", "domain", "io", "lesions", "phantom", "staging"},
+    "evaluation": {"analysis", "domain", "io", "lesions", "model", "phantom", "staging"},
     "pictures": {"domain", "lesions"},
     "analysis": {"domain", "io", "lesions", "model"},
     "analysis_folder": {"analysis", "domain", "io", "lesions", "model", "pictures"},

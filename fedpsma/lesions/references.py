@@ -157,18 +157,22 @@ def _blood_pool(study: Study, prediction: VoxelPrediction) -> OrganUptake | None
 
 
 def _parotid(study: Study, prediction: VoxelPrediction) -> OrganUptake | None:
-    """Measure each gland inside its isocontour and take the mean of those that are large enough."""
+    """Measure each gland inside its isocontour and take the mean of those that are large enough.
+
+    The contour is a share of the maximum without noise, so that neither a hot voxel nor the rim of a neighbour sets it.
+    """
     limits = policy().references
     organ = _organ(study, prediction, "parotid")
     if organ is None:
         return None
     pet = study.pet[organ.box]
+    smooth = _blurred(pet, study)
     pieces, _ = ndimage.label(organ.mask, structure=FACES_AND_EDGES)
     sizes = np.bincount(pieces.ravel())[1:]
     glands = []
     for number in 1 + np.argsort(-sizes, kind="stable")[:2]:
         gland = pieces == number
-        core = gland & (pet >= limits.parotid_fraction * pet[gland].max())
+        core = gland & (pet >= limits.parotid_fraction * smooth[gland].max())
         if core.sum() * study.voxel_ml >= limits.parotid_min_ml:
             glands.append(_uptake(pet[core]))
     if not glands:
