@@ -12,7 +12,7 @@ from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.io.study_loader import NO_CT
 from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint
-from fedpsma.lesions.ct_correlate import ct_correlate
+from fedpsma.lesions.ct_correlate import CtCorrelate, ct_correlate
 from fedpsma.lesions.geometry import indices_of, world_mm
 from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT, PHYSIOLOGICAL, Verdict
 from fedpsma.lesions.locate import hot_core
@@ -94,7 +94,7 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
     listed = _in_reading_order([one for one in found if _is_listed(one, options)], options)
     quantities = tuple(measure(study, one.outline, one.focus.box, one.focus.suvmax) for one in listed)
     lesions = [
-        _lesion(number, one, measured, study, midline, options)
+        _lesion(number, one, measured, study, prediction, midline, options)
         for number, (one, measured) in enumerate(zip(listed, quantities, strict=True), start=1)
     ]
     tumour = total(one for one, row in zip(quantities, lesions, strict=True) if row.label == MALIGNANT)
@@ -146,12 +146,18 @@ def _in_reading_order(candidates: Sequence[Candidate], options: AnalysisOptions)
 
 
 def _lesion(
-    number: int, one: Candidate, measured: Quantities, study: Study, midline: Midline | None, options: AnalysisOptions
+    number: int,
+    one: Candidate,
+    measured: Quantities,
+    study: Study,
+    prediction: VoxelPrediction,
+    midline: Midline | None,
+    options: AnalysisOptions,
 ) -> Lesion:
     core = indices_of(hot_core(one.focus, study.pet), one.focus.box)
     region = region_of(one, options)
-    correlate = ct_correlate(one.focus, region, study)
-    size = _size_mm(region, measured, study)
+    correlate = ct_correlate(one.focus, region, study, prediction)
+    size = _size_mm(region, measured, correlate)
     return Lesion(
         lesion_id=f"L{number}",
         region=region,
@@ -168,11 +174,11 @@ def _lesion(
     )
 
 
-def _size_mm(region: Region, measured: Quantities, study: Study) -> float | None:
-    """Return the long axis, or the short axis of a node, which the rules read as a CT finding: none without a CT."""
+def _size_mm(region: Region, measured: Quantities, correlate: CtCorrelate | None) -> float | None:
+    """Return the long axis on PET, or the short axis of a node on CT: none where CT does not delimit it."""
     if not region.is_node:
         return measured.longest_mm
-    return None if study.ct is None else measured.short_axis_mm
+    return None if correlate is None else correlate.short_axis_mm
 
 
 def region_of(one: Candidate, options: AnalysisOptions) -> Region:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from fedpsma.io.files import finished_folder, write_bytes, write_json, write_tex
 from fedpsma.io.nifti import write_volume
 from fedpsma.lesions.judge import Judgement
 from fedpsma.lesions.reasons import reasons
+from fedpsma.lesions.references import UptakeRatios
+from fedpsma.lesions.statistics import IntensityStatistics
 from fedpsma.model.checkpoint import ModelCard
 from fedpsma.pictures.drawing import png_bytes
 from fedpsma.pictures.key_slices import key_image_sheet
@@ -120,15 +122,23 @@ def _why(judgement: Judgement) -> dict[str, Any]:
 
 
 def _csv(found: Analysis) -> str:
-    """Return the table with unrounded measurements; an empty field is not known."""
-    measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
+    """Return the table with unrounded measurements; an empty field is not known.
+
+    Behind the usual quantities stand SUVmax over each reference organ and the IBSI features of the SUV's spread.
+    """
     told = ("lesion_id", "region", "side", "label", "model_prob", "ct_correlate")
+    measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
+    organs, spread = ([one.name for one in fields(kind)] for kind in (UptakeRatios, IntensityStatistics))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*told, *measured])
+    writer.writerow(
+        [*told, *measured, *(f"suvmax_over_{name}" for name in organs), *(f"suv_{name}" for name in spread)]
+    )
     for lesion, quantities in zip(found.exam.lesions, found.quantities, strict=True):
-        values = [getattr(quantities, name) for name in measured]
-        numbers = ["" if value is None else f"{value:.4f}" for value in values]
+        ratios = found.references.ratios(quantities.suvmax)
         words = [getattr(lesion, name) for name in told]
+        values = [getattr(quantities, name) for name in measured] + [getattr(ratios, name) for name in organs]
+        values += [getattr(quantities.statistics, name, None) for name in spread]
+        numbers = ["" if value is None else f"{value:.4f}" for value in values]
         writer.writerow(["" if word is None else word for word in words] + numbers)
     return stream.getvalue()

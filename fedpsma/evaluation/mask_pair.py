@@ -11,7 +11,7 @@ from fedpsma.evaluation.report import DatasetTold, Reading
 from fedpsma.evaluation.scoring import score_mask
 from fedpsma.evaluation.truth import StudyTruth
 from fedpsma.io.importing.lesions import number_lesions
-from fedpsma.io.nifti import read_labels_like, read_volume
+from fedpsma.io.nifti import Volume, read_labels, read_labels_like
 
 # File names may say who the patient is; a report does not.
 _NAME = "one pair of masks"
@@ -23,13 +23,14 @@ def read_pair(true: Path, predicted: Path) -> tuple[list[Reading], list[DatasetT
     Raises:
         InputError: A file cannot be read, or the two lie on different grids.
     """
-    grid = read_volume(true)
-    labels, found = (read_labels_like(path, grid) for path in (true, predicted))
+    labels, affine = read_labels(true)
+    stand_in = np.broadcast_to(np.float32(0.0), labels.shape)
+    found = read_labels_like(predicted, Volume(stand_in, affine))
     study = Study(
         study_id=_NAME,
         patient_id=_NAME,
-        pet=np.zeros_like(grid.data),
-        affine=grid.affine,
+        pet=stand_in,
+        affine=affine,
         lesions=number_lesions(labels),
     )
     scores = score_mask(study, found > 0, StudyTruth(), dataset=_NAME, has_pet=False)

@@ -14,7 +14,7 @@ from fedpsma.errors import InputError
 from fedpsma.evaluation.detection import HitRule, Hits, found_at, hit_matrix, lesion_numbers
 from fedpsma.evaluation.origins import nearest
 from fedpsma.evaluation.truth import StudyTruth
-from fedpsma.lesions.geometry import FACES_AND_EDGES, bounding_box, indices_of
+from fedpsma.lesions.geometry import FACES_AND_EDGES, Mask, bounding_box, indices_of
 
 POSITIVE_FROM = 0.5
 """Foci from this probability on make up a model's mask and tumour volume; its FROC uses every probability."""
@@ -94,14 +94,17 @@ def match(study: Study, foci: Foci, truth: StudyTruth, rules: tuple[HitRule, ...
         InputError: The study has no lesion mask.
     """
     mask, count = require_mask(study), foci.probability.size
-    numbers = lesion_numbers(mask)
-    hits = {rule: hit_matrix(mask, foci.labels, count, study.pet, rule) for rule in rules}
+    # Lesions and foci fill a small part of a body, and counting costs by the voxel.
+    box = bounding_box((mask | foci.labels) != 0) or (slice(0), slice(0), slice(0))
+    true, found, pet = mask[box], foci.labels[box], study.pet[box]
+    numbers = lesion_numbers(true)
+    hits = {rule: hit_matrix(true, found, count, pet, rule) for rule in rules}
     origin: list[str | None] = [None] * count
     kept = np.ones(count, dtype=bool)
-    for at, box in enumerate(ndimage.find_objects(foci.labels, max_label=count)):
-        if box is None or hits["overlap"][at].any():
+    for at, place in enumerate(ndimage.find_objects(found, max_label=count)):
+        if place is None or hits["overlap"][at].any():
             continue
-        voxels = indices_of(foci.labels[box] == at + 1, box)
+        voxels = indices_of(found[place] == at + 1, place) + [side.start for side in box]
         explained = nearest(truth.off_mask, voxels, study)
         if explained is None:
             origin[at] = _anatomy_at_peak(study, voxels)
@@ -109,17 +112,18 @@ def match(study: Study, foci: Foci, truth: StudyTruth, rules: tuple[HitRule, ...
             kept[at] = False
         else:
             origin[at] = explained.kind
-    lesion_ml = np.bincount(mask.ravel(), minlength=1)[numbers] * study.voxel_ml
+    lesion_ml = np.bincount(true.ravel(), minlength=1)[numbers] * study.voxel_ml
     return Match(foci, numbers, lesion_ml.astype(np.float64), hits, tuple(origin), kept)
 
 
-def components(mask: LabelVolume | NDArray[np.bool_], voxel_ml: float) -> Foci:
+def components(mask: Mask, voxel_ml: float) -> Foci:
     """Return the 18-connected components of a mask (x, y, z) as foci of probability one."""
-    where = mask > 0
-    labels, count, box = np.zeros(mask.shape, dtype=np.int32), 0, bounding_box(np.asarray(where))
+    labels, box = np.zeros(mask.shape, dtype=np.int32), bounding_box(mask)
+    sizes = np.zeros(0)
     if box is not None:
-        labels[box], count = ndimage.label(where[box], structure=FACES_AND_EDGES)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        labels[box], _ = ndimage.label(mask[box], structure=FACES_AND_EDGES)
+        sizes = np.bincount(labels[box].ravel())[1:]
+    count = sizes.size
     return Foci(labels, np.ones(count), np.ones(count, dtype=bool), (sizes * voxel_ml).astype(np.float64))
 
 

@@ -211,10 +211,9 @@ def _staging(report: Evaluation) -> str:
     ceiling = [one for one in figure_facts() if one.section == "ceiling"]
     if not tables:
         return _section(report, "staging")
-    return (
-        f"{_section(report, 'staging')}{_side_by_side(tables)}<h3>What the rules make of the true lesion tables</h3>"
-        f"{_table(['', ''], [[escape(one.title), _measured(one, report.models[0].groups[0])] for one in ceiling], numeric=(1,))}"
-    )
+    rows = [[escape(one.title), _measured(one, report.models[0].groups[0])] for one in ceiling]
+    rules = f"<h3>What the rules make of the true lesion tables</h3>{_table(['', ''], rows, numeric=(1,))}"
+    return f"{_section(report, 'staging')}{_side_by_side(tables)}{rules}"
 
 
 def _calibration(report: Evaluation) -> str:

@@ -99,7 +99,20 @@ def read_labels_like(path: Path, reference: Volume) -> LabelVolume:
     Raises:
         InputError: As :func:`read_volume_like`, or a voxel is negative, broken, or not a number.
     """
-    volume = read_volume_like(path, reference)
+    return _labels(read_volume_like(path, reference), path)
+
+
+def read_labels(path: Path) -> tuple[LabelVolume, Affine]:
+    """Read whole-number labels (0 is none) on a grid of their own, with its affine.
+
+    Raises:
+        InputError: As :func:`read_volume`, or a voxel is negative, broken, or not a number.
+    """
+    volume = read_volume(path)
+    return _labels(volume, path), volume.affine
+
+
+def _labels(volume: Volume, path: Path) -> LabelVolume:
     if volume.notes:
         raise InputError("has voxels that are not a number", where=str(path), remedy="write 0 where there is no label")
     if (volume.data != np.floor(volume.data)).any() or volume.data.min() < 0 or volume.data.max() > _LARGEST_LABEL:

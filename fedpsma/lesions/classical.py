@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedpsma.domain.contour import contour_rules
+from fedpsma.domain.contour import ContourConvention, contour_rules
 from fedpsma.domain.study import Study
-from fedpsma.lesions.candidates import CandidateOptions
 from fedpsma.lesions.contours import OrganUptake, outline
-from fedpsma.lesions.foci import Focus, find_maxima
+from fedpsma.lesions.foci import Focus, FocusOptions, find_maxima
 from fedpsma.lesions.geometry import Mask
 
 
@@ -26,17 +25,20 @@ class ClassicalCandidate:
 
 def classical_candidates(
     study: Study,
-    options: CandidateOptions | None = None,
+    contour: ContourConvention = "pct45",
+    options: FocusOptions | None = None,
+    *,
     liver: OrganUptake | None = None,
     bone: Mask | None = None,
 ) -> tuple[ClassicalCandidate, ...]:
     """Return what stands out anywhere in the scan, hottest first; touching lesions are parted at their saddle.
 
-    A maximum to which the convention gives no extent (below SUV 3 by ``suv3``) is no candidate.
+    A maximum to which the convention gives no extent (below SUV 3 by "suv3") is no candidate.
 
     Args:
         study: The scan; only its PET is read.
-        options: Contour convention and how maxima are found; what it says of suspected voxels does not matter here.
+        contour: How the edge is drawn.
+        options: How maxima are found; what it says of suspected voxels does not matter here.
         liver: Needed by the convention "liver", which without it outlines bone alone.
         bone: Where bone is (x, y, z), for the convention "liver", which has another threshold there; without it every
             maximum counts as soft tissue.
@@ -44,12 +46,11 @@ def classical_candidates(
     Raises:
         ValueError: The convention is "manual", which has no threshold.
     """
-    options = options or CandidateOptions()
-    rule = contour_rules()[options.contour]
+    rule = contour_rules()[contour]
     if rule.kind == "network":
-        raise ValueError(f"the contour convention {rule.convention!r} has no threshold: it needs a network")
+        raise ValueError(f"the contour convention {contour!r} has no threshold: it needs a network")
     found = []
-    for focus in find_maxima(study, options.focus):
+    for focus in find_maxima(study, options):
         in_bone = bone is not None and bool(bone[focus.peak])
         mask = outline(focus, rule, study.pet, None, in_bone=in_bone, liver=liver)
         if mask.any():

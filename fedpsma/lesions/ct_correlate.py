@@ -1,69 +1,148 @@
-"""What CT shows at a focus, in words, from measured attenuation; nothing is said where there is no CT."""
+"""What CT shows at a focus, in words, from measured attenuation; nothing is said where there is no CT.
+
+The words are those that :mod:`fedpsma.text.ct_correlate` reads: they and the measured class agree.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
+from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.exam import CtClass
 from fedpsma.domain.region import Region
-from fedpsma.domain.study import FloatVolume, Study
+from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction
+from fedpsma.lesions.ct_node import measure_node
 from fedpsma.lesions.foci import Focus
-from fedpsma.lesions.geometry import Mask, grown, voxels_in
+from fedpsma.lesions.geometry import Box, Mask, grown, neighbourhood, voxels_in
 from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.policy import CtPolicy, policy
-from fedpsma.lesions.quantities import short_axis
+from fedpsma.lesions.quantities import largest_diameter
+
+_SUSPECTED_FROM = 0.2
+_LEAST_REFERENCE = 20
 
 
 @dataclass(frozen=True)
 class CtCorrelate:
-    """The words for the reader, and a class only where the measurement alone decides it."""
+    """The words for the reader, and a class only where the measurement alone decides it.
+
+    ``short_axis_mm`` is that of a node on CT; ``None`` for anything else, and where the node is not delimited.
+    """
 
     text: str
     ct_class: CtClass | None = None
+    short_axis_mm: float | None = None
 
 
-def ct_correlate(focus: Focus, region: Region, study: Study) -> CtCorrelate | None:
+def ct_correlate(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction) -> CtCorrelate | None:
     """Describe the CT at the hot core of a focus; ``None`` where there is no CT or the attenuation tells nothing."""
     if study.ct is None:
         return None
-    limits = policy().ct
-    hounsfield = study.ct[focus.box][hot_core(focus, study.pet)]
-    mean = float(hounsfield.mean(dtype=np.float64))
     if region.is_bone:
-        return _bone(mean, limits)
+        return _bone(_Place.of(focus, region, study, prediction, policy().ct.bone_reach_mm), study.ct)
     if region.is_node:
-        return _node(focus, study, study.ct, mean)
+        return _node(focus, region, study, study.ct)
+    if region is Region.LUNG:
+        return _lung(focus, study, study.ct)
+    if region is Region.LIVER:
+        return _liver(_Place.of(focus, region, study, prediction, policy().ct.bone_reach_mm), study.ct)
     return None
 
 
-def _bone(mean: float, limits: CtPolicy) -> CtCorrelate | None:
-    if mean < limits.air_or_fat_below_hu:
-        return None
-    if mean >= limits.sclerotic_from_hu:
-        return CtCorrelate(f"sclerotic on CT, mean {mean:.0f} HU")
-    if mean < limits.lytic_below_hu:
-        return CtCorrelate(f"lytic on CT, mean {mean:.0f} HU")
-    return CtCorrelate(f"no sclerosis or lysis on CT, mean {mean:.0f} HU", "none")
+@dataclass(frozen=True)
+class _Place:
+    """A focus in its organ, masks inside ``box``: what lies ``under`` it, and the organ ``around`` it, free of foci."""
+
+    box: Box
+    under: Mask
+    around: Mask
+
+    @staticmethod
+    def of(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction, reach_mm: float) -> _Place:
+        limits = policy().ct
+        box = grown(focus.box, voxels_in(reach_mm, study.spacing_mm), study.pet.shape)
+        core = _inside(box, focus, study)
+        numbers = [one.number for one in anatomy_classes() if one.region is region]
+        organ = np.isin(prediction.anatomy[box], numbers)
+        shifted = neighbourhood(core, limits.shift_mm, study.spacing_mm)
+        under = core & organ
+        if np.count_nonzero(under) < np.count_nonzero(core) / 2:
+            under = shifted & organ
+        foci = neighbourhood(prediction.suspicious[box] >= _SUSPECTED_FROM, limits.shift_mm, study.spacing_mm)
+        return _Place(box, under if under.any() else core, organ & ~foci & ~shifted)
 
 
-def _node(focus: Focus, study: Study, ct: FloatVolume, mean: float) -> CtCorrelate | None:
-    """Describe the piece of soft tissue under the peak, measured on the PET grid, where it ends within reach."""
+def _inside(box: Box, focus: Focus, study: Study) -> Mask:
+    """Return the hot core as a mask inside a larger box."""
+    core = np.zeros([side.stop - side.start for side in box], dtype=bool)
+    inner = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, box, strict=True))
+    core[inner] = hot_core(focus, study.pet)
+    return core
+
+
+def _bone(place: _Place, ct: FloatVolume) -> CtCorrelate | None:
+    """Compare a focus with the same bone around it: spongiosa and cortex differ more between bones than lesions do."""
     limits = policy().ct
-    low, high = limits.soft_tissue_hu
-    around = grown(focus.box, voxels_in(limits.node_reach_mm, study.spacing_mm), ct.shape)
-    x, y, z = (at - side.start for at, side in zip(focus.peak, around, strict=True))
-    tissue = (ct[around] >= low) & (ct[around] <= high)
-    if not tissue[x, y, z]:
-        return CtCorrelate(f"no soft-tissue node on CT, mean {mean:.0f} HU", "none") if mean < low else None
-    pieces, _ = ndimage.label(tissue)
-    node = pieces == pieces[x, y, z]
-    if _reaches_edge(node):
-        return CtCorrelate(f"soft-tissue attenuation on CT, mean {mean:.0f} HU, not delimited from its surroundings")
-    size = short_axis(node, study.affine)
-    return CtCorrelate(f"soft-tissue node on CT, short axis about {size:.0f} mm, mean {mean:.0f} HU")
+    median = float(np.median(ct[place.box][place.under]))
+    if median < limits.air_or_fat_below_hu:
+        return None
+    low, high = _usual(ct[place.box][place.around], limits)
+    if median >= max(high, limits.sclerotic_from_hu):
+        return CtCorrelate(f"sclerotic on CT, {median:.0f} HU")
+    if median < min(low, limits.lytic_below_hu):
+        return CtCorrelate(f"lytic on CT, {median:.0f} HU")
+    return CtCorrelate(f"no sclerosis or lysis on CT, {median:.0f} HU", "none")
+
+
+def _usual(hounsfield: NDArray[np.float32], limits: CtPolicy) -> tuple[float, float]:
+    """Return the range of most of the bone nearby; where too little is seen the fixed limits alone decide."""
+    if hounsfield.size < _LEAST_REFERENCE:
+        return limits.lytic_below_hu, limits.sclerotic_from_hu
+    low, high = np.percentile(hounsfield, limits.usual_percent)
+    return float(low), float(high)
+
+
+def _node(focus: Focus, region: Region, study: Study, ct: FloatVolume) -> CtCorrelate:
+    limits = policy().node
+    found = measure_node(focus, study, ct)
+    if found.hu is None:
+        return CtCorrelate("no soft-tissue node on CT", "none")
+    if found.short_axis_mm is None:
+        return CtCorrelate(f"soft-tissue attenuation on CT, {found.hu:.0f} HU, not delimited from its surroundings")
+    pelvic = region.facts.mitnm_axis == "N"
+    size = round(found.short_axis_mm)
+    enlarged = size >= (limits.enlarged_pelvis_mm if pelvic else limits.enlarged_elsewhere_mm)
+    words = f"{'enlarged' if enlarged else 'small'} lymph node on CT, short axis {size} mm, {found.hu:.0f} HU"
+    return CtCorrelate(words, "suspicious" if enlarged else "nonspecific", found.short_axis_mm)
+
+
+def _lung(focus: Focus, study: Study, ct: FloatVolume) -> CtCorrelate:
+    """Look for a dense piece within the lung near the focus, as far as breathing may have moved it."""
+    limits = policy().ct
+    box = grown(focus.box, voxels_in(limits.lung_reach_mm, study.spacing_mm), ct.shape)
+    near = neighbourhood(_inside(box, focus, study), limits.shift_mm, study.spacing_mm)
+    dense = ct[box] >= limits.lung_nodule_from_hu
+    if not (dense & near).any():
+        return CtCorrelate("no nodule on CT", "none")
+    pieces, _ = ndimage.label(dense)
+    nodule = np.asarray(np.isin(pieces, np.unique(pieces[dense & near])), dtype=bool)
+    if _reaches_edge(nodule):
+        return CtCorrelate("density in the lung on CT, not delimited from its surroundings")
+    return CtCorrelate(f"nodule in the lung on CT, {largest_diameter(nodule, study.affine):.0f} mm")
+
+
+def _liver(place: _Place, ct: FloatVolume) -> CtCorrelate | None:
+    """Tell only a clear contrast: many metastases of the liver are as dense as it is."""
+    if np.count_nonzero(place.around) < _LEAST_REFERENCE:
+        return None
+    here, liver = (float(np.median(ct[place.box][mask])) for mask in (place.under, place.around))
+    if here > liver - policy().ct.liver_contrast_hu or here < policy().ct.air_or_fat_below_hu:
+        return None
+    return CtCorrelate(f"hypodense on CT, {here:.0f} HU in a liver of {liver:.0f} HU")
 
 
 def _reaches_edge(mask: Mask) -> bool:

@@ -34,6 +34,7 @@ class Facts:
     ``to_shell`` (the mean of the tissue within 8 mm round the core) are of SUVmax, as are the logarithms taken of them
     when they are judged. ``core_ml`` is the volume of at least half the maximum, ``distance_mm`` the way from the
     hottest voxel to the nearest organ with normal uptake, 40 at most, ``hu`` the mean attenuation of the core.
+    ``prominence`` is the fraction by which the saddle to a hotter focus lies below the top, ``None`` without one.
     """
 
     tracer: Tracer | None
@@ -48,6 +49,7 @@ class Facts:
     to_liver: float | None = None
     to_blood_pool: float | None = None
     hu: float | None = None
+    prominence: float | None = None
 
 
 def facts_of(focus: Focus, where: Place, study: Study, prediction: VoxelPrediction, references: References) -> Facts:
@@ -68,6 +70,7 @@ def facts_of(focus: Focus, where: Place, study: Study, prediction: VoxelPredicti
         to_liver=_over(focus, references.liver),
         to_blood_pool=_over(focus, references.blood_pool),
         hu=None if study.ct is None else float(study.ct[focus.box][core].mean(dtype=np.float64)),
+        prominence=focus.prominence,
     )
 
 

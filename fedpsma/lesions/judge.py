@@ -27,7 +27,7 @@ INDETERMINATE: Verdict = "indeterminate"
 PHYSIOLOGICAL: Verdict = "physiological"
 
 _LOGARITHMIC = ("suvmax", "to_shell", "core_ml", "to_liver", "to_blood_pool")
-MEASURED = ("network", "network_peak", "physiological", *_LOGARITHMIC, "distance_mm", "hu")
+MEASURED = ("network", "network_peak", "physiological", *_LOGARITHMIC, "distance_mm", "hu", "prominence")
 """The facts that are numbers, in the order of their terms."""
 
 FAMILIES = ("prostate", "pelvic_node", "distant_node", "rib", "bone", "organ", "soft_tissue", "normal_organ")

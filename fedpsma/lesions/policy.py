@@ -30,6 +30,7 @@ class ReferencePolicy(_Row):
     clearance_mm: float
     smoothing_mm: float
     typical_within: float
+    least_piece: float
 
 
 class AortaPolicy(_Row):
@@ -58,13 +59,35 @@ class VotePolicy(_Row):
 
 
 class CtPolicy(_Row):
-    """Attenuation limits in HU for the words of the CT correlate."""
+    """Attenuation limits in HU for the words of the CT correlate, and how far around a focus is looked.
+
+    ``usual_percent`` are the percentiles of the bone nearby between which its attenuation is usual. ``shift_mm`` is how
+    far PET and CT may lie apart.
+    """
 
     sclerotic_from_hu: float
     lytic_below_hu: float
     air_or_fat_below_hu: float
-    soft_tissue_hu: tuple[float, float]
-    node_reach_mm: float
+    usual_percent: tuple[float, float]
+    bone_reach_mm: float
+    shift_mm: float
+    lung_nodule_from_hu: float
+    lung_reach_mm: float
+    liver_contrast_hu: float
+
+
+class NodePolicy(_Row):
+    """How a lymph node is delimited on CT, and from which short axis it is called enlarged."""
+
+    enlarged_pelvis_mm: float
+    enlarged_elsewhere_mm: float
+    soft_tissue_from_hu: float
+    fat_hu: float
+    dense_hu: float
+    reach_mm: float
+    shift_mm: float
+    ring_mm: tuple[float, float]
+    fat_share: float
 
 
 class Policy(BaseModel):
@@ -78,6 +101,7 @@ class Policy(BaseModel):
     sides: SidePolicy
     votes: VotePolicy
     ct: CtPolicy
+    node: NodePolicy
 
 
 @cache

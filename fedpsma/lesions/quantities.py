@@ -15,6 +15,7 @@ from scipy.spatial.distance import pdist
 
 from fedpsma.domain.study import Affine, FloatVolume, Study
 from fedpsma.lesions.geometry import Box, Mask, grown, indices_of, world_mm
+from fedpsma.lesions.statistics import IntensityStatistics, intensity_statistics
 
 PEAK_RADIUS_MM = 6.2035
 """Radius of the sphere of 1 ml."""
@@ -28,7 +29,8 @@ class Quantities:
 
     ``tlu`` is volume times SUVmean (total lesion uptake), ``tlq`` volume over SUVmean (lesion quotient, definition
     UNCONFIRMED). ``longest_mm`` is the largest diameter in space, ``short_axis_mm`` the smallest width in
-    the axial slice with the largest area; both of the PET outline, not of what CT shows.
+    the axial slice with the largest area; both of the PET outline, not of what CT shows. ``statistics`` says how the
+    SUV is spread over the voxels.
     """
 
     suvmax: float
@@ -37,6 +39,7 @@ class Quantities:
     volume_ml: float | None = None
     longest_mm: float | None = None
     short_axis_mm: float | None = None
+    statistics: IntensityStatistics | None = None
 
     @property
     def tlu(self) -> float | None:
@@ -78,6 +81,7 @@ def measure(study: Study, mask: Mask, box: Box, suvmax: float) -> Quantities:
         volume_ml=float(mask.sum() * study.voxel_ml),
         longest_mm=largest_diameter(mask, study.affine),
         short_axis_mm=short_axis(mask, study.affine),
+        statistics=intensity_statistics(values),
     )
 
 

@@ -51,9 +51,11 @@ _WORDS = {
     "to_blood_pool": "SUVmax {:.1f} times the blood pool",
     "distance_mm": "{:.0f} mm from an organ with normal uptake",
     "hu": "mean attenuation {:.0f} HU",
+    "prominence": "the saddle to a hotter focus lies {:.0%} below its top",
 }
 _MISSING = {
     "to_liver": "liver not measurable",
     "to_blood_pool": "blood pool not measurable",
     "hu": "no CT",
+    "prominence": "no hotter focus in reach",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,20 @@ _FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
+class UptakeRatios:
+    """Lesion over reference (TLR: tumour to liver, TBR: to blood pool; DCM 126039); ``None`` without the reference.
+
+    Reports differ in the SUV of the lesion that they divide; here it is SUVmax, as in the expression score
+    (UNCONFIRMED, project policy).
+    """
+
+    liver: float | None = None
+    spleen: float | None = None
+    blood_pool: float | None = None
+    parotid: float | None = None
+
+
+@dataclass(frozen=True)
 class References:
     """SUV in the reference organs; ``None`` where an organ is absent, too small or involved."""
 
@@ -40,6 +54,16 @@ class References:
     spleen: OrganUptake | None = None
     blood_pool: OrganUptake | None = None
     parotid: OrganUptake | None = None
+
+    def ratios(self, suv: float) -> UptakeRatios:
+        """Return a lesion's SUV over the SUVmean of each organ.
+
+        Example:
+            >>> References(liver=OrganUptake(5.0, 0.5)).ratios(12.5).liver
+            2.5
+        """
+        organs = {one.name: getattr(self, one.name) for one in fields(UptakeRatios)}
+        return UptakeRatios(**{name: suv / one.mean for name, one in organs.items() if one is not None and one.mean})
 
     def as_suv(self, digits: int = 2) -> ReferenceSuv:
         """Return the means as the exam holds them."""
@@ -101,14 +125,16 @@ def _suspected(study: Study, prediction: VoxelPrediction, box: Box) -> Mask:
 
 
 def _solid(study: Study, prediction: VoxelPrediction, name: str) -> _Organ | None:
-    """Return the largest piece of an organ of even uptake, without the parts that the map takes for it by mistake."""
+    """Return an organ of even uptake without stray pieces and other parts that the map takes for it by mistake."""
     organ = _organ(study, prediction, name)
     if organ is None:
         return None
     even = _typical(study, organ.box, _smoothed(organ.mask, study))
     pieces, _ = ndimage.label(even, structure=FACES_AND_EDGES)
-    sizes = np.bincount(pieces.ravel())[1:]
-    return _Organ(organ.box, np.asarray(pieces == 1 + int(sizes.argmax()), dtype=bool)) if sizes.size else None
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept = sizes >= policy().references.least_piece * sizes.max()
+    return _Organ(organ.box, np.asarray(kept[pieces] & even, dtype=bool)) if even.any() else None
 
 
 def _liver(study: Study, prediction: VoxelPrediction, radius_mm: float) -> OrganUptake | None:

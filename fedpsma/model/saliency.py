@@ -28,8 +28,8 @@ from fedpsma.model.network import LesionNet
 COMPLETENESS = 0.02
 """How far the shares may miss the probability that they explain, as a difference of probabilities."""
 
-_SECTIONS = 8
-_STEPS = 24
+_PROBES = 6
+_STEPS = 12
 
 OnStep = Callable[[int, int], None]
 # The uptake as log(1 + SUV) and, where there is one, the CT in HU: each (batch, x, y, z).
@@ -56,7 +56,7 @@ def explain(net: LesionNet, study: Study, core: NDArray[np.bool_], on_step: OnSt
     grid = to_grid(study, net.config)
     slab = _slab(grid, _pooling_weights(core, grid), net.config)
     path = _Path(net.eval(), slab, grid.tracer, on_step)
-    levels = path.suspicions()
+    levels = path.levels()
     shares = path.integrate(levels)
     return Saliency(
         pet=torch.expm1(slab.uptake).numpy(),
@@ -65,8 +65,8 @@ def explain(net: LesionNet, study: Study, core: NDArray[np.bool_], on_step: OnSt
         pet_share=shares[0],
         ct_share=None if slab.ct is None else shares[1],
         affine=_affine(study, grid, slab.start),
-        suspicion=levels[-1],
-        baseline=levels[0],
+        suspicion=levels[1.0],
+        baseline=levels[0.0],
     )
 
 
@@ -93,18 +93,26 @@ class _Path:
         self.end: _Images = tuple(one[None].to(device) for one in ends)
         self.tracer, self.weights = tracer[None].to(device), slab.weights.to(device)
 
-    def suspicions(self) -> list[float]:
-        """Return the pooled probability at the ends of all sections."""
+    def levels(self) -> dict[float, float]:
+        """Return the suspicion at places of the path (0 to 1), the denser the more it changes there."""
         with torch.no_grad():
-            return [float(self._suspicion(*self._at(place / _SECTIONS))) for place in range(_SECTIONS + 1)]
+            found = {place: float(self._suspicion(*self._at(place))) for place in (0.0, 1.0)}
+            for _ in range(_PROBES):
+                places = sorted(found)
+                low, high = max(pairwise(places), key=lambda ends: abs(found[ends[1]] - found[ends[0]]))
+                middle = (low + high) / 2
+                found[middle] = float(self._suspicion(*self._at(middle)))
+        return {place: found[place] for place in sorted(found)}
 
-    def integrate(self, levels: list[float]) -> list[NDArray[np.float32]]:
-        """Add up the integrated gradients of the sections, each with as many steps as the probability changes there."""
+    def integrate(self, levels: dict[float, float]) -> list[NDArray[np.float32]]:
+        """Add up the integrated gradients between ``levels``, with more steps where the suspicion changes more."""
         gradients = IntegratedGradients(self._suspicion)
         sums = [torch.zeros_like(one, dtype=torch.float64) for one in self.end]
-        for section, steps in enumerate(steps_by_change(levels, _STEPS)):
-            low, high = self._at(section / _SECTIONS), self._at((section + 1) / _SECTIONS)
-            found = gradients.attribute(high, low, n_steps=steps, method="gausslegendre", internal_batch_size=1)
+        sections = zip(pairwise(levels), steps_by_change(list(levels.values()), _STEPS), strict=True)
+        for (low, high), steps in sections:
+            found = gradients.attribute(
+                self._at(high), self._at(low), n_steps=steps, method="gausslegendre", internal_batch_size=1
+            )
             for total, part in zip(sums, found, strict=True):
                 total += part
         return [total[0].float().cpu().numpy() for total in sums]
@@ -118,7 +126,7 @@ class _Path:
         probability = torch.softmax(self.net(image, self.tracer).voxel, dim=1)[:, SUSPICIOUS]
         self.done += 1
         if self.on_step is not None:
-            self.on_step(self.done, _SECTIONS + 1 + _STEPS)
+            self.on_step(self.done, 2 + _PROBES + _STEPS)
         return (probability * self.weights).sum(dim=(1, 2, 3))
 
 

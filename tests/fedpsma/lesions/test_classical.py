@@ -5,7 +5,6 @@ import pytest
 from scipy import ndimage
 
 from fedpsma.domain.study import Study
-from fedpsma.lesions.candidates import CandidateOptions
 from fedpsma.lesions.classical import classical_candidates
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.foci import FocusOptions
@@ -33,8 +32,7 @@ def test_touching_gaussians_are_parted_exactly_when_they_drop_far_enough_between
     deepest = max(1 - saddle / peak, 0.0)
     pet = two_gaussians(distance, ratio=1.000001)
     for drop in (0.1, 0.2, 0.4):
-        options = CandidateOptions("pct45", FocusOptions(saddle_drop=drop, smoothing_mm=0.0))
-        found = classical_candidates(study_of(pet), options)
+        found = classical_candidates(study_of(pet), "pct45", FocusOptions(saddle_drop=drop, smoothing_mm=0.0))
         assert len(found) == (2 if deepest > drop else 1), (distance, drop, deepest)
         assert found[0].focus.prominence is None
         if len(found) == 2:
@@ -44,7 +42,7 @@ def test_touching_gaussians_are_parted_exactly_when_they_drop_far_enough_between
 def test_outlines_of_touching_lesions_do_not_overlap_and_meet_at_the_saddle():
     # the saddle is at about 62 % of the hotter peak: one region for a threshold of 45 %, two for the basins
     pet = two_gaussians(9, ratio=1.1)
-    hot, less = classical_candidates(study_of(pet), CandidateOptions("pct45", SHARP))
+    hot, less = classical_candidates(study_of(pet), "pct45", SHARP)
     whole = ndimage.label(pet >= 0.45 * pet.max(), structure=FACES_AND_EDGES)[1]
     assert whole == 1
     painted = np.zeros(pet.shape, dtype=int)
@@ -59,7 +57,7 @@ def test_outlines_of_touching_lesions_do_not_overlap_and_meet_at_the_saddle():
 def test_every_convention_cuts_each_basin_at_its_own_threshold(convention):
     pet = two_gaussians(14, ratio=0.5)
     found = classical_candidates(
-        study_of(pet), CandidateOptions(convention, SHARP), OrganUptake(5.0, 0.5), np.zeros(pet.shape, dtype=bool)
+        study_of(pet), convention, SHARP, liver=OrganUptake(5.0, 0.5), bone=np.zeros(pet.shape, dtype=bool)
     )
     fixed = {"suv3": 3.0, "suv4": 4.0, "liver": 4.3 / 5.0 * 5.5}
     assert [round(one.focus.suvmax, 1) for one in found] == [10.0, 5.0]
@@ -72,26 +70,25 @@ def test_every_convention_cuts_each_basin_at_its_own_threshold(convention):
 
 def test_what_lies_below_a_fixed_threshold_is_no_candidate():
     pet = two_gaussians(14, ratio=0.25)
-    assert len(classical_candidates(study_of(pet), CandidateOptions("pct45", SHARP))) == 2
-    assert len(classical_candidates(study_of(pet), CandidateOptions("suv3", SHARP))) == 1
+    assert len(classical_candidates(study_of(pet), "pct45", SHARP)) == 2
+    assert len(classical_candidates(study_of(pet), "suv3", SHARP)) == 1
 
 
 def test_by_the_liver_bone_has_its_own_threshold_and_no_liver_leaves_bone_alone():
     pet = two_gaussians(14, ratio=0.5)
     bone = np.zeros(pet.shape, dtype=bool)
     bone[30:] = True
-    options = CandidateOptions("liver", SHARP)
-    soft, hard = classical_candidates(study_of(pet), options, OrganUptake(5.0, 1.0), bone)
+    soft, hard = classical_candidates(study_of(pet), "liver", SHARP, liver=OrganUptake(5.0, 1.0), bone=bone)
     assert soft.outline.sum() == (pet[soft.focus.box][soft.focus.basin] >= 4.3 / 5.0 * 6.0).sum()
     assert hard.outline.sum() == (pet[hard.focus.box][hard.focus.basin] >= 3.0).sum()
-    (alone,) = classical_candidates(study_of(pet), options, None, bone)
+    (alone,) = classical_candidates(study_of(pet), "liver", SHARP, bone=bone)
     assert alone.focus.peak == hard.focus.peak
-    assert classical_candidates(study_of(pet), options) == ()
+    assert classical_candidates(study_of(pet), "liver", SHARP) == ()
 
 
 def test_a_readers_outline_has_no_threshold():
     with pytest.raises(ValueError, match="manual"):
-        classical_candidates(study_of(np.ones((4, 4, 4))), CandidateOptions("manual"))
+        classical_candidates(study_of(np.ones((4, 4, 4))), "manual")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +111,7 @@ def test_a_tiny_field_of_view_and_negative_voxels(shape):
     pet = np.full(shape, -0.2)
     middle = tuple(size // 2 for size in shape)
     pet[middle] = 12.0
-    (found,) = classical_candidates(study_of(pet), CandidateOptions("suv4"))
+    (found,) = classical_candidates(study_of(pet), "suv4")
     assert found.focus.peak == middle
     assert found.outline.sum() == 1
 
