@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpsma.domain.exam import Clinical, Exam, Lesion, ProstateStatus
@@ -14,7 +15,7 @@ from fedpsma.io.study_loader import NO_CT
 from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint
 from fedpsma.lesions.ct_correlate import CtCorrelate, ct_correlate
 from fedpsma.lesions.geometry import indices_of, world_mm
-from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT, PHYSIOLOGICAL, Verdict
+from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT, PHYSIOLOGICAL, Judge, Verdict, load_judge
 from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.quantities import PatientQuantities, Quantities, measure, total
 from fedpsma.lesions.references import References, measure_references
@@ -64,6 +65,17 @@ class Analysis:
     notes: tuple[str, ...]
     listed: tuple[Candidate, ...]
     candidates: tuple[Candidate, ...]
+
+
+def judge_beside(model: Path | None) -> Judge | None:
+    """Return the judge of a checkpoint (``None`` for the base one); ``None`` where it was never calibrated.
+
+    Raises:
+        InputError: Checkpoint or judge are missing or broken, or do not belong together.
+    """
+    from fedpsma.model.checkpoint import judge_path, load_checkpoint
+
+    return load_judge(judge_path(model), load_checkpoint(model).card.sha256)
 
 
 def analyze(

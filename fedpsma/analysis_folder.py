@@ -27,6 +27,11 @@ from fedpsma.pictures.mip import mip_picture
 SUMMARY_FILE = "analysis.json"
 DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
 
+NOT_CALIBRATED = (
+    "the model has no judge: probabilities are not calibrated, and fixed cut-offs decide what is indeterminate; "
+    "fedpsma calibrate fits a judge"
+)
+
 
 def write_analysis(
     out: Path, study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
@@ -57,13 +62,16 @@ def write_analysis(
 
 def notes_for_reader(found: Analysis, card: ModelCard, *, synthetic: bool) -> tuple[str, ...]:
     """Return what a reader must be told of the study and of the model that read it."""
+    notes = found.notes
+    if found.options.candidates.judge is None:
+        notes = (*notes, NOT_CALIBRATED)
     if synthetic or "synthetic" not in card.data:
-        return found.notes
+        return notes
     unproven = (
         f"the model {card.name!r} was trained on synthetic patients: on a real scan its regions, probabilities and "
         "reference organs are unproven"
     )
-    return (unproven, *found.notes)
+    return (unproven, *notes)
 
 
 def _summary(

@@ -19,7 +19,7 @@ MOST_LESIONS = 12
 
 def analyze_patient(place: Workplace) -> str:
     """Find and measure the lesions of the held-out patient with the most of them, up to a readable number."""
-    from fedpsma.analysis import AnalysisOptions, analyze
+    from fedpsma.analysis import AnalysisOptions, analyze, judge_beside
     from fedpsma.analysis_folder import write_analysis
     from fedpsma.lesions.candidates import CandidateOptions
     from fedpsma.model.checkpoint import load_checkpoint, load_network
@@ -29,7 +29,8 @@ def analyze_patient(place: Workplace) -> str:
     known = _referral(data, row)
     model = RunFolder(federation(place)).model_path
     options = AnalysisOptions(
-        candidates=CandidateOptions(contour=data.info.contour), prostate_status=known.clinical.prostate_status
+        candidates=CandidateOptions(contour=data.info.contour, judge=judge_beside(None)),
+        prostate_status=known.clinical.prostate_status,
     )
     study, started = data.load(row), time.monotonic()
     with place.bar() as bar:

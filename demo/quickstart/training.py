@@ -82,15 +82,17 @@ def _score(
 
 
 def _cases(path: Path | None, place: Workplace) -> Iterator[Case]:
+    from fedpsma.analysis import judge_beside
     from fedpsma.model.checkpoint import load_network
     from fedpsma.model.inference import predict
 
-    net = load_network(path)
+    # All models are judged alike, by the judge of the starting weights: none of the sites could afford its own.
+    net, judge = load_network(path), judge_beside(None)
     for site in place.config.sites:
         data = read_dataset(held_out_data(place, site))
         for row in data.rows:
             study = data.load(row)
-            yield Case(study, predict(net, study), data.info.contour)
+            yield Case(study, predict(net, study), data.info.contour, judge)
 
 
 def _epsilon(value: float | None) -> str:

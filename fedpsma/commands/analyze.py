@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fedpsma.model.checkpoint import ModelCard
 
 _ROWS_SHOWN = 40
+_INDETERMINATE_SHOWN = 5
+_REASONS_SHOWN = 4
 
 
 def analyze(
@@ -68,18 +70,16 @@ def _run(given: StudyInput, model: Path | None, contour: Contour) -> tuple[Analy
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
-        from fedpsma.analysis import AnalysisOptions, analyze
+        from fedpsma.analysis import AnalysisOptions, analyze, judge_beside
         from fedpsma.lesions.candidates import CandidateOptions
-        from fedpsma.lesions.judge import load_judge
-        from fedpsma.model.checkpoint import judge_path, load_checkpoint, load_network
+        from fedpsma.model.checkpoint import load_checkpoint, load_network
 
         card, net = load_checkpoint(model).card, load_network(model)
 
         def on_patch(done: int, total: int) -> None:
             progress.update(task, description="looking for lesions", completed=done, total=total)
 
-        candidates = CandidateOptions(contour=contour.value, judge=load_judge(judge_path(model), card.sha256))
-        options = AnalysisOptions(candidates=candidates)
+        options = AnalysisOptions(candidates=CandidateOptions(contour=contour.value, judge=judge_beside(model)))
         return analyze(given.study, net, options, on_patch), card
 
 
@@ -103,9 +103,26 @@ def _show(given: StudyInput, found: Analysis, card: ModelCard, out: Path) -> Non
         console.print("No lesion found.")
     if found.exam.psma_vol_ml is not None:
         console.print(f"PSMA-TV of the lesions called malignant: {found.exam.psma_vol_ml:.1f} ml")
+    for line in _why_indeterminate(found):
+        console.print(line, markup=False)
     for note in notes_for_reader(found, card, synthetic=given.synthetic):
         console.print(f"note: {note}", markup=False)
     console.print(f"{DISCLAIMER}\nwritten to {out}", markup=False)
+
+
+def _why_indeterminate(found: Analysis) -> list[str]:
+    """Say of the first indeterminate foci what speaks for and what against malignancy; the rest stands in the file."""
+    from fedpsma.lesions.judge import INDETERMINATE
+    from fedpsma.lesions.reasons import reasons
+
+    lines = []
+    for lesion, one in zip(found.exam.lesions, found.listed, strict=True):
+        if lesion.label == INDETERMINATE and one.judgement is not None:
+            told = reasons(one.judgement)[:_REASONS_SHOWN]
+            facts = "; ".join(f"{reason.text} ({reason.log_odds:+.1f})" for reason in told)
+            lines.append(f"{lesion.lesion_id} is indeterminate: {facts}")
+    more = len(lines) - _INDETERMINATE_SHOWN
+    return [*lines[:_INDETERMINATE_SHOWN], *([f"{more} more in analysis.json"] if more > 0 else [])]
 
 
 def _table(found: Analysis) -> Any:

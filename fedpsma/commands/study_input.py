@@ -23,6 +23,11 @@ class StudyInput(NamedTuple):
 def read_study(
     path: Path, study: str | None, tracer: Tracer | None, *, ct: Path | None, suv_declared: bool
 ) -> StudyInput:
+    """Read the one study that a command was given.
+
+    Raises:
+        InputError: The input is missing, broken, not in SUVbw, or holds several studies and ``study`` names none.
+    """
     from fedpsma.errors import InputError
     from fedpsma.io.study_loader import load_study
 

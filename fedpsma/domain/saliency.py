@@ -12,13 +12,13 @@ from fedpsma.domain.study import Affine, FloatVolume
 
 @dataclass(frozen=True)
 class Saliency:
-    """Integrated gradients of the pooled suspicion of one lesion, in a window round it.
+    """Integrated gradients of the pooled suspicion of one lesion, in the slab of the body that the network looks at.
 
     Arrays are (x, y, z) in RAS+ on the working grid of the network, which ``affine`` maps to millimetres. ``pet``
-    (SUVbw) and ``ct`` (HU; ``None`` where there is none) are what the network saw; ``pooled`` are the voxels that its
-    suspicion is the mean of. ``pet_share`` and ``ct_share`` say what each voxel adds to the probability, negative where
-    it takes away. ``suspicion`` is the pooled probability of the window and ``baseline`` the one of the same window
-    without a patient: no uptake, and air.
+    (SUVbw) and ``ct`` (HU within the network's window; ``None`` where there is none) are what the network saw;
+    ``pooled`` are the voxels that its suspicion is the mean of. ``pet_share`` and ``ct_share`` say what each voxel adds
+    to that probability, negative where it takes away. ``suspicion`` is the pooled probability, ``baseline`` that of the
+    same slab without a patient: no uptake, and air.
     """
 
     pet: FloatVolume
@@ -42,5 +42,5 @@ class Saliency:
 
     @property
     def remainder(self) -> float:
-        """What the shares do not account for: 0 by theory, and here the error of integrating in steps."""
+        """What the shares do not account for: 0 in theory, here the error of integrating in steps."""
         return self.suspicion - self.baseline - self.from_pet - (self.from_ct or 0.0)

@@ -44,7 +44,7 @@ class Figure(BaseModel):
 
 
 def draw_weights(patients: int, rng: np.random.Generator, replicates: int = REPLICATES) -> Weights:
-    """Draw patients with replacement, as many as there are.
+    """Draw patients with replacement, as many as there are; of one patient alone there is nothing to draw.
 
     Example:
         >>> weights = draw_weights(3, np.random.default_rng(0), replicates=5)
@@ -53,6 +53,8 @@ def draw_weights(patients: int, rng: np.random.Generator, replicates: int = REPL
     """
     if patients < 1:
         raise ValueError("there is no patient to draw")
+    if patients == 1:
+        return np.ones((1, 1))
     drawn = rng.multinomial(patients, np.full(patients, 1.0 / patients), size=replicates)
     return np.vstack([np.ones((1, patients)), drawn]).astype(np.float64)
 
@@ -60,11 +62,11 @@ def draw_weights(patients: int, rng: np.random.Generator, replicates: int = REPL
 def figure_of(values: Values, level: float = LEVEL) -> Figure:
     """Return the value of the sample with the percentile interval of its replicates.
 
-    Replicates without a value are left out. One patient alone has no interval: every replicate is he.
+    Replicates without a value are left out. One patient alone has no interval.
 
     Example:
         >>> str(figure_of(np.array([2.0, 1.0, 2.0, 3.0, 2.0])))
-        '2.00 (1.07-2.92)'
+        '2.00 (1.08-2.92)'
     """
     value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
     if not math.isfinite(value):

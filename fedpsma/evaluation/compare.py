@@ -20,15 +20,20 @@ from fedpsma.evaluation.sample import Sample
 from fedpsma.evaluation.scoring import score_analysis
 from fedpsma.evaluation.truth import StudyTruth
 from fedpsma.lesions.candidates import CandidateOptions
+from fedpsma.lesions.judge import Judge
 
 
 @dataclass(frozen=True)
 class Case:
-    """One held-out study with what a model says of it, outlined by the convention of the study's site."""
+    """One held-out study with what a model says of it, outlined by the convention of the study's site.
+
+    ``judge`` judges the foci; without one the network's pooled suspicion stands.
+    """
 
     study: Study
     prediction: VoxelPrediction
     contour: ContourConvention = "pct45"
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def evaluate_model(
 
 
 def _score(case: Case) -> StudyScores:
-    options = AnalysisOptions(candidates=CandidateOptions(contour=case.contour))
+    options = AnalysisOptions(candidates=CandidateOptions(contour=case.contour, judge=case.judge))
     found = describe(case.study, case.prediction, options)
     return score_analysis(case.study, found, StudyTruth(), dataset="", contour=case.contour)
 

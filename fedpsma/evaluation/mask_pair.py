@@ -12,6 +12,7 @@ from fedpsma.evaluation.scoring import score_mask
 from fedpsma.evaluation.truth import StudyTruth
 from fedpsma.io.importing.lesions import number_lesions
 from fedpsma.io.nifti import Volume, read_labels, read_labels_like
+from fedpsma.lesions.geometry import bounding_box
 
 # File names may say who the patient is; a report does not.
 _NAME = "one pair of masks"
@@ -24,15 +25,11 @@ def read_pair(true: Path, predicted: Path) -> tuple[list[Reading], list[DatasetT
         InputError: A file cannot be read, or the two lie on different grids.
     """
     labels, affine = read_labels(true)
-    stand_in = np.broadcast_to(np.float32(0.0), labels.shape)
-    found = read_labels_like(predicted, Volume(stand_in, affine))
-    study = Study(
-        study_id=_NAME,
-        patient_id=_NAME,
-        pet=stand_in,
-        affine=affine,
-        lesions=number_lesions(labels),
-    )
-    scores = score_mask(study, found > 0, StudyTruth(), dataset=_NAME, has_pet=False)
+    found = read_labels_like(predicted, Volume(np.broadcast_to(np.float32(0.0), labels.shape), affine))
+    # The empty rest of the body changes no score.
+    box = bounding_box((labels > 0) | (found > 0)) or (slice(1), slice(1), slice(1))
+    numbered = number_lesions(labels[box])
+    study = Study(_NAME, _NAME, np.zeros(numbered.shape, np.float32), affine, lesions=numbered)
+    scores = score_mask(study, found[box] > 0, StudyTruth(), dataset=_NAME, has_pet=False)
     told = DatasetTold(name=_NAME, site="", synthetic=False, contour=None, citation=None, licence=None)
     return [Reading("predicted mask", (scores,))], [told]

@@ -95,7 +95,8 @@ def match(study: Study, foci: Foci, truth: StudyTruth, rules: tuple[HitRule, ...
     """
     mask, count = require_mask(study), foci.probability.size
     # Lesions and foci fill a small part of a body, and counting costs by the voxel.
-    box = bounding_box((mask | foci.labels) != 0) or (slice(0), slice(0), slice(0))
+    box = bounding_box((mask | foci.labels) != 0) or (slice(1), slice(1), slice(1))
+    corner = np.array([side.start or 0 for side in box], dtype=np.intp)
     true, found, pet = mask[box], foci.labels[box], study.pet[box]
     numbers = lesion_numbers(true)
     hits = {rule: hit_matrix(true, found, count, pet, rule) for rule in rules}
@@ -104,7 +105,7 @@ def match(study: Study, foci: Foci, truth: StudyTruth, rules: tuple[HitRule, ...
     for at, place in enumerate(ndimage.find_objects(found, max_label=count)):
         if place is None or hits["overlap"][at].any():
             continue
-        voxels = indices_of(found[place] == at + 1, place) + [side.start for side in box]
+        voxels = np.asarray(indices_of(found[place] == at + 1, place) + corner, dtype=np.intp)
         explained = nearest(truth.off_mask, voxels, study)
         if explained is None:
             origin[at] = _anatomy_at_peak(study, voxels)
@@ -119,7 +120,7 @@ def match(study: Study, foci: Foci, truth: StudyTruth, rules: tuple[HitRule, ...
 def components(mask: Mask, voxel_ml: float) -> Foci:
     """Return the 18-connected components of a mask (x, y, z) as foci of probability one."""
     labels, box = np.zeros(mask.shape, dtype=np.int32), bounding_box(mask)
-    sizes = np.zeros(0)
+    sizes: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
     if box is not None:
         labels[box], _ = ndimage.label(mask[box], structure=FACES_AND_EDGES)
         sizes = np.bincount(labels[box].ravel())[1:]

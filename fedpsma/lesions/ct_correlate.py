@@ -17,7 +17,7 @@ from fedpsma.domain.region import Region
 from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction
 from fedpsma.lesions.ct_node import measure_node
 from fedpsma.lesions.foci import Focus
-from fedpsma.lesions.geometry import Box, Mask, grown, neighbourhood, voxels_in
+from fedpsma.lesions.geometry import Box, Mask, depth_mm, grown, neighbourhood, voxels_in
 from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.policy import CtPolicy, policy
 from fedpsma.lesions.quantities import largest_diameter
@@ -43,28 +43,32 @@ def ct_correlate(focus: Focus, region: Region, study: Study, prediction: VoxelPr
     if study.ct is None:
         return None
     if region.is_bone:
-        return _bone(_Place.of(focus, region, study, prediction, policy().ct.bone_reach_mm), study.ct)
+        return _bone(_Place.of(focus, region, study, prediction), study.ct)
     if region.is_node:
         return _node(focus, region, study, study.ct)
     if region is Region.LUNG:
         return _lung(focus, study, study.ct)
     if region is Region.LIVER:
-        return _liver(_Place.of(focus, region, study, prediction, policy().ct.bone_reach_mm), study.ct)
+        return _liver(_Place.of(focus, region, study, prediction), study.ct)
     return None
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A focus in its organ, masks inside ``box``: what lies ``under`` it, and the organ ``around`` it, free of foci."""
+    """A focus in its organ, masks inside ``box``: what lies ``under`` it, and the organ ``around`` it, free of foci.
+
+    ``rim`` is the outer layer of the organ.
+    """
 
     box: Box
     under: Mask
     around: Mask
+    rim: Mask
 
     @staticmethod
-    def of(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction, reach_mm: float) -> _Place:
+    def of(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction) -> _Place:
         limits = policy().ct
-        box = grown(focus.box, voxels_in(reach_mm, study.spacing_mm), study.pet.shape)
+        box = grown(focus.box, voxels_in(limits.reach_mm, study.spacing_mm), study.pet.shape)
         core = _inside(box, focus, study)
         numbers = [one.number for one in anatomy_classes() if one.region is region]
         organ = np.isin(prediction.anatomy[box], numbers)
@@ -73,7 +77,8 @@ class _Place:
         if np.count_nonzero(under) < np.count_nonzero(core) / 2:
             under = shifted & organ
         foci = neighbourhood(prediction.suspicious[box] >= _SUSPECTED_FROM, limits.shift_mm, study.spacing_mm)
-        return _Place(box, under if under.any() else core, organ & ~foci & ~shifted)
+        rim = organ & (depth_mm(organ, study.spacing_mm) <= limits.rim_mm)
+        return _Place(box, under if under.any() else core, organ & ~foci & ~shifted, rim)
 
 
 def _inside(box: Box, focus: Focus, study: Study) -> Mask:
@@ -85,25 +90,34 @@ def _inside(box: Box, focus: Focus, study: Study) -> Mask:
 
 
 def _bone(place: _Place, ct: FloatVolume) -> CtCorrelate | None:
-    """Compare a focus with the same bone around it: spongiosa and cortex differ more between bones than lesions do."""
+    """Compare a focus with the same bone around it, cortex with cortex: bones differ more than lesions do."""
     limits = policy().ct
-    median = float(np.median(ct[place.box][place.under]))
+    hounsfield = ct[place.box]
+    median = float(np.median(hounsfield[place.under]))
     if median < limits.air_or_fat_below_hu:
         return None
-    low, high = _usual(ct[place.box][place.around], limits)
-    if median >= max(high, limits.sclerotic_from_hu):
+    above, below = _beyond_usual(place, hounsfield, limits)
+    if median >= limits.sclerotic_from_hu and above >= 0:
         return CtCorrelate(f"sclerotic on CT, {median:.0f} HU")
-    if median < min(low, limits.lytic_below_hu):
+    if median < limits.lytic_below_hu and below > 0:
         return CtCorrelate(f"lytic on CT, {median:.0f} HU")
     return CtCorrelate(f"no sclerosis or lysis on CT, {median:.0f} HU", "none")
 
 
-def _usual(hounsfield: NDArray[np.float32], limits: CtPolicy) -> tuple[float, float]:
-    """Return the range of most of the bone nearby; where too little is seen the fixed limits alone decide."""
-    if hounsfield.size < _LEAST_REFERENCE:
-        return limits.lytic_below_hu, limits.sclerotic_from_hu
-    low, high = np.percentile(hounsfield, limits.usual_percent)
-    return float(low), float(high)
+def _beyond_usual(place: _Place, hounsfield: NDArray[np.float32], limits: CtPolicy) -> tuple[float, float]:
+    """Return by how many HU a focus lies above and below the usual range of the same layer of the bone nearby.
+
+    Where too little bone is seen, its layers are taken together, and without any the fixed limits alone decide.
+    """
+    above, below = [], []
+    for layer in (place.rim, ~place.rim):
+        here, usual = hounsfield[place.under & layer], hounsfield[place.around & layer]
+        if usual.size < _LEAST_REFERENCE:
+            usual = hounsfield[place.around]
+        low, high = np.percentile(usual, limits.usual_percent) if usual.size >= _LEAST_REFERENCE else (np.inf, -np.inf)
+        above.append(here - high)
+        below.append(low - here)
+    return float(np.median(np.concatenate(above))), float(np.median(np.concatenate(below)))
 
 
 def _node(focus: Focus, region: Region, study: Study, ct: FloatVolume) -> CtCorrelate:

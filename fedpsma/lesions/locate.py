@@ -8,13 +8,16 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.lesions.foci import CORE_FRACTION, Focus
-from fedpsma.lesions.geometry import Mask, grown, neighbourhood, voxels_in
+from fedpsma.lesions.geometry import Mask, grown, voxels_in
 from fedpsma.lesions.policy import policy
+
+_LEAST_SUV = 1e-6
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,19 @@ def place(focus: Focus, study: Study, prediction: VoxelPrediction) -> Place:
 
 
 def _region(focus: Focus, core: Mask, study: Study, prediction: VoxelPrediction) -> Region:
-    """Return the region with most votes: the core's voxels by their SUV; if they are all outside, what lies around."""
-    votes = _votes(prediction.anatomy[focus.box][core], study.pet[focus.box][core])
-    if not votes:
-        reach = policy().votes.reach_mm
-        around = grown(focus.box, voxels_in(reach, study.spacing_mm), study.pet.shape)
-        mask = np.zeros([side.stop - side.start for side in around], dtype=bool)
-        mask[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, around, strict=True))] = core
-        near = neighbourhood(mask, reach, study.spacing_mm)
-        votes = _votes(prediction.anatomy[around][near], np.ones(int(near.sum()), dtype=np.float32))
+    """Return the region with most votes: the core's voxels by their SUV, and fewer the farther what lies around."""
+    limits = policy().votes
+    around = grown(focus.box, voxels_in(limits.reach_mm, study.spacing_mm), study.pet.shape)
+    hot = np.zeros([side.stop - side.start for side in around], dtype=bool)
+    hot[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, around, strict=True))] = core
+    away = ndimage.distance_transform_edt(~hot, sampling=study.spacing_mm)
+    beside = limits.beside * np.exp(-away / limits.fall_off_mm) * (away <= limits.reach_mm)
+    votes = _votes(prediction.anatomy[around], np.where(hot, study.pet[around] / max(focus.suvmax, _LEAST_SUV), beside))
     return max(votes, key=lambda region: (votes[region], region), default=Region.OTHER_SOFT_TISSUE)
 
 
-def _votes(classes: NDArray[np.uint8], weights: NDArray[np.float32]) -> dict[Region, float]:
-    counted = np.bincount(classes, weights=weights, minlength=len(anatomy_classes()))
+def _votes(classes: NDArray[np.uint8], weights: NDArray[np.float64]) -> dict[Region, float]:
+    counted = np.bincount(classes.ravel(), weights=weights.ravel(), minlength=len(anatomy_classes()))
     votes: dict[Region, float] = defaultdict(float)
     for one, weight, count in zip(anatomy_classes(), _class_weights(), counted, strict=True):
         if one.region is not None and count * weight > 0:
@@ -68,4 +70,9 @@ def _class_weights() -> tuple[float, ...]:
     unknown = set(listed) - {one.name for one in anatomy_classes()}
     if unknown:
         raise ValueError(f"data/policy.json: votes for classes that do not exist: {sorted(unknown)}")
-    return tuple(listed.get(one.name, 1.0) for one in anatomy_classes())
+    return tuple(listed.get(one.name, _weight_of(one.region)) for one in anatomy_classes())
+
+
+def _weight_of(region: Region | None) -> float:
+    small = region is not None and (region.is_bone or region.is_node)
+    return policy().votes.bone_or_node if small else 1.0

@@ -52,9 +52,16 @@ class SidePolicy(_Row):
 
 
 class VotePolicy(_Row):
-    """How much a voxel of an anatomy class counts (1 where not listed), and how far around a focus votes are taken."""
+    """How much a voxel of an anatomy class counts, and how far around the hot core of a focus votes are taken.
+
+    A class that is not listed counts 1, or ``bone_or_node`` where it is one. A voxel just beside the core counts
+    ``beside`` against its hottest one, and less by a factor e with every ``fall_off_mm``.
+    """
 
     weights: dict[str, float]
+    bone_or_node: float
+    beside: float
+    fall_off_mm: float
     reach_mm: float
 
 
@@ -69,7 +76,8 @@ class CtPolicy(_Row):
     lytic_below_hu: float
     air_or_fat_below_hu: float
     usual_percent: tuple[float, float]
-    bone_reach_mm: float
+    reach_mm: float
+    rim_mm: float
     shift_mm: float
     lung_nodule_from_hu: float
     lung_reach_mm: float

@@ -97,8 +97,11 @@ def _body_points(study: Study) -> NDArray[np.float64]:
 
 
 def _middle(line: NDArray[np.bool_]) -> float:
-    hits = np.flatnonzero(line)
-    return float(hits[0] + hits[-1]) / 2.0
+    """Return the middle of the longest unbroken stretch: noise or an arm beside the trunk does not count."""
+    edges = np.flatnonzero(np.diff(np.pad(line, 1)))
+    starts, stops = edges[::2], edges[1::2]
+    longest = int((stops - starts).argmax())
+    return float(starts[longest] + stops[longest] - 1) / 2.0
 
 
 def _fit(points: NDArray[np.float64]) -> Midline:

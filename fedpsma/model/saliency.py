@@ -25,11 +25,11 @@ from fedpsma.model.inference import padded, slab_starts, slabs
 from fedpsma.model.inputs import CT_HALF_WINDOW_HU, GridStudy, image_of, to_grid
 from fedpsma.model.network import LesionNet
 
-COMPLETENESS = 0.02
+COMPLETENESS = 0.05
 """How far the shares may miss the probability that they explain, as a difference of probabilities."""
 
 _PROBES = 6
-_STEPS = 12
+_STEPS = 16
 
 OnStep = Callable[[int, int], None]
 # The uptake as log(1 + SUV) and, where there is one, the CT in HU: each (batch, x, y, z).

@@ -15,7 +15,7 @@ from fedpsma.pictures.drawing import INK, PAPER, Colour, colour_of, draw_rim, fo
 
 SUV_TOP = 15.0
 CT_WINDOW_HU = (-160.0, 240.0)
-_EDGE_MM = 240.0
+EDGE_MM = 240.0
 _SIZE_PX = 320
 _HEAD_PX = 28
 _COLUMNS = 4
@@ -31,10 +31,10 @@ def key_image(study: Study, lesion_labels: LabelVolume, number: int, box: Box, l
     volume.
     """
     x, y, z = _hottest(study, lesion_labels, number, box)
-    columns, rows = (_window(at, study.pet.shape[axis], study.spacing_mm[axis]) for axis, at in ((0, x), (1, y)))
+    columns, rows = (indices_round(at, study.pet.shape[axis], study.spacing_mm[axis]) for axis, at in ((0, x), (1, y)))
 
     def cut(volume: NDArray[np.float32] | LabelVolume) -> NDArray[np.float32]:
-        return _cells(volume[:, :, z], columns, rows)
+        return cells(volume[:, :, z], columns, rows)
 
     suv = cut(study.pet)
     slice_ = inverted_grey(suv, SUV_TOP) if study.ct is None else fused(suv, cut(study.ct))
@@ -85,18 +85,26 @@ def _hottest(study: Study, lesion_labels: LabelVolume, number: int, box: Box) ->
     return x, y, z
 
 
-def _window(middle: int, count: int, step_mm: float) -> NDArray[np.intp]:
-    """Return the indices shown along one axis, descending; what lies beyond the volume is marked by -1."""
-    half = round(_EDGE_MM / step_mm / 2)
+def indices_round(middle: int, count: int, step_mm: float) -> NDArray[np.intp]:
+    """Return the indices 12 cm to both sides along one axis, descending; -1 marks what lies beyond the volume."""
+    half = round(EDGE_MM / step_mm / 2)
     wanted = np.arange(middle + half, middle - half - 1, -1)
     return np.where((wanted >= 0) & (wanted < count), wanted, -1)
 
 
-def _cells(
-    plane: NDArray[np.float32] | LabelVolume, columns: NDArray[np.intp], rows: NDArray[np.intp]
+def cells(
+    plane: NDArray[np.float32] | LabelVolume,
+    columns: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    *,
+    outside: float | None = None,
 ) -> NDArray[np.float32]:
-    """Return the picture cells (rows from anterior, columns from the patient's right); air beyond the volume."""
-    padded = np.pad(plane, ((0, 1), (0, 1)), constant_values=min(plane.min(), 0))
+    """Return the picture cells (rows from the second axis, columns from the first); ``outside`` beyond the volume.
+
+    By default that is air: the smallest value, 0 at most.
+    """
+    beyond = min(plane.min(), 0) if outside is None else outside
+    padded = np.pad(plane, ((0, 1), (0, 1)), constant_values=beyond)
     return np.asarray(padded[np.ix_(columns, rows)].T)
 
 

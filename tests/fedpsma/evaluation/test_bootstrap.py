@@ -54,8 +54,12 @@ def test_the_same_seed_gives_the_same_draws_and_the_first_is_the_sample():
 
 def test_replicates_without_a_value_are_left_out_and_nothing_is_none():
     assert interval([math.nan, 4.0], [0, 1]) == Figure(value=4.0, low=4.0, high=4.0)
-    assert interval([math.nan], [0]) == Figure(value=None)
+    assert interval([math.nan, math.nan], [0, 1]) == Figure(value=None)
     assert str(Figure(value=None)) == "not defined"
+
+
+def test_one_patient_alone_has_no_interval():
+    assert interval([1.0, 3.0], [0, 0]) == Figure(value=2.0)
 
 
 def test_nobody_cannot_be_drawn():
