@@ -14,7 +14,22 @@ from typer.testing import CliRunner
 from fedpsma import cli
 from fedpsma.cli import build_app
 
-COMMANDS = ["analyze", "demo", "doctor", "import", "model", "phantom", "quickstart", "report", "simulate", "stage"]
+COMMANDS = [
+    "analyze",
+    "calibrate",
+    "demo",
+    "doctor",
+    "evaluate",
+    "explain",
+    "import",
+    "model",
+    "phantom",
+    "quickstart",
+    "report",
+    "simulate",
+    "stage",
+    "train",
+]
 HEAVY = [
     "torch",
     "monai",

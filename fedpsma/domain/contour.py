@@ -13,12 +13,12 @@ ContourConvention = Literal["suv3", "suv4", "pct41", "pct45", "pct50", "liver", 
 
 
 class ContourRule(BaseModel):
-    """One row of ``data/contours.json``; ``value`` is an SUV, a fraction of SUVmax, or a probability."""
+    """One row of ``data/contours.json``; ``value`` is an SUV, or a fraction (of SUVmax, of contrast)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     convention: ContourConvention
-    kind: Literal["fixed", "fraction", "liver", "network"]
+    kind: Literal["fixed", "fraction", "liver", "adaptive"]
     value: float
     tag: Literal["C", "S", "P", "UNCONFIRMED"]
     source: str
@@ -47,7 +47,7 @@ def threshold_suv(
 ) -> float | None:
     """Return the SUV from which voxels belong to a lesion with SUVmax ``peak``; the liver's SUV as mean and SD.
 
-    ``None`` where the convention knows none: an outline drawn by a reader or the network, or a liver that could not be
+    ``None`` where the convention knows none: an outline drawn by a reader or adapted to the tumour, or a liver that could not be
     measured.
 
     Example:

@@ -263,7 +263,7 @@ def _precision_recall(sample: Sample) -> Curve | None:
     if not sample.has_probabilities or not sample.lesions:
         return None
     recall, precision = sample.pooled("overlap").precision_recall()
-    return Curve(x=tuple(recall.tolist()), y=tuple(precision.tolist()))
+    return None if recall.size == 0 else Curve(x=tuple(recall.tolist()), y=tuple(precision.tolist()))
 
 
 def _axes(sample: Sample) -> ConfusionTable | None:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fedpsma.domain.contour import ContourConvention, contour_rules
+from fedpsma.domain.contour import ContourConvention, ContourRule, contour_rules
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
 from fedpsma.lesions.contours import outline
+from fedpsma.lesions.edges import EdgeOptions, adaptive_outlines
 from fedpsma.lesions.facts import facts_of
 from fedpsma.lesions.foci import Focus, FocusOptions, find_foci
 from fedpsma.lesions.geometry import Mask
 from fedpsma.lesions.judge import Judge, Judgement, judge_focus
-from fedpsma.lesions.locate import hot_core, place
+from fedpsma.lesions.locate import Place, hot_core, place
 from fedpsma.lesions.references import References, measure_references
+
+_SUSPECTED_FROM = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,41 @@ def find_candidates(
     """
     options = options or CandidateOptions()
     references = references or measure_references(study, prediction)
+    foci = find_foci(study, prediction, options.focus)
+    places = [place(focus, study, prediction) for focus in foci]
+    masks = _outlines(foci, places, study, contour_rules()[options.contour], references)
     found = [
-        _candidate(focus, study, prediction, options, references)
-        for focus in find_foci(study, prediction, options.focus)
+        _candidate(focus, where, mask, study, prediction, options.judge, references)
+        for focus, where, mask in zip(foci, places, masks, strict=True)
     ]
     return tuple(sorted(found, key=lambda one: (-one.suspicion, -one.focus.suvmax, one.focus.peak)))
 
 
+def _outlines(
+    foci: Sequence[Focus], places: Sequence[Place], study: Study, rule: ContourRule, references: References
+) -> tuple[Mask, ...]:
+    """Outline every focus; where the rule is adaptive, the foci of one tumour together."""
+    if rule.kind == "adaptive":
+        suspected = [where.suspicion >= _SUSPECTED_FROM for where in places]
+        return adaptive_outlines(foci, study.pet, study.spacing_mm, suspected, EdgeOptions(contrast=rule.value))
+    return tuple(
+        outline(focus, rule, study.pet, in_bone=where.region.is_bone, liver=references.liver)
+        for focus, where in zip(foci, places, strict=True)
+    )
+
+
 def _candidate(
-    focus: Focus, study: Study, prediction: VoxelPrediction, options: CandidateOptions, references: References
+    focus: Focus,
+    where: Place,
+    mask: Mask,
+    study: Study,
+    prediction: VoxelPrediction,
+    judge: Judge | None,
+    references: References,
 ) -> Candidate:
-    where = place(focus, study, prediction)
-    rule, in_bone = contour_rules()[options.contour], where.region.is_bone
-    mask = outline(focus, rule, study.pet, prediction.suspicious, in_bone=in_bone, liver=references.liver)
-    if options.judge is None:
+    if judge is None:
         return Candidate(focus, mask, where.suspicion, where.region)
-    judgement = judge_focus(options.judge, facts_of(focus, where, study, prediction, references))
+    judgement = judge_focus(judge, facts_of(focus, where, study, prediction, references))
     return Candidate(focus, mask, judgement.probability, where.region, judgement)
 
 

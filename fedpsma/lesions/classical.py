@@ -47,12 +47,12 @@ def classical_candidates(
         ValueError: The convention is "manual", which has no threshold.
     """
     rule = contour_rules()[contour]
-    if rule.kind == "network":
-        raise ValueError(f"the contour convention {contour!r} has no threshold: it needs a network")
+    if rule.kind == "adaptive":
+        raise ValueError(f"the contour convention {contour!r} has no threshold of its own")
     found = []
     for focus in find_maxima(study, options):
         in_bone = bone is not None and bool(bone[focus.peak])
-        mask = outline(focus, rule, study.pet, None, in_bone=in_bone, liver=liver)
+        mask = outline(focus, rule, study.pet, in_bone=in_bone, liver=liver)
         if mask.any():
             found.append(ClassicalCandidate(focus, mask))
     return tuple(sorted(found, key=lambda one: (-one.focus.suvmax, one.focus.peak)))

@@ -11,8 +11,6 @@ from fedpsma.domain.contour import ContourRule, threshold_suv
 from fedpsma.lesions.foci import Focus
 from fedpsma.lesions.geometry import Mask
 
-_SHARE_OF_A_DOUBTFUL_FOCUS = 0.75
-
 
 @dataclass(frozen=True)
 class OrganUptake:
@@ -26,22 +24,15 @@ def outline(
     focus: Focus,
     rule: ContourRule,
     pet: NDArray[np.float32],
-    suspicious: NDArray[np.float32] | None,
     *,
     in_bone: bool,
     liver: OrganUptake | None,
 ) -> Mask:
-    """Return the lesion's voxels, a mask inside ``focus.box``.
+    """Return the lesion's voxels by a threshold, a mask inside ``focus.box``; ``pet`` (SUV) is the whole volume.
 
-    ``pet`` (SUV) and ``suspicious`` (probability, which the network's own outline alone needs) are whole volumes
-    (x, y, z). The mask is empty where the convention gives the focus no extent: its SUVmax is below a fixed threshold,
-    or what draws the edge (the liver's uptake, the network) is missing.
+    The mask is empty where the convention gives the focus no extent: its SUVmax is below a fixed threshold, the liver
+    was not measurable, or the rule is adaptive (see :mod:`fedpsma.lesions.edges`).
     """
-    if rule.kind == "network" and suspicious is not None:
-        probability = suspicious[focus.box]
-        highest = float(probability[focus.basin].max())
-        threshold = min(rule.value, _SHARE_OF_A_DOUBTFUL_FOCUS * highest)
-        return np.asarray(focus.basin & (probability >= threshold), dtype=bool)
     mean, sd = (None, None) if liver is None else (liver.mean, liver.sd)
     suv = threshold_suv(rule.convention, focus.suvmax, mean, sd, in_bone=in_bone)
     return np.zeros_like(focus.basin) if suv is None else focus.above(pet, suv)

@@ -124,7 +124,7 @@ def _node(focus: Focus, region: Region, study: Study, ct: FloatVolume) -> CtCorr
     limits = policy().node
     found = measure_node(focus, study, ct)
     if found.hu is None:
-        return CtCorrelate("no soft-tissue node on CT", "none")
+        return CtCorrelate("no lymph node on CT", "none")
     if found.short_axis_mm is None:
         return CtCorrelate(f"soft-tissue attenuation on CT, {found.hu:.0f} HU, not delimited from its surroundings")
     pelvic = region.facts.mitnm_axis == "N"
@@ -138,12 +138,13 @@ def _lung(focus: Focus, study: Study, ct: FloatVolume) -> CtCorrelate:
     """Look for a dense piece within the lung near the focus, as far as breathing may have moved it."""
     limits = policy().ct
     box = grown(focus.box, voxels_in(limits.lung_reach_mm, study.spacing_mm), ct.shape)
-    near = neighbourhood(_inside(box, focus, study), limits.shift_mm, study.spacing_mm)
+    core = _inside(box, focus, study)
     dense = ct[box] >= limits.lung_nodule_from_hu
-    if not (dense & near).any():
+    seen = dense & core if (dense & core).any() else dense & neighbourhood(core, limits.shift_mm, study.spacing_mm)
+    if not seen.any():
         return CtCorrelate("no nodule on CT", "none")
     pieces, _ = ndimage.label(dense)
-    nodule = np.asarray(np.isin(pieces, np.unique(pieces[dense & near])), dtype=bool)
+    nodule = np.asarray(pieces == int(np.bincount(pieces[seen]).argmax()), dtype=bool)
     if _reaches_edge(nodule):
         return CtCorrelate("density in the lung on CT, not delimited from its surroundings")
     return CtCorrelate(f"nodule in the lung on CT, {largest_diameter(nodule, study.affine):.0f} mm")

@@ -15,6 +15,8 @@ from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.policy import NodePolicy, policy
 
 _STEP_MM = 1.0
+# The densest part within the tolerated shift: a node of 5 mm fills less than a tenth of it.
+_DENSEST_PERCENT = 95.0
 _Point = NDArray[np.float64]
 
 
@@ -45,7 +47,7 @@ def measure_node(focus: Focus, study: Study, ct: NDArray[np.float32]) -> NodeOnC
     fine, centre = _around(ct, core, study.spacing_mm, limits)
     away = _distance(fine.shape, centre)
     near = away <= limits.shift_mm
-    hu = float(np.percentile(fine[near], 90))
+    hu = float(np.percentile(fine[near], _DENSEST_PERCENT))
     if hu < limits.soft_tissue_from_hu:
         return NodeOnCt()
     tissue = fine >= (limits.fat_hu + min(hu, limits.dense_hu)) / 2

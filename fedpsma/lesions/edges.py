@@ -1,9 +1,10 @@
-"""Where a tumour ends, as a reader draws it: half way between its mean uptake and that of what lies around it.
+"""Where a tumour ends, as a reader draws it: at a fraction of the way from what lies around it to its own plateau.
 
-The threshold is found by iterative selection (Ridler and Calvard 1978, IEEE Trans Syst Man Cybern 8:630): the mean of
-what lies above a threshold and the background around it give the next one, until it stands. It adapts to faint and to
-large uneven tumours, where a fixed SUV or a fraction of the hottest voxel finds too little; a reader's outline also
-takes in necrosis, so that holes and narrow gaps are closed.
+The threshold is found iteratively from the background-subtracted mean of what it delineates (van Dalen et al. 2007,
+Nucl Med Commun 28:485; the mean instead of the maximum: Jentzen 2015, J Nucl Med Technol 43:28), here the mean of the
+interior, where the blur of the edge does not reach. So it adapts to faint and to large uneven tumours, of which a fixed
+SUV or a fraction of the hottest voxel finds too little. A reader's outline also takes in necrosis: holes and narrow
+gaps are closed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fedpsma.lesions.foci import CORE_FRACTION, Focus
-from fedpsma.lesions.geometry import FACES_AND_EDGES, Box, Mask, grown, voxels_in
+from fedpsma.lesions.geometry import FACES_AND_EDGES, Box, Mask, depth_mm, grown, voxels_in
 
 Spacing = tuple[float, float, float]
 
 _START_FRACTION = 0.41
 _ROUNDS = 30
 _SETTLED_SUV = 1e-3
+_DEEPEST = 0.999
 _BODY_SUV = 0.2
 
 
@@ -33,21 +35,23 @@ class EdgeOptions:
     """How an edge is found.
 
     The threshold lies at the fraction ``contrast`` of the way from the background (the median of a shell that begins
-    ``shell_from_mm`` outside the tumour, beyond its blur, and ends at ``shell_to_mm``) to the mean of the tumour. Gaps
-    up to twice ``closing_mm`` wide are closed.
+    ``shell_from_mm`` outside the tumour, beyond its blur, and ends at ``shell_to_mm``) to the mean of the interior:
+    what lies ``interior_mm`` and more inside, or deepest where the tumour is thinner. Gaps up to twice ``closing_mm``
+    wide are closed. The values are project policy, chosen on 13 of 26 real sarcomas and on synthetic lesions.
     """
 
-    contrast: float = 0.5
+    contrast: float = 0.4
+    interior_mm: float = 5.0
     shell_from_mm: float = 8.0
     shell_to_mm: float = 25.0
     closing_mm: float = 8.0
 
 
-def join(foci: Sequence[Focus], pet: NDArray[np.float32]) -> tuple[tuple[int, ...], ...]:
+def join(foci: Sequence[Focus], pet: NDArray[np.float32], suspected: Sequence[bool]) -> tuple[tuple[int, ...], ...]:
     """Return which foci are maxima of one tumour, as tuples of places in ``foci``.
 
-    Two that touch belong together where the PET (SUV, whole volume) falls nowhere between them below half the maximum
-    of the lower one, so that their hot cores meet.
+    Two that touch belong together where the PET (SUV, whole volume) does not fall below half the maximum of the lower
+    one between them, so that its hot core reaches the other, and where both or neither are ``suspected``.
     """
     if not foci:
         return ()
@@ -55,8 +59,10 @@ def join(foci: Sequence[Focus], pet: NDArray[np.float32]) -> tuple[tuple[int, ..
     for number, focus in enumerate(foci, start=1):
         owner[focus.box][focus.basin] = number
     tops = np.array([np.inf, *(focus.suvmax for focus in foci)])
-    pairs = np.concatenate([_meetings(owner, pet, tops, axis) for axis in range(3)])
-    graph = coo_array((np.ones(len(pairs)), tuple(pairs.T - 1)), shape=(len(foci), len(foci)))
+    pairs = np.concatenate([_meetings(owner, pet, tops, axis) for axis in range(3)]) - 1
+    alike = np.asarray(suspected)[pairs]
+    pairs = pairs[alike[:, 0] == alike[:, 1]]
+    graph = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(foci), len(foci)))
     count, group = connected_components(graph, directed=False)
     return tuple(tuple(np.flatnonzero(group == number).tolist()) for number in range(count))
 
@@ -76,12 +82,39 @@ def _meetings(
 _BESIDE = (slice(None, -1), slice(1, None))
 
 
+def adaptive_outlines(
+    foci: Sequence[Focus],
+    pet: NDArray[np.float32],
+    spacing_mm: Spacing,
+    suspected: Sequence[bool],
+    options: EdgeOptions | None = None,
+) -> tuple[Mask, ...]:
+    """Outline every focus, those of one tumour together; masks inside the foci's boxes, in their order.
+
+    A focus whose peak the outline of its tumour leaves out is outlined by itself.
+
+    Args:
+        foci: Any foci of one study; their basins do not overlap.
+        pet: The PET (x, y, z) in SUV, whole.
+        spacing_mm: Voxel edge lengths.
+        suspected: For each focus whether it is suspected; a tumour is not joined with the bladder beside it.
+        options: How the edge is found.
+    """
+    outlines: dict[int, Mask] = {}
+    for places in join(foci, pet, suspected):
+        masks = tumour_outlines([foci[place] for place in places], pet, spacing_mm, options)
+        for place, mask in zip(places, masks, strict=True):
+            alone = len(places) > 1 and not mask[foci[place].peak_in_box]
+            (outlines[place],) = tumour_outlines([foci[place]], pet, spacing_mm, options) if alone else (mask,)
+    return tuple(outlines[place] for place in range(len(foci)))
+
+
 def tumour_outlines(
     foci: Sequence[Focus], pet: NDArray[np.float32], spacing_mm: Spacing, options: EdgeOptions | None = None
 ) -> tuple[Mask, ...]:
-    """Outline one tumour with one or several foci; returns each focus' share of it, a mask inside its box.
+    """Outline one tumour with one or several foci; return each focus' share of it, a mask inside its box.
 
-    Holes and gaps that lie in no focus' basin are left out of the shares.
+    Only what lies in the basin of a focus is its share.
 
     Args:
         foci: The foci of the tumour; see :func:`join`.
@@ -116,6 +149,12 @@ class _Scene:
         wanted[0] = False
         return np.asarray(wanted[labels])
 
+    def plateau(self, tumour: Mask, interior_mm: float) -> float:
+        """Return the mean SUV of the tumour's interior."""
+        depth = depth_mm(tumour, self.spacing_mm)
+        interior = depth >= min(interior_mm, _DEEPEST * float(depth.max()))
+        return float(self.suv[interior].mean(dtype=np.float64))
+
     def background(self, tumour: Mask, threshold: float, options: EdgeOptions) -> float:
         """Return the median SUV of the body in the shell round the tumour; 0 where there is none."""
         distance = ndimage.distance_transform_edt(~tumour, sampling=self.spacing_mm)
@@ -125,13 +164,12 @@ class _Scene:
 
 
 def _above_background(scene: _Scene, options: EdgeOptions) -> Mask:
-    """Select iteratively: threshold, mean and background, next threshold."""
+    """Find the threshold: what it delineates tells plateau and background, and these the next threshold."""
     threshold = _START_FRACTION * max(float(scene.suv[peak]) for peak in scene.peaks)
     tumour = scene.above(threshold)
     for _ in range(_ROUNDS):
         background = scene.background(tumour, threshold, options)
-        mean = float(scene.suv[tumour].mean(dtype=np.float64))
-        following = background + options.contrast * (mean - background)
+        following = background + options.contrast * (scene.plateau(tumour, options.interior_mm) - background)
         if abs(following - threshold) < _SETTLED_SUV:
             break
         threshold, tumour = following, scene.above(following)

@@ -122,7 +122,8 @@ def test_the_same_input_gives_the_same_table(patient):
 
 def test_a_node_without_ct_has_no_size(patient):
     """The rules read a node's short axis as a CT finding, and PET alone has none."""
-    with_ct = dataclasses.replace(patient.study, ct=np.zeros_like(patient.study.pet))
+    ct = np.where(patient.study.pet > 5.0, 60.0, -100.0).astype(np.float32)
+    with_ct = dataclasses.replace(patient.study, ct=ct)
     node, rib = describe(patient.study, patient.prediction).exam.lesions[:2]
     assert (node.size_mm, node.region) == (None, Region.LN_OBTURATOR)
     assert rib.size_mm is not None

@@ -167,6 +167,25 @@ def test_the_page_is_whole_alone_and_escapes_what_the_data_say():
         assert page.count(f'id="{"".join(target)}"') == 1, "a mark of one plot must not be drawn in another"
 
 
+def blind(study):
+    """The same study through a model that suspects nothing."""
+    unseen = {"found_at": dict.fromkeys(study.rules), "label": None, "region": None, "side": None, "found_ml": None}
+    lesions = tuple(one.model_copy(update=unseen) for one in study.lesions)
+    return study.model_copy(update={"foci": (), "lesions": lesions, "found_ml": 0.0, "false_positive_ml": 0.0})
+
+
+@pytest.mark.parametrize("strip", [{}, {"lesions": (), "dice": None, "false_negative_ml": None, "true_ml": 0.0}])
+def test_a_model_that_finds_nothing_and_patients_without_a_lesion_have_a_page(strip):
+    found = report([blind(one).model_copy(update=strip) for one in made_up_studies(6)])
+    figures = found.models[0].groups[0].figures
+    if strip:
+        assert "average_precision" not in figures
+    else:
+        assert (figures["average_precision"].value, figures["sensitivity_at_4"].value) == (0.0, 0.0)
+    assert "calibration_error" not in figures
+    assert "not available" in render_page(found)
+
+
 def test_the_page_says_which_aims_were_missed_on_synthetic_data_alone():
     synthetic = report(made_up_studies(20))
     real = synthetic.model_copy(

@@ -40,13 +40,6 @@ def test_the_outline_is_where_the_profile_crosses_the_threshold(ball, make_patie
     assert found.outline.sum() * 8.0 == pytest.approx(expected, rel=0.05)
 
 
-def test_the_networks_own_outline(ball, make_patient):
-    patient = make_patient([ball((0, 0, 0), 10, 12.0)], spacing_mm=(2, 2, 2))
-    (found,) = find_candidates(patient.study, patient.prediction, CandidateOptions(contour="manual"))
-    mine = patient.prediction.suspicious >= 0.5
-    assert np.array_equal(segment([found], patient.study), mine)
-
-
 def test_a_focus_below_a_fixed_threshold_has_no_extent_but_is_painted(ball, make_patient):
     patient = make_patient([ball((0, 0, 0), 10, 2.4)])
     candidates = find_candidates(patient.study, patient.prediction, CandidateOptions(contour="suv3"))

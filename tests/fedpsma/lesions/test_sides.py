@@ -40,6 +40,47 @@ def test_a_scoliosis_does_not_tip_the_plane():
     assert midline.right_of(np.array([10.0, 0.0, 0.0])) == pytest.approx(0.0, abs=5.0)
 
 
+@pytest.mark.parametrize("with_bone", [True, False])
+def test_one_arm_in_the_field_does_not_move_the_midline(with_bone):
+    study, prediction = spine(0.0, 0.0, with_bone=with_bone)
+    study.pet[52:57, 15:25, :] = 1.0
+    assert find_midline(study, prediction).right_of(np.zeros(3)) == pytest.approx(0.0, abs=3.0)
+
+
+@pytest.mark.parametrize("levels", [5, 8])
+def test_a_few_levels_are_enough(levels):
+    study, prediction = spine(25.0, 0.0)
+    part = VoxelPrediction(
+        *(one[:, :, :levels] for one in (prediction.suspicious, prediction.physiological)),
+        prediction.anatomy[:, :, :levels],
+    )
+    midline = find_midline(Study("s", "p", study.pet[:, :, :levels], study.affine), part)
+    assert midline.right_of(np.array([25.0, 0.0, -190.0])) == pytest.approx(0.0, abs=3.0)
+
+
+def test_too_few_levels_tell_no_side():
+    study, prediction = spine(0.0, 0.0)
+    part = VoxelPrediction(
+        *(one[:, :, :4] for one in (prediction.suspicious, prediction.physiological)), prediction.anatomy[:, :, :4]
+    )
+    assert find_midline(Study("s", "p", study.pet[:, :, :4], study.affine), part) is None
+
+
+@pytest.mark.parametrize("degrees", [-15.0, 10.0])
+def test_a_patient_who_lies_turned_keeps_his_sides(degrees):
+    """The affine turns the grid about the long axis: spine behind, sternum before, both on the patient's midline."""
+    study, prediction = spine(0.0, 0.0)
+    y = study.affine[1, 3] + np.arange(study.pet.shape[1]) * 5.0
+    sternum = (np.abs(study.affine[0, 3] + np.arange(study.pet.shape[0]) * 5.0)[:, None] < 15) & (np.abs(y - 45) < 8)
+    prediction.anatomy[sternum] = anatomy_number("sternum")
+    angle = np.radians(degrees)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    midline = find_midline(Study("s", "p", study.pet, turn @ study.affine), prediction)
+    for own in ((30.0, 50.0, 0.0), (30.0, -50.0, 0.0)):
+        assert midline.right_of(turn[:3, :3] @ np.array(own)) == pytest.approx(30.0, abs=3.0)
+
+
 def test_an_empty_image_has_no_midline():
     nothing = np.zeros((4, 4, 8), dtype=np.float32)
     blank = VoxelPrediction(nothing, nothing, nothing.astype(np.uint8))
