@@ -35,6 +35,7 @@ LIBRARY = {
     "evaluation": {"analysis", "domain", "io", "lesions", "model", "phantom", "staging"},
     "pictures": {"domain", "lesions"},
     "analysis": {"domain", "io", "lesions", "model"},
+    "explanation": {"analysis_folder", "domain", "io", "lesions", "pictures"},
     "analysis_folder": {"analysis", "domain", "io", "lesions", "model", "pictures"},
 }
 # Loading any of these costs seconds or binds the library to a service it must not know.

@@ -17,8 +17,8 @@ class NetworkConfig(BaseModel):
     """Architecture of :class:`fedpsma.model.network.LesionNet`, written into every model card.
 
     ``grid_mm`` is the edge of the isotropic voxels the network works on. ``channels`` are the features at each
-    resolution, the first at full resolution; every further one halves the grid (the anatomy lives on the second). ``tracers`` fixes the order of the
-    conditioning vector and ``anatomy_classes`` the number of anatomical classes.
+    resolution, the first at full resolution; every further one halves the grid, and the anatomy lives on the second.
+    ``tracers`` fixes the order of the conditioning vector and ``anatomy_classes`` the number of anatomical classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

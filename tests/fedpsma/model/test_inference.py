@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,7 @@ def test_slabs_cover_an_axis_with_the_overlap_and_start_on_the_anatomys_grid(lev
     assert (starts[0], len(starts)) == (0, count)
     assert levels <= starts[-1] + depth <= max(levels + 1, depth)
     assert all(start % 2 == 0 for start in starts)
-    assert all(one + depth - other >= OVERLAP_VOXELS for one, other in zip(starts, starts[1:], strict=False))
+    assert all(one + depth - other >= OVERLAP_VOXELS for one, other in itertools.pairwise(starts))
 
 
 def test_the_anatomy_of_a_hot_cube_lands_on_it_to_the_voxel_of_its_own_grid() -> None:
