@@ -47,8 +47,8 @@ def threshold_suv(
 ) -> float | None:
     """Return the SUV from which voxels belong to a lesion with SUVmax ``peak``; the liver's SUV as mean and SD.
 
-    ``None`` where the convention knows none: an outline drawn by a reader or adapted to the tumour, or a liver that could not be
-    measured.
+    ``None`` where the convention knows none: an outline drawn by a reader or adapted to the tumour, or a liver that
+    could not be measured.
 
     Example:
         >>> threshold_suv("pct41", 10.0), threshold_suv("suv3", 10.0), threshold_suv("manual", 10.0)

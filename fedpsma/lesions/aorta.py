@@ -23,14 +23,14 @@ def aortic_lumen(vessels: Mask, spine: Mask, spacing_mm: tuple[float, float, flo
         spacing_mm: Voxel edge lengths.
     """
     limits = policy().aorta
-    if not vessels.any() or not spine.any():
+    if not vessels.any() or spine.sum() * float(np.prod(spacing_mm)) / 1000.0 < limits.least_spine_ml:
         return np.zeros_like(vessels)
     depth = depth_mm(vessels, spacing_mm)
     tube = vessels & (_distance_mm(spine, spacing_mm) <= limits.from_spine_mm)
     heart = depth >= limits.widest_radius_mm
     if heart.any():
         tube &= _distance_mm(heart, spacing_mm) > limits.widest_radius_mm + limits.clear_of_heart_mm
-    return _longest(_core(np.where(tube, depth, 0.0), limits, spacing_mm))
+    return _longest(_core(np.where(tube, depth, 0.0), limits, spacing_mm), limits.least_length_mm / spacing_mm[2])
 
 
 def _core(depth: NDArray[np.float64], limits: AortaPolicy, spacing_mm: tuple[float, float, float]) -> Mask:
@@ -41,11 +41,13 @@ def _core(depth: NDArray[np.float64], limits: AortaPolicy, spacing_mm: tuple[flo
     return np.asarray((axis >= limits.least_radius_mm) & (depth >= limits.core_fraction * axis), dtype=bool)
 
 
-def _longest(mask: Mask) -> Mask:
-    """Return the piece that runs through most axial levels."""
+def _longest(mask: Mask, least_levels: float) -> Mask:
+    """Return the piece that runs through most axial levels, where these are enough."""
     pieces, _ = ndimage.label(mask, structure=FACES_AND_EDGES)
     levels = [found[2].stop - found[2].start for found in ndimage.find_objects(pieces)]
-    return np.zeros_like(mask) if not levels else np.asarray(pieces == 1 + int(np.argmax(levels)), dtype=bool)
+    if max(levels, default=0) < least_levels:
+        return np.zeros_like(mask)
+    return np.asarray(pieces == 1 + int(np.argmax(levels)), dtype=bool)
 
 
 def _distance_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:

@@ -41,6 +41,8 @@ class AortaPolicy(_Row):
     clear_of_heart_mm: float
     least_radius_mm: float
     core_fraction: float
+    least_length_mm: float
+    least_spine_ml: float
 
 
 class SidePolicy(_Row):

@@ -29,7 +29,7 @@ class IntensityStatistics:
     variation: float
     quartile_dispersion: float
     mean_deviation: float
-    robust_mean_deviation: float
+    robust_mean_deviation: float | None
     median_deviation: float
     energy: float
     root_mean_square: float
@@ -62,7 +62,7 @@ def intensity_statistics(values: NDArray[np.float64]) -> IntensityStatistics:
         variation=float(np.sqrt(variance)) / mean if mean else 0.0,
         quartile_dispersion=(p75 - p25) / (p75 + p25) if p75 + p25 else 0.0,
         mean_deviation=float(np.abs(values - mean).mean()),
-        robust_mean_deviation=float(np.abs(inner - inner.mean()).mean()),
+        robust_mean_deviation=float(np.abs(inner - inner.mean()).mean()) if inner.size else None,
         median_deviation=float(np.abs(values - median).mean()),
         energy=energy,
         root_mean_square=float(np.sqrt(energy / values.size)),

@@ -53,6 +53,15 @@ def test_without_a_spine_or_vessels_there_is_none():
     assert not aortic_lumen(np.zeros_like(aorta), spine, STEP_MM).any()
 
 
+def test_a_short_piece_or_a_stray_label_of_spine_is_not_enough():
+    aorta, _, spine = chest()
+    near, far = slice(25, 30), slice(25, 55)
+    for vessels, bone in ((near, far), (far, slice(25, 26))):
+        seen, back = np.zeros_like(aorta), np.zeros_like(spine)
+        seen[:, :, vessels], back[:, :, bone] = aorta[:, :, vessels], spine[:, :, bone]
+        assert not aortic_lumen(seen, back, STEP_MM).any()
+
+
 def test_on_fdg_the_hot_wall_of_the_heart_is_not_the_blood_pool():
     """The drawn myocardium of this patient has an SUV of 24 and his blood one of 5; both are one class of the map."""
     patient = draw_patient("E", 502, 77, PhantomOptions(spacing_mm=4.0, tracer=Tracer.FDG))

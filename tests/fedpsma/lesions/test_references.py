@@ -18,7 +18,7 @@ def test_each_organ_gives_its_own_uptake(ball, make_patient):
             organ(ball, "liver", (50, 0, 0), 40, 5.0),
             organ(ball, "spleen", (-70, 0, 0), 20, 8.0),
             organ(ball, "thoracic_spine", (0, -60, 60), 22, 1.0),
-            organ(ball, "blood_pool", (-10, -20, 60), 17, 1.6),
+            *[organ(ball, "blood_pool", (-10, -20, height), 15, 1.6) for height in range(35, 90, 5)],
             organ(ball, "parotid", (40, 0, 100), 13, 15.0),
             organ(ball, "parotid", (-40, 0, 100), 13, 11.0),
         ],

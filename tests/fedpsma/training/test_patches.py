@@ -20,15 +20,15 @@ def _study(shape=(40, 30, 50), lesions: bool = True, anatomy: bool = True) -> Gr
     return GridStudy("s", "p", tracer, pet, pet * 10, mask, region, (0, 0, 0), shape)
 
 
-def test_half_of_the_patches_hold_a_lesion_and_a_tiny_one_as_often_as_a_large_one() -> None:
+def test_seven_patches_in_ten_hold_a_lesion_and_a_tiny_one_as_often_as_a_large_one() -> None:
     source = patch_source(_study())
     draws = draw_patches([source], 300, 8, torch.Generator().manual_seed(0))
     near = [
         [all(abs(a - b) <= 8 for a, b in zip(draw.centre, spot, strict=True)) for draw in draws]
         for spot in ((3, 4, 44), (33, 23, 23))
     ]
-    assert 0.17 < sum(near[0]) / 300 < 0.33
-    assert 0.17 < sum(near[1]) / 300 < 0.36
+    assert 0.27 < sum(near[0]) / 300 < 0.43
+    assert 0.27 < sum(near[1]) / 300 < 0.46
 
 
 def test_same_seed_same_patches() -> None:
