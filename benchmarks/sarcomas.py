@@ -52,6 +52,8 @@ LEAST_SUV, LEAST_OF_HOTTEST = 1.2, 0.25
 # PET and mask do not always fit to the voxel.
 REACHES_MM = (0.0, 4.0)
 CONVENTIONS: tuple[ContourConvention, ...] = ("manual", "suv3", "suv4", "pct41", "pct50")
+# The step from synthetic whole bodies to cut-outs of thighs is large.
+TUNING_RATE = 1e-3
 PROBABILITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 
 Scores = NDArray[np.float64]
@@ -196,12 +198,12 @@ def _by_probability(
 def _trained(cohort: Cohort, places: NDArray[np.intp], start: Path | None, minutes: float, folder: Path) -> Path:
     from fedpsma.model.checkpoint import load_checkpoint
     from fedpsma.training.supervised.device import compute_on
-    from fedpsma.training.supervised.recipe import FINE_TUNING_RATE, TrainRecipe
+    from fedpsma.training.supervised.recipe import TrainRecipe
     from fedpsma.training.supervised.run import MODEL_FILE, train
     from fedpsma.training.supervised.task import task_of_datasets
 
     checkpoint = load_checkpoint(start)
-    recipe = TrainRecipe(minutes=minutes, learning_rate=FINE_TUNING_RATE, slab_share=0.0, validate_every=10_000)
+    recipe = TrainRecipe(minutes=minutes, learning_rate=TUNING_RATE, slab_share=0.0, validate_every=10_000)
     dataset = _dataset(cohort, places, folder / "data")
     task = task_of_datasets([dataset], recipe, checkpoint.card.network, checkpoint, name="sarcomas")
     train(task, folder / "run", compute_on("auto"))

@@ -135,12 +135,10 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
 
 def label_of(candidate: Candidate, options: AnalysisOptions) -> Verdict:
     """Return what a focus is called: by the judge, or without one by the cut-offs of the options."""
-    if candidate.region.facts.site == "physiologic":
-        return PHYSIOLOGICAL
     if candidate.judgement is not None:
         return candidate.judgement.verdict
     probability = round(candidate.suspicion, 2)
-    if probability < options.indeterminate_from:
+    if candidate.region.facts.site == "physiologic" or probability < options.indeterminate_from:
         return PHYSIOLOGICAL
     return MALIGNANT if probability >= options.malignant_from else INDETERMINATE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from fedpsma.lesions.edges import EdgeOptions, adaptive_outlines
 from fedpsma.lesions.facts import facts_of
 from fedpsma.lesions.foci import Focus, FocusOptions, find_foci
 from fedpsma.lesions.geometry import Mask
-from fedpsma.lesions.judge import Judge, Judgement, judge_focus
-from fedpsma.lesions.locate import Place, hot_core, place
+from fedpsma.lesions.judge import PHYSIOLOGICAL, Judge, Judgement, judge_focus
+from fedpsma.lesions.locate import hot_core, place
 from fedpsma.lesions.references import References, measure_references
 
 _SUSPECTED_FROM = 0.5
+_OUTLINED_FROM = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,41 +59,42 @@ def find_candidates(
     options = options or CandidateOptions()
     references = references or measure_references(study, prediction)
     foci = find_foci(study, prediction, options.focus)
-    places = [place(focus, study, prediction) for focus in foci]
-    masks = _outlines(foci, places, study, contour_rules()[options.contour], references)
-    found = [
-        _candidate(focus, where, mask, study, prediction, options.judge, references)
-        for focus, where, mask in zip(foci, places, masks, strict=True)
-    ]
+    judged = [_judged(focus, study, prediction, options.judge, references) for focus in foci]
+    masks = _outlines(judged, study, contour_rules()[options.contour], references)
+    found = [replace(one, outline=mask) for one, mask in zip(judged, masks, strict=True)]
     return tuple(sorted(found, key=lambda one: (-one.suspicion, -one.focus.suvmax, one.focus.peak)))
 
 
-def _outlines(
-    foci: Sequence[Focus], places: Sequence[Place], study: Study, rule: ContourRule, references: References
-) -> tuple[Mask, ...]:
-    """Outline every focus; where the rule is adaptive, the foci of one tumour together."""
-    if rule.kind == "adaptive":
-        suspected = [where.suspicion >= _SUSPECTED_FROM for where in places]
-        return adaptive_outlines(foci, study.pet, study.spacing_mm, suspected, EdgeOptions(contrast=rule.value))
-    return tuple(
-        outline(focus, rule, study.pet, in_bone=where.region.is_bone, liver=references.liver)
-        for focus, where in zip(foci, places, strict=True)
-    )
-
-
-def _candidate(
-    focus: Focus,
-    where: Place,
-    mask: Mask,
-    study: Study,
-    prediction: VoxelPrediction,
-    judge: Judge | None,
-    references: References,
+def _judged(
+    focus: Focus, study: Study, prediction: VoxelPrediction, judge: Judge | None, references: References
 ) -> Candidate:
+    """Locate and judge a focus; its outline is still empty."""
+    where, empty = place(focus, study, prediction), np.zeros_like(focus.basin)
     if judge is None:
-        return Candidate(focus, mask, where.suspicion, where.region)
+        return Candidate(focus, empty, where.suspicion, where.region)
     judgement = judge_focus(judge, facts_of(focus, where, study, prediction, references))
-    return Candidate(focus, mask, judgement.probability, where.region, judgement)
+    # What is not called normal uptake does not lie in an organ of normal uptake, but beside it.
+    region = where.region if judgement.verdict == PHYSIOLOGICAL else where.tumour_region
+    return Candidate(focus, empty, judgement.probability, region, judgement)
+
+
+def _outlines(
+    candidates: Sequence[Candidate], study: Study, rule: ContourRule, references: References
+) -> Iterator[Mask]:
+    """Outline every focus; where the rule is adaptive, the foci of one tumour together.
+
+    An adaptive outline takes time, so that foci of next to no suspicion stay without one.
+    """
+    if rule.kind != "adaptive":
+        for one in candidates:
+            yield outline(one.focus, rule, study.pet, in_bone=one.region.is_bone, liver=references.liver)
+        return
+    wanted = [one for one in candidates if one.suspicion >= _OUTLINED_FROM]
+    suspected = [one.suspicion >= _SUSPECTED_FROM for one in wanted]
+    options = EdgeOptions(contrast=rule.value)
+    found = iter(adaptive_outlines([one.focus for one in wanted], study.pet, study.spacing_mm, suspected, options))
+    for one in candidates:
+        yield next(found) if one.suspicion >= _OUTLINED_FROM else one.outline
 
 
 def paint(candidates: Sequence[Candidate], study: Study) -> LabelVolume:

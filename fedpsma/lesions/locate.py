@@ -22,10 +22,15 @@ _LEAST_SUV = 1e-6
 
 @dataclass(frozen=True)
 class Place:
-    """What the maps say of a focus: ``suspicion`` is the mean probability over its core, ``region`` the pooled vote."""
+    """What the maps say of a focus: ``suspicion`` is the mean probability over its core, ``region`` the pooled vote.
+
+    ``tumour_region`` has the most votes among the regions that are not normal uptake by themselves: where the focus
+    lies if it is a tumour after all.
+    """
 
     suspicion: float
     region: Region
+    tumour_region: Region
 
 
 def hot_core(focus: Focus, pet: NDArray[np.float32]) -> Mask:
@@ -40,19 +45,24 @@ def place(focus: Focus, study: Study, prediction: VoxelPrediction) -> Place:
     """Pool suspicion and region of one focus."""
     core = hot_core(focus, study.pet)
     suspicion = float(prediction.suspicious[focus.box][core].mean(dtype=np.float64))
-    return Place(min(max(suspicion, 0.0), 1.0), _region(focus, core, study, prediction))
+    votes = _votes_for(focus, core, study, prediction)
+    elsewhere = {region: count for region, count in votes.items() if region.facts.site != "physiologic"}
+    return Place(min(max(suspicion, 0.0), 1.0), _most(votes), _most(elsewhere))
 
 
-def _region(focus: Focus, core: Mask, study: Study, prediction: VoxelPrediction) -> Region:
-    """Return the region with most votes: the core's voxels by their SUV, and fewer the farther what lies around."""
+def _most(votes: dict[Region, float]) -> Region:
+    return max(votes, key=lambda region: (votes[region], region), default=Region.OTHER_SOFT_TISSUE)
+
+
+def _votes_for(focus: Focus, core: Mask, study: Study, prediction: VoxelPrediction) -> dict[Region, float]:
+    """Count votes by region: the core's voxels by their SUV, and fewer the farther what lies around."""
     limits = policy().votes
     around = grown(focus.box, voxels_in(limits.reach_mm, study.spacing_mm), study.pet.shape)
     hot = np.zeros([side.stop - side.start for side in around], dtype=bool)
     hot[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, around, strict=True))] = core
     away = ndimage.distance_transform_edt(~hot, sampling=study.spacing_mm)
     beside = limits.beside * np.exp(-away / limits.fall_off_mm) * (away <= limits.reach_mm)
-    votes = _votes(prediction.anatomy[around], np.where(hot, study.pet[around] / max(focus.suvmax, _LEAST_SUV), beside))
-    return max(votes, key=lambda region: (votes[region], region), default=Region.OTHER_SOFT_TISSUE)
+    return _votes(prediction.anatomy[around], np.where(hot, study.pet[around] / max(focus.suvmax, _LEAST_SUV), beside))
 
 
 def _votes(classes: NDArray[np.uint8], weights: NDArray[np.float64]) -> dict[Region, float]:

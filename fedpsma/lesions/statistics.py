@@ -14,7 +14,8 @@ class IntensityStatistics:
 
     Mean and maximum are SUVmean and SUVmax. In g/ml, but for ``variance`` and ``energy`` (squared) and for
     ``skewness``, ``kurtosis`` (excess), ``variation`` (SD over mean) and ``quartile_dispersion``, which have no unit.
-    Spread is that of the voxels themselves, not an estimate for a larger population.
+    Spread is that of the voxels themselves, not an estimate for a larger population. ``robust_mean_deviation`` is
+    ``None`` where no voxel lies between the percentiles 10 and 90.
     """
 
     minimum: float

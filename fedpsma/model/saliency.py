@@ -3,7 +3,8 @@
 Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks" (ICML 2017, arXiv 1703.01365). The path starts
 from a slab without a patient (no uptake, air), which the network knows from the edges of its slabs. On it the uptake
 grows evenly on the scale log(1 + SUV), and the CT evenly within the network's window, so that every point of the path
-is an image of its own. The probability rises on a short part of that path; most steps are put there.
+is an image of its own. The probability rises on a short part of that path. So the path is cut into sections, whose
+shares are known to sum to the change of the probability; where they miss it, more steps are taken.
 """
 
 from __future__ import annotations
@@ -25,11 +26,10 @@ from fedpsma.model.inference import padded, slab_starts, slabs
 from fedpsma.model.inputs import CT_HALF_WINDOW_HU, GridStudy, image_of, to_grid
 from fedpsma.model.network import LesionNet
 
-COMPLETENESS = 0.05
+COMPLETENESS = 0.02
 """How far the shares may miss the probability that they explain, as a difference of probabilities."""
 
-_PROBES = 6
-_STEPS = 16
+_PROBES, _STEPS, _MOST_STEPS = 4, 8, 48
 
 OnStep = Callable[[int, int], None]
 # The uptake as log(1 + SUV) and, where there is one, the CT in HU: each (batch, x, y, z).
@@ -57,7 +57,7 @@ def explain(net: LesionNet, study: Study, core: NDArray[np.bool_], on_step: OnSt
     slab = _slab(grid, _pooling_weights(core, grid), net.config)
     path = _Path(net.eval(), slab, grid.tracer, on_step)
     levels = path.levels()
-    shares = path.integrate(levels)
+    shares = path.shares(levels)
     return Saliency(
         pet=torch.expm1(slab.uptake).numpy(),
         ct=None if slab.ct is None else slab.ct.numpy(),
@@ -83,11 +83,23 @@ class _Slab:
     start: int
 
 
+@dataclass(frozen=True)
+class _Section:
+    """A part of the path, the shares of the inputs in it (x, y, z), and how far they miss the change of suspicion."""
+
+    low: float
+    high: float
+    steps: int
+    shares: _Images
+    missed: float
+
+
 class _Path:
     """The straight way from a slab without a patient to the slab as it is."""
 
     def __init__(self, net: LesionNet, slab: _Slab, tracer: Tensor, on_step: OnStep | None) -> None:
-        self.net, self.on_step, self.done = net, on_step, 0
+        self.net, self.on_step = net, on_step
+        self.done, self.planned = 0, 2 + _PROBES + _STEPS
         device = next(net.parameters()).device
         ends = (slab.uptake,) if slab.ct is None else (slab.uptake, slab.ct)
         self.end: _Images = tuple(one[None].to(device) for one in ends)
@@ -98,24 +110,30 @@ class _Path:
         with torch.no_grad():
             found = {place: float(self._suspicion(*self._at(place))) for place in (0.0, 1.0)}
             for _ in range(_PROBES):
-                places = sorted(found)
-                low, high = max(pairwise(places), key=lambda ends: abs(found[ends[1]] - found[ends[0]]))
+                ends = pairwise(sorted(found))
+                low, high = max(ends, key=lambda pair: abs(found[pair[1]] - found[pair[0]]))
                 middle = (low + high) / 2
                 found[middle] = float(self._suspicion(*self._at(middle)))
         return {place: found[place] for place in sorted(found)}
 
-    def integrate(self, levels: dict[float, float]) -> list[NDArray[np.float32]]:
-        """Add up the integrated gradients between ``levels``, with more steps where the suspicion changes more."""
-        gradients = IntegratedGradients(self._suspicion)
-        sums = [torch.zeros_like(one, dtype=torch.float64) for one in self.end]
-        sections = zip(pairwise(levels), steps_by_change(list(levels.values()), _STEPS), strict=True)
-        for (low, high), steps in sections:
-            found = gradients.attribute(
-                self._at(high), self._at(low), n_steps=steps, method="gausslegendre", internal_batch_size=1
-            )
-            for total, part in zip(sums, found, strict=True):
-                total += part
-        return [total[0].float().cpu().numpy() for total in sums]
+    def shares(self, levels: dict[float, float]) -> list[NDArray[np.float32]]:
+        """Add up the integrated gradients of the sections between ``levels``, refining the worst until they suffice."""
+        shared_out = zip(pairwise(levels), steps_by_change(list(levels.values()), _STEPS), strict=True)
+        sections = [self._section(low, high, steps, levels) for (low, high), steps in shared_out]
+        while abs(sum(one.missed for one in sections)) > COMPLETENESS and self.done < _MOST_STEPS:
+            worst = max(sections, key=lambda one: abs(one.missed))
+            self.planned += 2 * worst.steps
+            refined = self._section(worst.low, worst.high, 2 * worst.steps, levels)
+            sections = [refined if one is worst else one for one in sections]
+        parts = zip(*(one.shares for one in sections), strict=True)
+        return [torch.stack(part).sum(dim=0)[0].float().cpu().numpy() for part in parts]
+
+    def _section(self, low: float, high: float, steps: int, levels: dict[float, float]) -> _Section:
+        shares = IntegratedGradients(self._suspicion).attribute(
+            self._at(high), self._at(low), n_steps=steps, method="gausslegendre", internal_batch_size=1
+        )
+        given = sum(float(one.sum(dtype=torch.float64)) for one in shares)
+        return _Section(low, high, steps, shares, levels[high] - levels[low] - given)
 
     def _at(self, share: float) -> _Images:
         uptake, *ct = self.end
@@ -126,7 +144,7 @@ class _Path:
         probability = torch.softmax(self.net(image, self.tracer).voxel, dim=1)[:, SUSPICIOUS]
         self.done += 1
         if self.on_step is not None:
-            self.on_step(self.done, 2 + _PROBES + _STEPS)
+            self.on_step(self.done, self.planned)
         return (probability * self.weights).sum(dim=(1, 2, 3))
 
 
