@@ -144,16 +144,19 @@ def measure(job: Job) -> Measured:
 def _compared(net: Any, study: Any, truth: np.ndarray[Any, Any]) -> dict[str, Any]:
     import torch
 
+    from fedpsma.evaluation.segmentation import dice
+    from fedpsma.model.config import SUSPICIOUS
     from fedpsma.model.inference import predict_grid
-    from fedpsma.model.inputs import to_grid
+    from fedpsma.model.inputs import to_grid, to_pet_grid
 
     grid = to_grid(study, net.config)
 
     def both() -> tuple[Speed, Speed]:
-        return (
-            _timed(lambda: predict_grid(net, grid), grid, study, truth),
-            _timed(lambda: _monai(net, grid), grid, study, truth),
-        )
+        return _timed(lambda: predict_grid(net, grid), lambda: _monai(net, grid), dice_of)
+
+    def dice_of(voxel: Any) -> float:
+        suspected = to_pet_grid(voxel[SUSPICIOUS], grid, study.pet.shape, "trilinear") >= 0.5
+        return dice(truth > 0, suspected)
 
     ours, monai = both()
     on_gpu = None
@@ -169,43 +172,46 @@ def _monai(net: Any, grid: Any) -> tuple[Any, Any]:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from fedpsma.model.config import VOXEL_CLASSES
     from fedpsma.model.inputs import image_of
 
     device = next(net.parameters()).device
     tracer = grid.tracer[None].to(device)
 
-    def both_heads(batch: Any) -> Any:
+    def both_heads(batch: Any) -> tuple[Any, Any]:
         logits = net(batch, tracer.expand(len(batch), -1))
-        anatomy = torch.nn.functional.interpolate(logits.anatomy, scale_factor=2.0, mode="nearest")
-        return torch.cat([torch.softmax(logits.voxel, dim=1), anatomy], dim=1)
+        return torch.softmax(logits.voxel, dim=1), logits.anatomy
 
     with torch.inference_mode():
-        found = sliding_window_inference(
+        voxel, anatomy = sliding_window_inference(
             inputs=image_of(grid.pet, grid.ct)[None].to(device),
             roi_size=(ROI,) * 3,
             sw_batch_size=WINDOWS_AT_ONCE,
             predictor=both_heads,
             overlap=OVERLAP,
             mode="gaussian",
-        )[0]
-        classes = len(VOXEL_CLASSES)
-        return found[:classes].cpu(), found[classes:].argmax(dim=0).cpu()
+        )
+        full = torch.nn.functional.interpolate(anatomy, size=grid.pet.shape, mode="trilinear", align_corners=False)
+        return voxel[0].cpu(), full[0].argmax(dim=0).cpu()
 
 
-def _timed(run: Callable[[], tuple[Any, Any]], grid: Any, study: Any, truth: np.ndarray[Any, Any]) -> Speed:
-    from fedpsma.evaluation.segmentation import dice
-    from fedpsma.model.config import SUSPICIOUS
-    from fedpsma.model.inputs import to_pet_grid
-
-    walls, processors = [], []
+def _timed(
+    ours: Callable[[], tuple[Any, Any]], monai: Callable[[], tuple[Any, Any]], dice_of: Callable[[Any], float]
+) -> tuple[Speed, Speed]:
+    """Let both run in turn, so that whatever else the machine does meets both."""
+    walls: tuple[list[float], list[float]] = ([], [])
+    processors: tuple[list[float], list[float]] = ([], [])
+    maps: list[Any] = [None, None]
     for _ in range(REPEATS):
-        wall, processor = time.monotonic(), time.process_time()
-        voxel, _ = run()
-        walls.append(time.monotonic() - wall)
-        processors.append(time.process_time() - processor)
-    suspected = to_pet_grid(voxel[SUSPICIOUS], grid, study.pet.shape, "trilinear") >= 0.5
-    return Speed(statistics.median(walls), statistics.median(processors), dice(truth > 0, suspected))
+        for which, run in enumerate((ours, monai)):
+            wall, processor = time.monotonic(), time.process_time()
+            maps[which], _ = run()
+            walls[which].append(time.monotonic() - wall)
+            processors[which].append(time.process_time() - processor)
+    first, second = (
+        Speed(statistics.median(walls[which]), statistics.median(processors[which]), dice_of(maps[which]))
+        for which in (0, 1)
+    )
+    return first, second
 
 
 def _jobs(folder: Path, options: argparse.Namespace) -> Iterator[Job]:
