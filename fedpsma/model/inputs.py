@@ -140,7 +140,8 @@ def _without_aliasing(volume: NDArray[np.float32], ratio: tuple[float, ...]) -> 
 
 
 def _body_box(pet: Tensor) -> tuple[slice, slice, slice]:
-    averaged = nn.functional.avg_pool3d(pet[None, None], 3, stride=1, padding=1)[0, 0]
+    # padded by hand: the pooling's own padding refuses a volume of fewer than three slices
+    averaged = nn.functional.avg_pool3d(nn.functional.pad(pet[None, None], (1,) * 6), 3, stride=1)[0, 0]
     body = averaged > _BODY_SUV
     box = []
     for axis in range(3):

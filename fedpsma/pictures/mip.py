@@ -163,7 +163,7 @@ def _outline(picture: Image.Image, flat: NDArray[np.bool_], lesion: Lesion, fram
 
 def _write_tags(draw: ImageDraw.ImageDraw, tags: Sequence[Tag], frame: _Frame) -> None:
     """Write the tags into the gutters, each with a line to its lesion; what finds no room is counted below."""
-    room = int(frame.size[1] // _TAG_PX) - 1
+    room = max(int(frame.size[1] // _TAG_PX) - 1, 0)
     shown = list(tags[: 2 * room])
     middle = _GUTTER_PX + frame.size[0] / 2
     left = sorted((tag for tag in shown if tag.x < middle), key=lambda tag: tag.y)

@@ -36,7 +36,7 @@ Centre = tuple[float, float, float]
 
 
 class _SeesUptake(LesionNet):
-    """Suspects what is above SUV 4; everything is rib, or external iliac below the height of 0 mm (see ``place``)."""
+    """Suspects what is above SUV 4, and takes everything for ``place``."""
 
     place = "rib"
 
@@ -86,7 +86,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def analyze(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> Callable[..., Outcome]:
-    """Run ``fedpsma analyze`` with the network that ships with the package; a refusal is one line and writes nothing."""
+    """Run ``fedpsma analyze`` with the network that ships with the package; a refusal is one line."""
 
     def run(pet: Path, *options: object) -> Outcome:
         out = tmp_path / f"read {pet.name} {len(list(tmp_path.iterdir()))}"
