@@ -73,7 +73,9 @@ def _run(given: StudyInput, model: Path | None, contour: Contour) -> tuple[Analy
         from fedpsma.analysis import AnalysisOptions, analyze, judge_beside
         from fedpsma.lesions.candidates import CandidateOptions
         from fedpsma.model.checkpoint import load_checkpoint, load_network
+        from fedpsma.model.memory import keep_freed_memory
 
+        keep_freed_memory()
         card, net = load_checkpoint(model).card, load_network(model)
 
         def on_patch(done: int, total: int) -> None:

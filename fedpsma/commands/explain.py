@@ -55,12 +55,14 @@ def _explained(opened: ExplainedAnalysis, lesions: list[Lesion], model: Path | N
         from fedpsma.errors import InputError
         from fedpsma.explanation import write_saliency
         from fedpsma.model.checkpoint import load_checkpoint, load_network
+        from fedpsma.model.memory import keep_freed_memory
         from fedpsma.model.saliency import explain
 
         if load_checkpoint(model).card.sha256 != opened.model_sha256:
             raise InputError(
                 "was made with another model", where=str(opened.folder), remedy="give its checkpoint with --model"
             )
+        keep_freed_memory()
         net, found = load_network(model), []
         for number, lesion in enumerate(lesions):
 

@@ -23,7 +23,7 @@ _HEAD_PX = 80
 _FOOT_PX = 76
 _GAP_PX = 6
 # The strongest few voxels would leave all others white.
-_FULL_COLOUR_AT = 0.998
+_FULL_COLOUR_AT = 0.9995
 _PALE = 0.45
 
 
@@ -146,7 +146,7 @@ def _write_foot(sheet: Image.Image, top: float, caption: str) -> None:
     y = sheet.height - _FOOT_PX + 18
     left = 8.0
     keys = (
-        (f"adds (full colour: {top:.1g} a voxel)", ADDS),
+        (f"adds (full colour from {top:.1g} a voxel on)", ADDS),
         ("takes away", TAKES_AWAY),
         ("outlined: where the suspicion is taken", _OUTLINE),
     )
