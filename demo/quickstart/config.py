@@ -21,7 +21,7 @@ class QuickstartConfig(BaseModel):
     @classmethod
     def standard(cls, seed: int = 1) -> QuickstartConfig:
         """Return the quickstart that ``make quickstart`` runs."""
-        return cls(seed=seed, plan=TrainingPlan(seed=seed, threads=2))
+        return cls(seed=seed, plan=TrainingPlan(seed=seed, threads=2, patch_voxels=32))
 
     @classmethod
     def tiny(cls, seed: int = 1) -> QuickstartConfig:
