@@ -49,10 +49,13 @@ def cohorts(folder: Folder, split: Annotated[Cohorts, typer.Option(help="Which p
 def train(
     folder: Folder,
     minutes: Annotated[float | None, typer.Option(help="Wall time instead of that of the recipe.", min=0.01)] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from; drawn weights when left out.")] = None,
 ) -> None:
     """Train on the cohort "training"; the best weights are written as FOLDER/base.safetensors."""
     with_cohort = sorted(path for path in (folder / Cohorts.TRAINING.value).iterdir() if path.is_dir())
-    model = train_base(with_cohort, folder / "run", base_recipe(), minutes)
+    model = train_base(
+        with_cohort, folder / "run", base_recipe(), minutes, None if start is None else load_checkpoint(start)
+    )
     for suffix in (".safetensors", ".card.json"):
         shutil.copyfile(model.with_name(f"model{suffix}"), folder / f"base{suffix}")
     typer.echo(f"written to {folder / 'base.safetensors'}")

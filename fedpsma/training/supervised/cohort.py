@@ -9,11 +9,22 @@ from typing import Protocol
 
 import torch
 
+from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.inputs import GridStudy
-from fedpsma.training.patches import Edges, PatchBatch, PatchSource, cross_section, cut_patches, draw_patches, edges
+from fedpsma.model.inputs import GridStudy, tracer_vector
+from fedpsma.training.masses import NO_MASSES, Masses
+from fedpsma.training.patches import (
+    Edges,
+    PatchBatch,
+    PatchDraw,
+    PatchSource,
+    cross_section,
+    cut_patches,
+    draw_patches,
+    edges,
+)
 from fedpsma.training.randomness import generator_of
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.supervised.recipe import TrainRecipe
@@ -106,12 +117,12 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
 class PatientBatches:
     """Batches of random slabs and cubes of patients, each drawn as often as the others.
 
-    Each of ``patients`` gives the studies of one patient when called. ``stride`` is that of the network.
+    Each of ``patients`` gives the studies of one patient when called.
     """
 
     patients: tuple[PatientStudies, ...]
     recipe: TrainRecipe
-    stride: int
+    network: NetworkConfig
 
     def batch(self, step: int) -> PatchBatch:
         """Return the batch of a step."""
@@ -121,7 +132,12 @@ class PatientBatches:
         count = recipe.patients_per_step * (1 if slab else _CUBES_FOR_A_SLAB)
         sources = [self._source(generator) for _ in range(count)]
         shape = self._slab(sources) if slab else edges(recipe.patch_voxels)
-        return cut_patches([draw_patches([source], 1, shape, generator)[0] for source in sources], shape)
+        return cut_patches([draw for source in sources for draw in self._draws(source, shape, generator)], shape)
+
+    def _draws(self, source: PatchSource, shape: Edges, generator: torch.Generator) -> list[PatchDraw]:
+        masses = Masses(self.recipe.mass_share, self.network.grid_mm**3 / 1000)
+        fdg = torch.equal(source.study.tracer, tracer_vector(Tracer.FDG, self.network))
+        return draw_patches([source], 1, shape, generator, masses if fdg else NO_MASSES)
 
     def _source(self, generator: torch.Generator) -> PatchSource:
         studies = self.patients[_integer(len(self.patients), generator)]()
@@ -130,7 +146,7 @@ class PatientBatches:
     def _slab(self, sources: Sequence[PatchSource]) -> Edges:
         """Return the smallest slab that holds the whole cross-section of each study."""
         levels = self.recipe.patch_voxels
-        slabs = [cross_section(one.study, levels, self.stride) for one in sources]
+        slabs = [cross_section(one.study, levels, self.network.stride) for one in sources]
         return max(x for x, _, _ in slabs), max(y for _, y, _ in slabs), levels
 
 
@@ -138,7 +154,7 @@ def patient_batches(patients: Sequence[Patient], network: NetworkConfig, recipe:
     """Return batches of patients of data sets; a study that was read once stays in memory."""
     cache = SourceCache(capacity=sum(len(one.dataset.rows_of(one.name)) for one in patients))
     read = (partial(cache.of_patient, one.dataset, one.name, network) for one in patients)
-    return PatientBatches(tuple(read), recipe, network.stride)
+    return PatientBatches(tuple(read), recipe, network)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class TrainRecipe(BaseModel):
     The budget is either ``steps`` or ``minutes`` of wall time. ``slab_share`` of the steps see a slab of each of
     ``patients_per_step`` patients: ``patch_voxels`` axial levels over the whole cross-section of the body, as in
     whole-body inference. The others see cubes of that edge, of twice as many patients. ``validation_share`` of the
-    patients are held out.
+    patients are held out. ``mass_share`` of the patches under FDG get a large soft-tissue tumour.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +29,7 @@ class TrainRecipe(BaseModel):
     patch_voxels: int = Field(default=48, ge=8)
     patients_per_step: int = Field(default=1, ge=1)
     slab_share: float = Field(default=0.5, ge=0, le=1)
+    mass_share: float = Field(default=0.0, ge=0, le=1)
     learning_rate: float = Field(default=FROM_SCRATCH_RATE, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.03, ge=0, lt=1)
