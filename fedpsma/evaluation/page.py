@@ -63,7 +63,7 @@ def _cards(group: Group) -> str:
         (group.patients, "patients"),
         (group.scans, "scans"),
         (group.lesions, "lesions"),
-        (group.foci, "foci listed by the first model"),
+        (group.foci, "foci judged by the first model"),
         (group.uncontoured, "of its foci left out: on true lesions the site does not contour"),
     ]
     return "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for value, name in cards)

@@ -19,7 +19,7 @@ from fedpsma.io.dataset import Dataset, StudyRow
 from fedpsma.io.files import read_text, write_text
 
 # To be raised whenever the scores of the same reading would come out otherwise.
-_SCORES_VERSION = 1
+_SCORES_VERSION = 2
 KEPT_FOLDER = "studies"
 
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.exam import CtClass
 from fedpsma.domain.region import Region
-from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction
+from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction, ct_reaches
 from fedpsma.lesions.ct_node import measure_node
 from fedpsma.lesions.foci import Focus
 from fedpsma.lesions.geometry import Box, Mask, depth_mm, grown, neighbourhood, voxels_in
@@ -39,8 +39,8 @@ class CtCorrelate:
 
 
 def ct_correlate(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction) -> CtCorrelate | None:
-    """Describe the CT at the hot core of a focus; ``None`` where there is no CT or the attenuation tells nothing."""
-    if study.ct is None:
+    """Describe the CT at the hot core of a focus; ``None`` where no CT was taken or the attenuation tells nothing."""
+    if study.ct is None or not ct_reaches(study.ct[focus.box][hot_core(focus, study.pet)]):
         return None
     if region.is_bone:
         return _bone(_Place.of(focus, region, study, prediction), study.ct)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.region import Region
-from fedpsma.domain.study import Study, VoxelPrediction
+from fedpsma.domain.study import Study, VoxelPrediction, ct_reaches
 from fedpsma.domain.tracer import Tracer
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.foci import Focus
@@ -20,7 +20,7 @@ from fedpsma.lesions.locate import Place, hot_core
 from fedpsma.lesions.references import References
 
 _SHELL_MM = 8.0
-_FAR_MM = 40.0
+FAR_MM = 40.0
 _LEAST_PROBABILITY = 1e-4
 _NOT_A_NEIGHBOUR = ("rectum", "liver", "spleen")
 
@@ -43,9 +43,9 @@ class Facts:
     network_peak: float
     physiological: float
     suvmax: float
-    to_shell: float
     core_ml: float
     distance_mm: float
+    to_shell: float | None = None
     to_liver: float | None = None
     to_blood_pool: float | None = None
     hu: float | None = None
@@ -64,14 +64,21 @@ def facts_of(focus: Focus, where: Place, study: Study, prediction: VoxelPredicti
         network_peak=log_odds(float(suspicious.max())),
         physiological=log_odds(float(normal.mean(dtype=np.float64))),
         suvmax=focus.suvmax,
-        to_shell=_ratio(focus.suvmax, _shell_mean(core, focus.box, study)) or 1.0,
         core_ml=float(core.sum()) * study.voxel_ml,
         distance_mm=_distance_to_normal_organ(focus, study, prediction),
+        to_shell=_ratio(focus.suvmax, _shell_mean(core, focus.box, study)),
         to_liver=_over(focus, references.liver),
         to_blood_pool=_over(focus, references.blood_pool),
-        hu=None if study.ct is None else float(study.ct[focus.box][core].mean(dtype=np.float64)),
+        hu=_attenuation(study, focus, core),
         prominence=focus.prominence,
     )
+
+
+def _attenuation(study: Study, focus: Focus, core: Mask) -> float | None:
+    """Return the mean attenuation of a core; ``None`` where no CT was taken."""
+    if study.ct is None or not ct_reaches(study.ct[focus.box][core]):
+        return None
+    return float(study.ct[focus.box][core].mean(dtype=np.float64))
 
 
 def log_odds(probability: float) -> float:
@@ -105,13 +112,13 @@ def _shell_mean(core: Mask, box: Box, study: Study) -> float:
 
 def _distance_to_normal_organ(focus: Focus, study: Study, prediction: VoxelPrediction) -> float:
     x, y, z = (slice(at, at + 1) for at in focus.peak)
-    around = grown((x, y, z), voxels_in(_FAR_MM, study.spacing_mm), study.pet.shape)
+    around = grown((x, y, z), voxels_in(FAR_MM, study.spacing_mm), study.pet.shape)
     cells = np.argwhere(_normal_organs()[prediction.anatomy[around]])
     if not len(cells):
-        return _FAR_MM
+        return FAR_MM
     at = np.array(focus.peak) - [side.start for side in around]
     away = (cells - at) * study.spacing_mm
-    return float(min(_FAR_MM, np.sqrt((away**2).sum(axis=1).min())))
+    return float(min(FAR_MM, np.sqrt((away**2).sum(axis=1).min())))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedpsma.lesions.facts import Facts
+from fedpsma.lesions.facts import FAR_MM, Facts
 from fedpsma.lesions.judge import Judgement
 
 _LEAST_LOG_ODDS = 0.05
@@ -37,6 +37,8 @@ def _in_words(name: str, facts: Facts) -> str:
     value = getattr(facts, name)
     if value is None:
         return _MISSING[name]
+    if name == "distance_mm" and value >= FAR_MM:
+        return f"no organ with normal uptake within {FAR_MM:.0f} mm"
     return _WORDS[name].format(value)
 
 
@@ -56,6 +58,7 @@ _WORDS = {
 _MISSING = {
     "to_liver": "liver not measurable",
     "to_blood_pool": "blood pool not measurable",
-    "hu": "no CT",
+    "to_shell": "no tissue to compare with around",
+    "hu": "no CT here",
     "prominence": "no hotter focus in reach",
 }

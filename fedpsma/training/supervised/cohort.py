@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -89,7 +90,7 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
     A pseudonym that stands in several data sets is taken for one man: all his studies lie on the same side.
 
     Raises:
-        InputError: A study has no lesion mask, there is only one patient, or none has a lesion.
+        InputError: A study has no lesion mask, there is only one patient, or fewer than two have a lesion.
     """
     for dataset in datasets:
         _require_masks(dataset)
@@ -105,12 +106,27 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
     if len(known) < 2:
         raise InputError("holds one patient only", where=where, remedy="give one to learn from and one to validate on")
     split = _split(datasets, held_out or set(_shuffled(sorted(known), generator)[:1]))
-    if any(one.has_lesion() for one in split.validation):
-        return split
-    found = next((one.name for one in split.learning if one.has_lesion()), None)
-    if found is None:
-        raise InputError("no patient has a lesion", where=where, remedy="give data with lesions")
-    return _split(datasets, {found, *sorted(held_out)[1:]})
+    return _with_lesions_on_both_sides(split, datasets, where)
+
+
+def _with_lesions_on_both_sides(split: Split, datasets: Sequence[Dataset], where: str) -> Split:
+    """Move one patient with a lesion where one side has none; masks are read only until enough are found."""
+    held_out = {one.name for one in split.validation}
+    validated, learnt = (list(islice(_with_lesion(side), 2)) for side in (split.validation, split.learning))
+    if len({*validated, *learnt}) < 2:
+        problem = "one patient only has a lesion" if validated or learnt else "no patient has a lesion"
+        raise InputError(problem, where=where, remedy="give one to learn from and one to validate on")
+    if not validated:
+        return _split(datasets, {learnt[0], *sorted(held_out)[1:]})
+    return split if learnt else _split(datasets, held_out - {validated[-1]})
+
+
+def _with_lesion(patients: Sequence[Patient]) -> Iterator[str]:
+    seen: set[str] = set()
+    for one in patients:
+        if one.name not in seen and one.has_lesion():
+            seen.add(one.name)
+            yield one.name
 
 
 @dataclass(frozen=True)
