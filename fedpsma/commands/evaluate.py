@@ -87,7 +87,9 @@ def _read_studies(
         from fedpsma.evaluation.readers import readers_of
         from fedpsma.evaluation.report import Reading, tell
         from fedpsma.evaluation.run import KEPT_FOLDER, plan, read_all
+        from fedpsma.model.memory import keep_freed_memory
 
+        keep_freed_memory()
         outlined_by: ContourConvention | None = None if contour is None else contour.value
         tasks = plan(sets, outlined_by, patients)
         readers = readers_of(model or [], predicted)

@@ -37,7 +37,7 @@ class EdgeOptions:
     The threshold lies at the fraction ``contrast`` of the way from the background (the median of a shell that begins
     ``shell_from_mm`` outside the tumour, beyond its blur, and ends at ``shell_to_mm``) to the mean of the interior:
     what lies ``interior_mm`` and more inside, or deepest where the tumour is thinner. Gaps up to twice ``closing_mm``
-    wide are closed. The values are project policy, chosen on 26 real sarcomas and on synthetic lesions.
+    wide are closed. The values are project policy, chosen on 13 of 26 real sarcomas and on synthetic lesions.
     """
 
     contrast: float = 0.4

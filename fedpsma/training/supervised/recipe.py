@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -64,6 +65,37 @@ class TrainRecipe(BaseModel):
         )
 
 
+class Settings(NamedTuple):
+    """Details of the recipe, still as text, and other ones."""
+
+    recipe: dict[str, str]
+    others: dict[str, str]
+
+
+def settings_of(given: Sequence[str], others: Collection[str] = ()) -> Settings:
+    """Part settings of the form NAME=VALUE by what they belong to.
+
+    Raises:
+        InputError: One has another form, an unknown name, or a name that was given before.
+
+    Example:
+        >>> settings_of(["patch_voxels=32", "name=pooled"], ["name"])
+        Settings(recipe={'patch_voxels': '32'}, others={'name': 'pooled'})
+    """
+    known = set(TrainRecipe.model_fields) - {"steps", "minutes", "seed"}
+    found = Settings({}, {})
+    for one in given:
+        name, is_one, value = one.partition("=")
+        if not is_one or name not in known | set(others):
+            names = ", ".join(sorted({*known, *others}))
+            raise InputError(f"{one!r} is no setting", where="--set", remedy=f"give NAME=VALUE with one of {names}")
+        part = found.recipe if name in known else found.others
+        if name in part:
+            raise InputError(f"{name} is given twice", where="--set", remedy="give it once")
+        part[name] = value
+    return found
+
+
 def recipe_of(options: dict[str, Any]) -> TrainRecipe:
     """Return the recipe of these options.
 
@@ -74,8 +106,9 @@ def recipe_of(options: dict[str, Any]) -> TrainRecipe:
         recipe = TrainRecipe(**options)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = "--" + str(problem["loc"][0]).replace("_", "-")
-        raise InputError(str(problem["msg"]), where=name, remedy="correct the option") from error
+        name = str(problem["loc"][0])
+        where = f"--{name}" if name in ("steps", "minutes", "seed") else f"--set {name}"
+        raise InputError(str(problem["msg"]), where=where, remedy="correct the value") from error
     if (recipe.steps is None) == (recipe.minutes is None):
         raise InputError("exactly one of the two is needed", where="--steps and --minutes", remedy="give one budget")
     return recipe
