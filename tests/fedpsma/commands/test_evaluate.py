@@ -5,8 +5,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import in_process
 
 from fedpsma.analysis import describe
 from fedpsma.commands.evaluate import evaluate
@@ -30,16 +29,7 @@ def phantoms(tmp_path_factory):
 
 @pytest.fixture
 def app():
-    made = typer.Typer()
-    made.command()(evaluate)
-
-    def run(*arguments):
-        result = CliRunner().invoke(made, [str(one) for one in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return in_process(evaluate)
 
 
 @pytest.fixture
