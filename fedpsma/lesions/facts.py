@@ -15,7 +15,7 @@ from fedpsma.domain.study import Study, VoxelPrediction, ct_reaches
 from fedpsma.domain.tracer import Tracer
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.foci import Focus
-from fedpsma.lesions.geometry import Box, Mask, grown, voxels_in
+from fedpsma.lesions.geometry import Box, Mask, enlarged, grown, voxels_in
 from fedpsma.lesions.locate import Place, hot_core
 from fedpsma.lesions.references import References
 
@@ -103,9 +103,7 @@ def _ratio(part: float, whole: float) -> float | None:
 def _shell_mean(core: Mask, box: Box, study: Study) -> float:
     """Return the mean SUV within 8 mm of the core, without the nearest 4 mm, which it spills into."""
     around = grown(box, voxels_in(_SHELL_MM, study.spacing_mm), study.pet.shape)
-    inside = np.zeros([side.stop - side.start for side in around], dtype=bool)
-    inside[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(box, around, strict=True))] = core
-    away = ndimage.distance_transform_edt(~inside, sampling=study.spacing_mm)
+    away = ndimage.distance_transform_edt(~enlarged(core, box, around), sampling=study.spacing_mm)
     shell = (away > _SHELL_MM / 2) & (away <= _SHELL_MM)
     return float(study.pet[around][shell].mean(dtype=np.float64)) if shell.any() else 0.0
 
