@@ -47,12 +47,22 @@ def evaluate(
 
     require_folder_or_nothing(out)
     if predicted is not None and predicted.is_file():
+        _require_alone(predicted, patients=patients, contour=contour)
         readings, told = _read_pair(data, predicted, model)
     else:
         readings, told = _read_studies(data, out, model, predicted, patients=patients, contour=contour)
     report = report_of(readings, told)
     write_report(out, report)
     _show(report, out)
+
+
+def _require_alone(predicted: Path, *, patients: str | None, contour: Contour | None) -> None:
+    """Refuse options that one mask against one mask has no use for."""
+    from fedpsma.errors import InputError
+
+    for name, value in (("--patients", patients), ("--contour", contour)):
+        if value is not None:
+            raise InputError("has no meaning for one mask", where=name, remedy=f"leave it out with {predicted.name}")
 
 
 def _read_pair(data: list[Path], predicted: Path, model: list[Path] | None) -> tuple[list[Reading], list[DatasetTold]]:

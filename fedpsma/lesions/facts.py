@@ -34,6 +34,7 @@ class Facts:
     ``to_shell`` (the mean of the tissue within 8 mm round the core) are of SUVmax, as are the logarithms taken of them
     when they are judged. ``core_ml`` is the volume of at least half the maximum, ``distance_mm`` the way from the
     hottest voxel to the nearest organ with normal uptake, 40 at most, ``hu`` the mean attenuation of the core.
+    ``elongation`` is the longest over the shortest extent of the core (standard deviations along its principal axes).
     ``prominence`` is the fraction by which the saddle to a hotter focus lies below the top, ``None`` without one.
     """
 
@@ -44,6 +45,7 @@ class Facts:
     physiological: float
     suvmax: float
     core_ml: float
+    elongation: float
     distance_mm: float
     to_shell: float | None = None
     to_liver: float | None = None
@@ -65,6 +67,7 @@ def facts_of(focus: Focus, where: Place, study: Study, prediction: VoxelPredicti
         physiological=log_odds(float(normal.mean(dtype=np.float64))),
         suvmax=focus.suvmax,
         core_ml=float(core.sum()) * study.voxel_ml,
+        elongation=_elongation(core, study.spacing_mm),
         distance_mm=_distance_to_normal_organ(focus, study, prediction),
         to_shell=_ratio(focus.suvmax, _shell_mean(core, focus.box, study)),
         to_liver=_over(focus, references.liver),
@@ -106,6 +109,19 @@ def _shell_mean(core: Mask, box: Box, study: Study) -> float:
     away = ndimage.distance_transform_edt(~enlarged(core, box, around), sampling=study.spacing_mm)
     shell = (away > _SHELL_MM / 2) & (away <= _SHELL_MM)
     return float(study.pet[around][shell].mean(dtype=np.float64)) if shell.any() else 0.0
+
+
+def _elongation(core: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    """Return the square root of the largest over the smallest eigenvalue of the core's second moments.
+
+    Each voxel counts as the box that it is, so that a single one has a shape too.
+    """
+    steps = np.asarray(spacing_mm)
+    points = np.argwhere(core) * steps
+    away = points - points.mean(axis=0)
+    moments = away.T @ away / len(points) + np.diag(steps**2 / 12)
+    values = np.linalg.eigvalsh(moments)
+    return float(np.sqrt(values[-1] / values[0]))
 
 
 def _distance_to_normal_organ(focus: Focus, study: Study, prediction: VoxelPrediction) -> float:

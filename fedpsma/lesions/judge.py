@@ -26,7 +26,7 @@ MALIGNANT: Verdict = "malignant"
 INDETERMINATE: Verdict = "indeterminate"
 PHYSIOLOGICAL: Verdict = "physiological"
 
-_LOGARITHMIC = ("suvmax", "to_shell", "core_ml", "to_liver", "to_blood_pool")
+_LOGARITHMIC = ("suvmax", "to_shell", "core_ml", "elongation", "to_liver", "to_blood_pool")
 MEASURED = ("network", "network_peak", "physiological", *_LOGARITHMIC, "distance_mm", "hu", "prominence")
 """The facts that are numbers, in the order of their terms."""
 

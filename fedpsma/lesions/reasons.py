@@ -49,6 +49,7 @@ _WORDS = {
     "suvmax": "SUVmax {:.1f}",
     "to_shell": "SUVmax {:.1f} times the tissue around",
     "core_ml": "volume above half the maximum {:.1f} ml",
+    "elongation": "{:.1f} times as long as wide",
     "to_liver": "SUVmax {:.1f} times the liver",
     "to_blood_pool": "SUVmax {:.1f} times the blood pool",
     "distance_mm": "{:.0f} mm from an organ with normal uptake",

@@ -13,6 +13,7 @@ from fedpsma.model.config import BACKGROUND
 from fedpsma.model.inputs import AIR_HU, PHYSIOLOGICAL_SUV, UNLABELLED, GridStudy, image_of, voxel_targets
 from fedpsma.model.losses import DenseTargets
 from fedpsma.training.masses import NO_MASSES, Mass, Masses, add_density, add_uptake, draw_mass, mass_mask
+from fedpsma.training.randomness import integer_below
 
 Edges = tuple[int, int, int]
 
@@ -109,7 +110,7 @@ def draw_patches(
     """
     draws = []
     for _ in range(count):
-        source = sources[_integer(len(sources), generator)]
+        source = sources[integer_below(len(sources), generator)]
         centre = _draw_centre(source, edges(edge), generator)
         draws.append(PatchDraw(source, centre, _draw_augmentation(edges(edge), generator, masses)))
     return draws
@@ -200,10 +201,10 @@ def _draw_centre(source: PatchSource, shape: Edges, generator: torch.Generator) 
     chance = float(torch.rand((), generator=generator))
     voxels = source.body
     if source.lesions and chance < LESION_SHARE:
-        voxels = source.lesions[_integer(len(source.lesions), generator)]
+        voxels = source.lesions[integer_below(len(source.lesions), generator)]
     elif len(source.uptake) and chance < LESION_SHARE + UPTAKE_SHARE:
         voxels = source.uptake
-    voxel = voxels[_integer(len(voxels), generator)]
+    voxel = voxels[integer_below(len(voxels), generator)]
     shift = 2 * torch.rand(3, generator=generator) - 1
     x, y, z = (voxel + (shift * torch.tensor(shape) / 4).round().long()).tolist()
     return x, y, z
@@ -217,10 +218,12 @@ def _draw_augmentation(shape: Edges, generator: torch.Generator, masses: Masses)
     field: Edges | None = None
     if mass is not None:
         low, high = _FIELD_ROUND_MASS_VOXELS
-        x, y, z = (round(radius) + low + _integer(high - low, generator) for radius in mass.radii)
+        x, y, z = (round(radius) + low + integer_below(high - low, generator) for radius in mass.radii)
         field = (x, y, z)
     elif cropped < _CROPPED_SHARE:
-        x, y, z = (_LEAST_FIELD_VOXELS + _integer(max(size // 2 - _LEAST_FIELD_VOXELS, 1), generator) for size in shape)
+        x, y, z = (
+            _LEAST_FIELD_VOXELS + integer_below(max(size // 2 - _LEAST_FIELD_VOXELS, 1), generator) for size in shape
+        )
         field = (x, y, z)
     return Augmentation(
         suv_scale=float(torch.tensor(0.1 * scale).exp()),
@@ -230,10 +233,6 @@ def _draw_augmentation(shape: Edges, generator: torch.Generator, masses: Masses)
         mass=mass,
         field=field,
     )
-
-
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))
 
 
 def _thinned(voxels: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from fedpsma.training.patches import (
     draw_patches,
     edges,
 )
-from fedpsma.training.randomness import generator_of
+from fedpsma.training.randomness import generator_of, integer_below
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.supervised.recipe import TrainRecipe
 
@@ -156,8 +156,8 @@ class PatientBatches:
         return draw_patches([source], 1, shape, generator, masses if fdg else NO_MASSES)
 
     def _source(self, generator: torch.Generator) -> PatchSource:
-        studies = self.patients[_integer(len(self.patients), generator)]()
-        return studies[_integer(len(studies), generator)]
+        studies = self.patients[integer_below(len(self.patients), generator)]()
+        return studies[integer_below(len(studies), generator)]
 
     def _slab(self, sources: Sequence[PatchSource]) -> Edges:
         """Return the smallest slab that holds the whole cross-section of each study."""
@@ -210,7 +210,3 @@ def _require_masks(dataset: Dataset) -> None:
 
 def _shuffled(names: Sequence[str], generator: torch.Generator) -> list[str]:
     return [names[index] for index in torch.randperm(len(names), generator=generator).tolist()]
-
-
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))

@@ -130,6 +130,7 @@ def test_bad_input_is_one_line(app, phantoms, tmp_path):
         ([phantoms, "--model", tmp_path / "none.safetensors"], "does not exist"),
         ([phantoms, "--patients", "B1"], "names no patient"),
         ([phantoms, "--predicted", mask], "goes with one true mask"),
+        ([mask, "--predicted", mask, "--patients", "A0000"], "--patients: has no meaning for one mask"),
         ([phantoms, "--predicted", tmp_path / "nowhere"], "is not a folder"),
         ([phantoms, phantoms, "--patients", "A0000"], "stands in another data set"),
     ]

@@ -34,6 +34,12 @@ def test_what_was_measured_is_told(node):
     assert 5.0 < found.to_shell <= 9.0 / 0.5
 
 
+def test_a_ball_is_as_long_as_wide_and_a_tube_is_not(ball, make_patient, node):
+    assert facts(node).elongation == pytest.approx(1.0, abs=0.05)
+    tube = make_patient([ball((40, 0, z), 5, 9.0, anatomy="obturator") for z in range(-24, 25, 4)])
+    assert 4.0 < facts(tube).elongation < 8.0
+
+
 def test_attenuation_is_unknown_where_the_ct_did_not_reach(node):
     outside = replace(node.study, ct=np.full_like(node.study.ct, -1024.0))
     assert facts(replace(node, study=outside)).hu is None

@@ -30,6 +30,7 @@ FACTS = Facts(
     suvmax=math.e,
     to_shell=4.0,
     core_ml=1.0,
+    elongation=1.0,
     distance_mm=25.0,
     to_liver=0.5,
 )
