@@ -29,8 +29,7 @@ from fedpsma.training.dp import (
 from fedpsma.training.patches import cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
 from fedpsma.training.sources import SourceCache
-
-OnStep = Callable[[int, int], None]
+from fedpsma.training.steering import Steering
 
 # A site trains many rounds in one process; what it read once stays.
 _CACHE = SourceCache()
@@ -53,6 +52,7 @@ class _Site:
     plan: TrainingPlan
     net: LesionNet
     parameters: list[nn.Parameter]
+    steering: Steering
     generator: torch.Generator
     randomness: Randomness
 
@@ -77,7 +77,7 @@ def train_round(
     site: str,
     history: Sequence[PrivacySpend] = (),
     network: NetworkConfig | None = None,
-    on_step: OnStep | None = None,
+    correction: Weights | None = None,
 ) -> RoundResult:
     """Train one round on a site's patients, starting from ``weights``.
 
@@ -93,7 +93,7 @@ def train_round(
         site: Name of the site, likewise.
         history: What the site has spent on the same patients before, over all runs.
         network: Architecture of the weights; ``None`` stands for the default one.
-        on_step: Called after each step with (steps done, steps in all).
+        correction: Control variates by parameter name, added to the gradient of every step.
 
     Raises:
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network, or
@@ -103,12 +103,11 @@ def train_round(
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
     with _threads(plan.threads):
-        here = _prepare(weights, dataset, plan, generator_of(plan.seed, site, round_number), network)
-        for done in range(plan.steps_per_round):
-            gradient = _gradient(here, spend)
+        generator = generator_of(plan.seed, site, round_number)
+        here = _prepare(weights, dataset, plan, generator, network, correction)
+        for _ in range(plan.steps_per_round):
+            gradient = here.steering.added_to(_gradient(here, spend), here.parameters)
             descend(here.parameters, gradient, plan.learning_rate)
-            if on_step is not None:
-                on_step(done + 1, plan.steps_per_round)
     report = SiteReport(
         site=site,
         round=round_number,
@@ -127,6 +126,7 @@ def _prepare(
     plan: TrainingPlan,
     generator: torch.Generator,
     network: NetworkConfig | None,
+    correction: Weights | None,
 ) -> _Site:
     config = network or NetworkConfig()
     if plan.patch_voxels % config.stride:
@@ -137,8 +137,10 @@ def _prepare(
         )
     net = LesionNet(config)
     apply_weights(net, weights)
-    parameters = list(select_parameters(net, plan.scope).values())
-    return _Site(dataset, plan, net.train(), parameters, generator, randomness_of(plan.seed, generator))
+    chosen = select_parameters(net, plan.scope)
+    steering = Steering.of(chosen, plan.proximal_mu, correction)
+    randomness = randomness_of(plan.seed, generator)
+    return _Site(dataset, plan, net.train(), list(chosen.values()), steering, generator, randomness)
 
 
 def _gradient(here: _Site, spend: PrivacySpend | None) -> Tensor:
