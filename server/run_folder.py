@@ -1,7 +1,8 @@
 """The run folder: everything a run needs and everything it leaves.
 
-``plan.json``, ``federation.json``, ``rules.json`` and ``initial.safetensors`` are there before the run; ``events.jsonl``,
-``checkpoints/`` and at the end ``model/`` come from it. A round counts as finished once its ``round_XX.json`` exists.
+``plan.json``, ``federation.json``, ``rules.json`` and ``initial.safetensors`` are there before the run;
+``events.jsonl``, ``checkpoints/`` and at the end ``model/`` come from it. A round counts as finished once its
+``round_XX.json`` exists.
 """
 
 from __future__ import annotations

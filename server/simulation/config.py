@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import read_dataset
@@ -17,6 +17,8 @@ from server.strategies.fedavg import FedAvg
 Engine = Literal["inprocess", "ray", "flwr"]
 AttackKind = Literal["nan", "scaled", "sign_flip", "label_flip"]
 DEFAULT_HELD_OUT = 0.2
+SHORT = {"strategy": "name", "partition": "by", "attack": "kind"}
+"""The field of each table that a plain word stands for."""
 
 
 class Partition(BaseModel):
@@ -65,14 +67,13 @@ class SimulationConfig(BaseModel):
     ``out`` is the run folder; running again with the same settings goes on in it. ``init`` is the checkpoint to start
     from (``None``: the base checkpoint). ``held_out`` is the share of each site's patients that nobody trains on and
     all models are judged on (``None``: a fifth where models are compared, else nobody). ``compare`` also trains on
-    the pooled patients and at every site alone. ``clients_per_gpu`` sites share one GPU at a time; ``None`` trains on
-    the processor. ``trainer`` names another module to train with at the simulated sites.
+    the pooled patients and at every site alone. ``trainer`` names another module to train with at the simulated sites.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     datasets: tuple[Path, ...] = Field(min_length=1)
-    out: Path
+    out: Path = Path("federation")
     plan: TrainingPlan = TrainingPlan()
     strategy: Strategy = FedAvg()
     participation: Participation = Participation()
@@ -83,6 +84,12 @@ class SimulationConfig(BaseModel):
     held_out: float | None = Field(default=None, ge=0, lt=1)
     compare: bool = False
     trainer: str | None = None
+
+    @field_validator("strategy", "partition", "attack", mode="before")
+    @classmethod
+    def _by_its_name(cls, value: object, info: ValidationInfo) -> object:
+        """Let a plain word stand for the table that holds nothing else."""
+        return {SHORT[info.field_name or ""]: value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _compared_on_somebody(self) -> SimulationConfig:
@@ -115,9 +122,20 @@ class SimulationConfig(BaseModel):
     def of_one(self, dataset: Path, out: Path, *, sites: int = 1) -> SimulationConfig:
         """Return the same training on one data set, honest, whole and averaged with nobody.
 
-        ``sites`` is how many sites' patients the data set holds: as many times as many take part in each step.
+        ``sites`` is how many sites' patients the data set holds: as many times as many take part in each step. Delta
+        stays below one over the patients.
         """
-        plan = self.plan.model_copy(update={"min_sites": 1, "patients_per_step": sites * self.plan.patients_per_step})
+        patients = len(read_dataset(dataset).patients)
+        changes = {
+            "min_sites": 1,
+            "patients_per_step": sites * self.plan.patients_per_step,
+            "delta": min(self.plan.delta, 0.5 / patients),
+        }
         return SimulationConfig(
-            datasets=(dataset,), out=out, plan=plan, engine=self.engine, init=self.init, trainer=self.trainer
+            datasets=(dataset,),
+            out=out,
+            plan=self.plan.model_copy(update=changes),
+            engine=self.engine,
+            init=self.init,
+            trainer=self.trainer,
         )

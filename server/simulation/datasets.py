@@ -25,10 +25,14 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class SiteData:
-    """What a simulated site trains on, and the patients that nobody trains on; ``None`` where all of them train."""
+    """What a simulated site trains on, and the patients that nobody trains on; ``None`` where all of them train.
+
+    ``clean`` is what it trains on with its true labels.
+    """
 
     name: str
     training: Dataset
+    clean: Dataset
     held_out: Dataset | None
 
 
@@ -54,8 +58,8 @@ def site_data(config: SimulationConfig) -> tuple[SiteData, ...]:
 
 
 def pooled(sites: Sequence[SiteData], folder: Path) -> Dataset:
-    """Write the training patients of all sites as one data set."""
-    return _joined([one.training for one in sites], "pooled", folder)
+    """Write the training patients of all sites, with their true labels, as one data set."""
+    return _joined([one.clean for one in sites], "pooled", folder)
 
 
 def _sites_of(opened: Sequence[Dataset]) -> list[Dataset]:
@@ -103,7 +107,7 @@ def _label(rows: Sequence[StudyRow], kind: str) -> str:
 def _divided(dataset: Dataset, share: float, seed: int, out: Path) -> SiteData:
     name = dataset.info.site
     if not share:
-        return SiteData(name, dataset, None)
+        return SiteData(name, dataset, dataset, None)
     patients = list(dataset.patients)
     count = max(1, round(share * len(patients)))
     if count >= len(patients):
@@ -111,7 +115,7 @@ def _divided(dataset: Dataset, share: float, seed: int, out: Path) -> SiteData:
     chosen = set(random.Random(f"held out/{seed}/{name}").sample(patients, count))
     folder = out / "data" / name
     training = _part(dataset, [one for one in patients if one not in chosen], name, folder / "training")
-    return SiteData(name, training, _part(dataset, chosen, name, folder / "held_out"))
+    return SiteData(name, training, training, _part(dataset, chosen, name, folder / "held_out"))
 
 
 def _part(dataset: Dataset, patients: Iterable[str], site: str, folder: Path) -> Dataset:

@@ -32,7 +32,8 @@ def _flipped(dataset: Dataset, row: StudyRow, folder: Path) -> StudyRow:
         raise InputError("has no lesion mask", where=f"study {row.id}", remedy="flip labels where there are some")
     numbered, _ = ndimage.label((study.pet >= _NORMAL_SUV) & (study.lesions == 0))
     path = (folder / "mask" / f"{row.id.replace('/', '_')}.nii.gz").resolve()
-    write_volume(path, numbered.astype(np.int16), study.affine)
+    if not path.exists():
+        write_volume(path, numbered.astype(np.int16), study.affine)
     here = dataset.folder.resolve()
     paths = {kind: getattr(row, kind) for kind in ("pet", "ct", "anatomy", "sidecar")}
     whole = {kind: str(here / name) for kind, name in paths.items() if name is not None}
