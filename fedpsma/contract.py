@@ -35,6 +35,9 @@ class TrainingPlan(BaseModel):
     parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
     patients and noise from the operating system, as every real federation must.
 
+    ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
+    can use one at a time.
+
     ``proximal_mu`` adds ``mu / 2 * |w - w0|^2`` to the local objective (FedProx). ``control_variates`` corrects the
     drift of a site towards its own patients (SCAFFOLD). ``kept_at_site`` names the parameters that each site trains for
     itself and never sends: scale and shift of every normalisation (FedBN), or the voxel head.
@@ -55,6 +58,8 @@ class TrainingPlan(BaseModel):
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpu_share: float = Field(default=1.0, gt=0, le=1)
     proximal_mu: float = Field(default=0.0, ge=0)
     control_variates: bool = False
     kept_at_site: KeptAtSite = "nothing"

@@ -177,7 +177,7 @@ def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
     return app
 
 
-def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int) -> None:
+def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:
     """Run both apps in Flower's simulation runtime on Ray.
 
     Args:
@@ -185,6 +185,7 @@ def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, proce
         app_folder: A folder whose ``pyproject.toml`` gives the clients their run configuration.
         sites: Number of virtual nodes.
         processes: Number of Ray workers, one CPU each.
+        gpus: Share of a GPU that each worker takes.
     """
     take_identity()
     run = Run.create_empty(TaskIdentity.run_id)
@@ -202,7 +203,7 @@ def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, proce
             server_app_context=context_of(0, {}, {"run-folder": str(run_folder)}),
             backend_config={
                 "init_args": {"num_cpus": processes, "log_to_driver": False, "logging_level": logging.ERROR},
-                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+                "client_resources": {"num_cpus": 1, "num_gpus": gpus},
             },
         )
     except BaseException:

@@ -30,6 +30,7 @@ from fedpsma.training.patches import cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.steering import Steering
+from fedpsma.training.supervised.device import moved
 
 # A site trains many rounds in one process; what it read once stays.
 _CACHE = SourceCache()
@@ -55,6 +56,10 @@ class _Site:
     steering: Steering
     generator: torch.Generator
     randomness: Randomness
+
+    @property
+    def device(self) -> torch.device:
+        return self.parameters[0].device
 
     @property
     def rate(self) -> float:
@@ -135,7 +140,7 @@ def _prepare(
             where="patch_voxels",
             remedy=f"use a multiple of {config.stride}",
         )
-    net = LesionNet(config)
+    net = LesionNet(config).to(training_device(plan))
     apply_weights(net, weights)
     chosen = select_parameters(net, plan.scope)
     steering = Steering.of(chosen, plan.proximal_mu, correction)
@@ -156,13 +161,26 @@ def _patient_gradient(here: _Site, patient: str) -> Callable[[], Tensor]:
     def compute() -> Tensor:
         plan = here.plan
         sources = _CACHE.of_patient(here.dataset, patient, here.net.config)
-        batch = cut_patches(
-            draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator), plan.patch_voxels
-        )
+        drawn = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
+        batch = moved(cut_patches(drawn, plan.patch_voxels), here.device)
         loss = dense_loss(here.net(batch.image, batch.tracer), batch.targets)
         return flat_gradient(loss, here.parameters)
 
     return compute
+
+
+def training_device(plan: TrainingPlan) -> torch.device:
+    """Return the device of a plan, with the site's share of its memory set aside.
+
+    Raises:
+        InputError: The plan asks for a GPU and there is none.
+    """
+    if plan.device == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("no CUDA device is available", where="plan.device", remedy='use device = "cpu"')
+    torch.cuda.set_per_process_memory_fraction(plan.gpu_share)
+    return torch.device("cuda")
 
 
 @contextmanager
