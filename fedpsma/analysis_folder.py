@@ -25,6 +25,8 @@ from fedpsma.pictures.key_slices import key_image_sheet
 from fedpsma.pictures.mip import mip_picture
 
 SUMMARY_FILE = "analysis.json"
+# What an analysis, and the explanations added to it, may hold.
+FILES = frozenset({SUMMARY_FILE, "exam.json", "lesions.csv", "lesions.nii.gz", "mip.png", "key_images.png", "saliency"})
 DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
 
 BORROWED_JUDGE = (

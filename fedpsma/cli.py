@@ -21,6 +21,8 @@ from fedpsma.offline import go_offline
 
 COMMANDS_GROUP = "fedpsma.commands"
 DEBUG_VARIABLE = "FEDPSMA_DEBUG"
+STOPPED_CODE = 130
+STOPPED = "stopped; run the same command again: it goes on where it can, or starts anew with nothing half-written"
 
 
 def _show_version(wanted: bool) -> None:
@@ -88,14 +90,24 @@ def _attach(app: typer.Typer, name: str, command: typer.Typer | Callable[..., An
 
 
 def main() -> None:
-    """Run the command line and turn errors into one line and an exit code."""
+    """Run the command line."""
     go_offline()
+    run(build_app)
+
+
+def run(make_app: Callable[[], typer.Typer]) -> None:
+    """Run an app and turn errors, and Ctrl-C, into one line and an exit code."""
     try:
-        build_app()()
+        make_app()()
     except InputError as error:
         _leave(f"error: {error}", code=2)
     except KeyboardInterrupt:
-        _leave("stopped; run the same command again to go on", code=130)
+        _leave(STOPPED, code=STOPPED_CODE)
+    except SystemExit as error:
+        # Typer turns Ctrl-C into this code without a word.
+        if error.code == STOPPED_CODE:
+            typer.echo(STOPPED, err=True)
+        raise
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise

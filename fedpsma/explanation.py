@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from fedpsma.analysis_folder import DISCLAIMER, SUMMARY_FILE
 from fedpsma.domain.exam import Exam, Lesion
 from fedpsma.domain.saliency import Saliency
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
+from fedpsma.io.dataset import parse_record
 from fedpsma.io.exam_file import read_exam
 from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.io.nifti import read_volume, write_volume
@@ -70,6 +72,18 @@ class ExplainedAnalysis:
         return np.asarray(self.labels == int(lesion.lesion_id.removeprefix("L")))
 
 
+class _Model(BaseModel):
+    sha256: str
+
+
+class _Summary(BaseModel):
+    """What is needed of ``analysis.json``; the rest is not looked at."""
+
+    notes: list[str]
+    model: _Model
+    synthetic: bool
+
+
 def reopen(folder: Path, study: Study) -> ExplainedAnalysis:
     """Read an analysis together with the study that it was made of.
 
@@ -78,11 +92,12 @@ def reopen(folder: Path, study: Study) -> ExplainedAnalysis:
     """
     if not (folder / SUMMARY_FILE).is_file():
         raise InputError("is not an analysis", where=str(folder), remedy="name a folder that fedpsma analyze wrote")
-    summary, exam = read_json(folder / SUMMARY_FILE), read_exam(folder / "exam.json")
+    summary = parse_record(_Summary, read_json(folder / SUMMARY_FILE), str(folder / SUMMARY_FILE))
+    exam = read_exam(folder / "exam.json")
     labels = read_volume(folder / "lesions.nii.gz")
     if not same_grid(study.pet.shape, study.affine, labels.data.shape, labels.affine):
         raise _another_study(folder, "its PET has another grid")
-    had_ct = not any(note.startswith("no CT") for note in summary["notes"])
+    had_ct = not any(note.startswith("no CT") for note in summary.notes)
     if had_ct != (study.ct is not None):
         raise _another_study(folder, "it had a CT" if had_ct else "it had no CT")
     return ExplainedAnalysis(
@@ -90,8 +105,8 @@ def reopen(folder: Path, study: Study) -> ExplainedAnalysis:
         exam=exam,
         study=replace(study, tracer=exam.tracer),
         labels=labels.data.astype(np.int32),
-        model_sha256=summary["model"]["sha256"],
-        synthetic=summary["synthetic"],
+        model_sha256=summary.model.sha256,
+        synthetic=summary.synthetic,
     )
 
 

@@ -88,6 +88,21 @@ def test_help_shows_what_arguments_mean_and_no_stray_escapes() -> None:
     assert "\\" not in shown
 
 
+def test_control_c_says_how_to_go_on_in_any_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    app = cli.typer.Typer(pretty_exceptions_enable=False)
+    app.command()(stopped)
+    monkeypatch.setattr(sys, "argv", ["stopped"])
+    with pytest.raises(SystemExit) as left:
+        cli.run(lambda: app)
+    assert left.value.code == 130
+    assert capsys.readouterr().err.strip().splitlines()[-1] == cli.STOPPED
+
+
 @pytest.fixture
 def broken_command(monkeypatch: pytest.MonkeyPatch) -> None:
     real = [one for one in cli.entry_points(group=cli.COMMANDS_GROUP) if one.name in ("doctor", "stage")]

@@ -28,7 +28,7 @@ LIBRARY = {
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
     "training": {"contract", "domain", "evaluation", "io", "lesions", "model"},
-    "base": {"domain", "evaluation", "io", "lesions", "model", "phantom", "training"},
+    "base": {"cli", "domain", "evaluation", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},
     "pages": set(),
     "site_check": {"domain", "io", "lesions", "pages"},

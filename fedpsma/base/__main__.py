@@ -15,6 +15,7 @@ from fedpsma.base.judge import phantom_foci
 from fedpsma.base.recipe import base_recipe
 from fedpsma.base.testing import read_studies, tasks_of, write_figures
 from fedpsma.base.training import train_base
+from fedpsma.cli import run
 from fedpsma.io.files import write_text
 from fedpsma.model.checkpoint import judge_path, load_checkpoint
 from fedpsma.training.calibration import fit_judge
@@ -93,4 +94,4 @@ def test(
 
 
 if __name__ == "__main__":
-    app()
+    run(lambda: app)

@@ -21,7 +21,7 @@ _REASONS_SHOWN = 4
 
 def analyze(
     path: Annotated[Path, typer.Argument(metavar="INPUT", help="DICOM folder, NIfTI PET, or data set folder.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; an earlier analysis there is replaced.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; replaces an earlier analysis and its explanations.")],
     study: Annotated[str | None, typer.Option(help="Which study, if INPUT is a data set.")] = None,
     ct: Annotated[Path | None, typer.Option(help="NIfTI CT in HU that goes with a NIfTI PET.")] = None,
     tracer: Annotated[str | None, typer.Option(help="Tracer, e.g. 68Ga-PSMA-11; outranks what the files say.")] = None,
@@ -54,12 +54,19 @@ def analyze(
 
 
 def _require_free(out: Path) -> None:
-    """Refuse to replace a folder that is not an earlier analysis."""
-    from fedpsma.analysis_folder import SUMMARY_FILE
+    """Refuse to replace a folder that is not an earlier analysis, or that holds more than one."""
+    from fedpsma.analysis_folder import FILES, SUMMARY_FILE
     from fedpsma.errors import InputError
+    from fedpsma.io.files import require_writable
 
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / SUMMARY_FILE).is_file()):
+    require_writable(out)
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_file() or (found and SUMMARY_FILE not in found):
         raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
+    foreign = sorted(found - FILES)
+    if foreign:
+        problem = f"holds {foreign[0]!r}, which fedpsma analyze did not write and would delete"
+        raise InputError(problem, where=str(out), remedy="move it away, or name a new folder")
 
 
 def _run(given: StudyInput, model: Path | None, contour: Contour) -> tuple[Analysis, ModelCard]:

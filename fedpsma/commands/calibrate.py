@@ -29,13 +29,15 @@ def calibrate(
     which probabilities on a focus is called malignant, indeterminate or physiological. Use patients that the model was
     not trained on; folds are split by patient.
     """
-    from fedpsma.io.dataset import read_dataset
-    from fedpsma.io.files import write_text
+    from fedpsma.io.dataset import distinct_datasets
+    from fedpsma.io.files import require_writable, write_text
     from fedpsma.model.checkpoint import judge_path, load_checkpoint
-    from fedpsma.training.calibration import fit_judge
+    from fedpsma.training.calibration import fit_judge, require_enough_patients
 
-    sets = [read_dataset(folder) for folder in data]
+    require_writable(judge_path(model))
+    sets = distinct_datasets(data)
     card = load_checkpoint(model).card
+    require_enough_patients(sets)
     foci = _foci(sets, model)
     names = ", ".join(one.info.name for one in sets)
     told = f"{len({one.patient for one in foci})} {_kind(sets)}patients of {names}"

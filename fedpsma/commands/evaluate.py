@@ -46,6 +46,7 @@ def evaluate(
     from fedpsma.io.files import require_folder_or_nothing
 
     require_folder_or_nothing(out)
+    _require_own(out)
     if predicted is not None and predicted.is_file():
         _require_alone(predicted, patients=patients, contour=contour)
         readings, told = _read_pair(data, predicted, model)
@@ -54,6 +55,16 @@ def evaluate(
     report = report_of(readings, told)
     write_report(out, report)
     _show(report, out)
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder that holds something else, such as a data set."""
+    from fedpsma.errors import InputError
+    from fedpsma.evaluation.run import KEPT_FOLDER
+
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if found and not found & {KEPT_FOLDER, "evaluation.json"}:
+        raise InputError("is not empty and holds no evaluation", where=str(out), remedy="name a new folder")
 
 
 def _require_alone(predicted: Path, *, patients: str | None, contour: Contour | None) -> None:

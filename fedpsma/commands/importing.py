@@ -90,12 +90,7 @@ def run_import(
 
     for one in damaged:
         typer.echo(f"damaged: {one}", err=True)
-    try:
-        outcomes = _shown(import_studies(sources, target.out, info), len(sources))
-    except KeyboardInterrupt:
-        # Typer would leave without a word.
-        typer.echo("stopped; run the same command again to go on", err=True)
-        raise typer.Exit(130) from None
+    outcomes = _shown(import_studies(sources, target.out, info), len(sources))
     _sum_up(target.out, outcomes)
     if damaged or any(isinstance(outcome, Refused) for outcome in outcomes):
         raise typer.Exit(2)

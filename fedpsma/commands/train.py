@@ -100,15 +100,10 @@ def _beginning(start: str) -> _Beginning:
 
 
 def _task(datasets: list[Path], recipe: TrainRecipe, beginning: _Beginning, model: dict[str, str]) -> TrainTask:
-    from fedpsma.errors import InputError
-    from fedpsma.io.dataset import read_dataset
+    from fedpsma.io.dataset import distinct_datasets
     from fedpsma.training.supervised.task import task_of_datasets
 
-    folders = [folder.resolve() for folder in datasets]
-    twice = next((folder for folder in datasets if folders.count(folder.resolve()) > 1), None)
-    if twice is not None:
-        raise InputError("is given twice", where=str(twice), remedy="name each data set once")
-    opened = [read_dataset(folder) for folder in datasets]
+    opened = distinct_datasets(datasets)
     return task_of_datasets(opened, recipe, beginning.network, beginning.checkpoint, **model)
 
 

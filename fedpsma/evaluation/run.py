@@ -21,6 +21,7 @@ from fedpsma.io.files import file_state, read_text, write_text
 # To be raised whenever the scores of the same reading would come out otherwise.
 _SCORES_VERSION = 2
 KEPT_FOLDER = "studies"
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,9 @@ def _chosen(patients: str | None, known: set[str]) -> set[str]:
 
 
 def _kept_file(folder: Path, task: Task, key: str) -> Path:
-    study = quote(task.row.id, safe="")
-    return folder / quote(task.dataset.info.name, safe="") / study / f"{key[:16]}.json"
+    """Return where the scores of a study are kept; the key is in the name, so that cut names cannot be confused."""
+    dataset, study = (quote(name, safe="")[:_LONGEST_NAME] for name in (task.dataset.info.name, task.row.id))
+    return folder / dataset / study / f"{key[:16]}.json"
 
 
 def _kept_scores(path: Path, key: str) -> StudyScores | None:
@@ -140,7 +142,7 @@ def _kept_scores(path: Path, key: str) -> StudyScores | None:
 def _key(task: Task, reader: Reader) -> str:
     """Name reader, options and the state of the study's files by their names, sizes and times of change."""
     row, folder = task.row, task.dataset.folder
-    files = [folder / name for name in (row.pet, row.ct, row.mask, row.anatomy) if name is not None]
+    files = [folder / name for name in row.volumes]
     state = [(path.name, file_state(path)) for path in (*files, *truth_files(folder, row.id))]
     told = (_SCORES_VERSION, reader.key(row.id), task.contour, task.dataset.info.tracer, row.model_dump_json(), state)
     return hashlib.sha256(repr(told).encode()).hexdigest()

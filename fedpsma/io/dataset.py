@@ -6,7 +6,7 @@ The patient is the unit of privacy and of splitting, so studies are always hande
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -61,6 +61,11 @@ class StudyRow(BaseModel):
     sidecar: str | None = None
     technique: Technique = Technique()
     notes: tuple[str, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The paths of all volumes that the study has."""
+        return tuple(name for name in (self.pet, self.ct, self.mask, self.anatomy) if name is not None)
 
 
 @dataclass(frozen=True)
@@ -158,3 +163,27 @@ def _decode(line: str, where: str) -> object:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"is not JSON: {error.msg}", where=where, remedy="correct the line") from error
+
+
+def distinct_datasets(folders: Sequence[Path]) -> list[Dataset]:
+    """Read data sets, each named once.
+
+    Raises:
+        InputError: One is named twice, or is no data set.
+    """
+    whole = [folder.resolve() for folder in folders]
+    twice = next((folder for folder in folders if whole.count(folder.resolve()) > 1), None)
+    if twice is not None:
+        raise InputError("is given twice", where=str(twice), remedy="name each data set once")
+    return [read_dataset(folder) for folder in folders]
+
+
+def require_masks(dataset: Dataset) -> None:
+    """Raise :class:`InputError` where a study has no lesion mask; an empty one says that there is no lesion."""
+    bare = [row.id for row in dataset.rows if row.mask is None]
+    if bare:
+        raise InputError(
+            f"{len(bare)} of {len(dataset.rows)} studies have no lesion mask, the first is {bare[0]}",
+            where=str(dataset.folder),
+            remedy="give an empty mask where there is no lesion, or leave the study out",
+        )

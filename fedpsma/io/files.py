@@ -14,6 +14,9 @@ from typing import Any
 
 from fedpsma.errors import InputError
 
+# What is written beside a file or folder until it is whole has a longer name, and 255 bytes are the most.
+_LONGEST_NAME = 220
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader never sees half of it."""
@@ -90,9 +93,24 @@ def require_file(path: Path) -> None:
 
 
 def require_folder_or_nothing(path: Path) -> None:
-    """Raise :class:`InputError` where a folder to write is a file."""
+    """Raise :class:`InputError` where a folder to write is a file, or cannot be written."""
     if path.exists() and not path.is_dir():
         raise InputError("is a file, not a folder", where=str(path), remedy="name a folder")
+    require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """Raise :class:`InputError` where a file or folder cannot be written, before any work is done for it."""
+    whole = path.absolute()
+    if not whole.name:
+        raise InputError("has no name", where=str(path), remedy="name a new folder")
+    if len(os.fsencode(whole.name)) > _LONGEST_NAME:
+        raise InputError("is too long a name", where=str(path), remedy="give a shorter one")
+    there = next(one for one in (whole, *whole.parents) if one.exists())
+    if there != whole and not there.is_dir():
+        raise InputError("is a file, not a folder", where=str(there), remedy="name another place")
+    if not os.access(there if there.is_dir() else there.parent, os.W_OK | os.X_OK):
+        raise InputError("cannot be written", where=str(there), remedy="name another place, or ask for the right to")
 
 
 @contextmanager

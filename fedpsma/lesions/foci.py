@@ -48,7 +48,7 @@ class FocusOptions:
     under ``floor_suv`` is background; a focus needs at least ``min_suvmax``.
     """
 
-    suspected_from: float = 0.2
+    suspected_from: float = 0.05
     margin_mm: float = 10.0
     saddle_drop: float = 0.2
     smoothing_mm: float = 5.0

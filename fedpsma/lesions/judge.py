@@ -12,9 +12,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
@@ -40,8 +40,14 @@ class _Record(BaseModel):
 class Curve(_Record):
     """A piecewise linear term: ``values`` (log-odds) at ``knots``, straight between them, level beyond."""
 
-    knots: tuple[float, ...]
-    values: tuple[float, ...]
+    knots: tuple[float, ...] = Field(min_length=1)
+    values: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _require_a_value_at_each_knot(self) -> Self:
+        if len(self.knots) != len(self.values) or list(self.knots) != sorted(set(self.knots)):
+            raise ValueError("needs one value at each knot, the knots rising")
+        return self
 
     def at(self, x: float) -> float:
         """Return the term at ``x``.
@@ -74,7 +80,7 @@ class Judge(_Record):
     families: dict[str, float]
     tracers: dict[str, float]
     intercept: float
-    temperature: dict[Tracer, float]
+    temperature: dict[Tracer, Annotated[float, Field(gt=0)]]
     indeterminate_from: float = Field(ge=0, le=1)
     malignant_from: float = Field(ge=0, le=1)
     error_level: float = Field(gt=0, lt=1)
@@ -107,9 +113,11 @@ def load_judge(path: Path, model_sha256: str) -> Judge | None:
         return None
     try:
         judge = Judge.model_validate_json(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file", where=str(path), remedy="calibrate the model again") from error
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
+        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
         raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="calibrate the model again") from error
     if judge.model_sha256 != model_sha256:
         raise InputError("was fitted for other weights", where=str(path), remedy="calibrate the model again")

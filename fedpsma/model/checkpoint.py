@@ -97,6 +97,11 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
     if path is None:
         path = base_path()
     require_file(path)
+    if path.suffix != ".safetensors":
+        raise InputError("is not a checkpoint (.safetensors)", where=str(path), remedy="name the checkpoint")
+    if not card_path(path).is_file():
+        problem = f"has no model card {card_path(path).name} beside it"
+        raise InputError(problem, where=str(path), remedy="keep the two files of a checkpoint together")
     card = _read_card(card_path(path))
     try:
         weights: Weights = load(path.read_bytes())
@@ -179,5 +184,5 @@ def _read_card(path: Path) -> ModelCard:
         return ModelCard.model_validate(read_json(path))
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
+        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
         raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="get the checkpoint again") from error

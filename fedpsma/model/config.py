@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.tracer import Tracer
+
+_MOST_CHANNELS = 1024
 
 VOXEL_CLASSES = ("background", "physiological", "suspicious")
 BACKGROUND, PHYSIOLOGICAL, SUSPICIOUS = range(3)
@@ -28,6 +30,12 @@ class NetworkConfig(BaseModel):
     norm_groups: Literal[4, 8] = 8
     tracers: tuple[Tracer, ...] = tuple(Tracer)
     anatomy_classes: int = Field(default_factory=lambda: len(anatomy_classes()))
+
+    @model_validator(mode="after")
+    def _require_groups_that_fit(self) -> Self:
+        if any(count % self.norm_groups or not 0 < count <= _MOST_CHANNELS for count in self.channels):
+            raise ValueError(f"channels must be multiples of {self.norm_groups}, {_MOST_CHANNELS} at most")
+        return self
 
     @property
     def stride(self) -> int:

@@ -20,6 +20,7 @@ from sklearn.model_selection import GroupKFold
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
+from fedpsma.io.dataset import Dataset, require_masks
 from fedpsma.lesions.facts import Facts, facts_of
 from fedpsma.lesions.foci import Focus, find_foci
 from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured, temperature_of
@@ -43,6 +44,15 @@ class KnownFocus:
     facts: Facts
     malignant: bool
     patient: str
+
+
+def require_enough_patients(sets: Sequence[Dataset]) -> None:
+    """Raise :class:`InputError` where data sets lack masks or patients, before a network has looked at them."""
+    for one in sets:
+        require_masks(one)
+    if len({row.patient for one in sets for row in one.rows}) < FOLDS:
+        where = ", ".join(str(one.folder) for one in sets)
+        raise InputError("hold too few patients", where=where, remedy=f"give studies of at least {FOLDS} patients")
 
 
 def known_foci(

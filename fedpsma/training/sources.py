@@ -43,6 +43,6 @@ class SourceCache:
 
 
 def _key(dataset: Dataset, row: StudyRow, config: NetworkConfig) -> _Key:
-    files = [dataset.folder / name for name in (row.pet, row.ct, row.mask, row.anatomy) if name is not None]
+    files = [dataset.folder / name for name in row.volumes]
     changed = tuple(map(file_state, files))
     return str(dataset.folder.resolve()), row.id, changed, config

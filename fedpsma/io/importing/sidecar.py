@@ -11,7 +11,7 @@ from fedpsma.domain.exam import Technique
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import parse_record
-from fedpsma.io.files import read_json
+from fedpsma.io.files import read_json, require_file
 from fedpsma.io.importing.nifti_study import UNKNOWN_TRACER, NiftiStudy, declared_suv
 from fedpsma.io.nifti import nifti_stem
 from fedpsma.io.provenance import TracerRecord
@@ -45,6 +45,7 @@ def lone_pet(pet: Path, *, tracer: Tracer | None, default: Tracer | None = None,
     Raises:
         InputError: The sidecar is wrong, or nobody says that the PET is in SUVbw.
     """
+    require_file(pet)
     sidecar = _read(pet, suv_declared=suv_declared)
     study_id = sidecar.id or nifti_stem(pet)
     unit = "the caller says that the PET is in SUVbw" if suv_declared else "SUVbw by the sidecar"

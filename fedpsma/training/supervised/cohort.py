@@ -12,7 +12,7 @@ import torch
 
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset
+from fedpsma.io.dataset import Dataset, require_masks
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.inputs import GridStudy, tracer_vector
 from fedpsma.training.masses import NO_MASSES, Masses
@@ -93,7 +93,7 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
         InputError: A study has no lesion mask, there is only one patient, or fewer than two have a lesion.
     """
     for dataset in datasets:
-        _require_masks(dataset)
+        require_masks(dataset)
     generator = torch.Generator().manual_seed(seed)
     known: set[str] = set()
     held_out: set[str] = set()
@@ -196,16 +196,6 @@ def _split(datasets: Sequence[Dataset], held_out: set[str]) -> Split:
         tuple(one for one in everyone if one.name not in held_out),
         tuple(one for one in everyone if one.name in held_out),
     )
-
-
-def _require_masks(dataset: Dataset) -> None:
-    bare = [row.id for row in dataset.rows if row.mask is None]
-    if bare:
-        raise InputError(
-            f"{len(bare)} of {len(dataset.rows)} studies have no lesion mask, the first is {bare[0]}",
-            where=str(dataset.folder),
-            remedy="give an empty mask where there is no lesion, or leave the study out",
-        )
 
 
 def _shuffled(names: Sequence[str], generator: torch.Generator) -> list[str]:

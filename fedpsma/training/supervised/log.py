@@ -9,6 +9,7 @@ from types import TracebackType
 
 from tensorboardX import SummaryWriter
 
+from fedpsma.errors import InputError
 from fedpsma.io.files import write_text
 
 LOG_FILE = "log.jsonl"
@@ -51,4 +52,7 @@ def _lines_until(path: Path, step: int) -> list[str]:
         return []
     # a line that was cut off in writing has no end
     whole = path.read_text("utf-8").split("\n")[:-1]
-    return [line for line in whole if json.loads(line)["step"] <= step]
+    try:
+        return [line for line in whole if json.loads(line)["step"] <= step]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError("is not the log of a training", where=str(path), remedy="move it away") from error

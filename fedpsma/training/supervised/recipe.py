@@ -27,18 +27,18 @@ class TrainRecipe(BaseModel):
 
     steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
-    patch_voxels: int = Field(default=48, ge=8)
-    patients_per_step: int = Field(default=1, ge=1)
+    patch_voxels: int = Field(default=48, ge=8, le=512)
+    patients_per_step: int = Field(default=1, ge=1, le=256)
     slab_share: float = Field(default=0.5, ge=0, le=1)
     mass_share: float = Field(default=0.0, ge=0, le=1)
-    learning_rate: float = Field(default=FROM_SCRATCH_RATE, gt=0)
+    learning_rate: float = Field(default=FROM_SCRATCH_RATE, gt=0, le=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.03, ge=0, lt=1)
     largest_gradient_norm: float = Field(default=5.0, gt=0)
     average_decay: float = Field(default=0.998, ge=0, lt=1)
     validation_share: float = Field(default=0.2, gt=0, lt=1)
     validate_every: int = Field(default=500, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     def share(self, step: int, seconds: float) -> float:
         """Return which share of the budget is spent after so many steps and seconds.

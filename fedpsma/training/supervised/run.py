@@ -109,7 +109,7 @@ def _claim(task: TrainTask, out: Path) -> None:
         kept = read_json(path)
         changed = [name for name in record if kept.get(name) != record[name]]
         if changed:
-            problem = f"holds a training with another {' and '.join(changed)}"
+            problem = f"holds a training that differs in {' and '.join(name.replace('_', ' ') for name in changed)}"
             raise InputError(problem, where=str(out), remedy="give the same options and data, or name a new folder")
     write_json(path, record)
 

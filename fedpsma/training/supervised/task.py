@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
+from fedpsma.io.files import file_state
 from fedpsma.model.checkpoint import Checkpoint, ModelCard
 from fedpsma.model.config import NetworkConfig
 from fedpsma.training.supervised.cohort import (
@@ -30,8 +32,8 @@ LICENCE_NOT_STATED = "not stated by those who trained it"
 class TrainTask:
     """A training, ready to run.
 
-    ``held_out`` is read once, when the run begins. ``split`` records which patient is on which side, for
-    ``run.json``.
+    ``held_out`` is read once, when the run begins. ``split`` records which patient is on which side, and ``data_files``
+    names the state of the files, for ``run.json``.
     """
 
     recipe: TrainRecipe
@@ -43,6 +45,7 @@ class TrainTask:
     data: str
     licence: str
     split: list[dict[str, object]]
+    data_files: str = ""
 
     def run_record(self) -> dict[str, Any]:
         """Return everything that two runs must share for one to go on where the other stopped."""
@@ -54,6 +57,7 @@ class TrainTask:
             "data": self.data,
             "licence": self.licence,
             "split": self.split,
+            "data_files": self.data_files,
         }
 
     def card(self, progress: dict[str, Any], metrics: dict[str, float | None]) -> ModelCard:
@@ -116,7 +120,18 @@ def task_of_datasets(
         data=_data_line(split),
         licence=licence or ("Apache-2.0" if synthetic else LICENCE_NOT_STATED),
         split=split.record(),
+        data_files=_state_of_files(datasets),
     )
+
+
+def _state_of_files(datasets: Sequence[Dataset]) -> str:
+    """Return a hash of the rows of all data sets and of the sizes and times of change of their volumes."""
+    state = [
+        (row.model_dump_json(), [file_state(dataset.folder / name) for name in row.volumes])
+        for dataset in sorted(datasets, key=lambda one: str(one.folder))
+        for row in dataset.rows
+    ]
+    return hashlib.sha256(repr(state).encode()).hexdigest()
 
 
 def _data_line(split: Split) -> str:

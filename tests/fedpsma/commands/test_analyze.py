@@ -75,6 +75,18 @@ def test_a_study_becomes_a_finished_folder(app, dataset, without_network, tmp_pa
     assert (out / "key_images.png").is_file()
 
 
+def test_files_of_others_are_not_deleted(app, dataset, without_network, tmp_path):
+    out = tmp_path / "out"
+    app(dataset, "--study", "sick", "--out", out)
+    (out / "saliency").mkdir()
+    app(dataset, "--study", "sick", "--out", out)
+    assert not (out / "saliency").exists(), "an explanation belongs to the analysis it explains"
+    (out / "my notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"holds 'my notes\.txt', which fedpsma analyze did not write"):
+        app(dataset, "--study", "sick", "--out", out)
+    assert (out / "my notes.txt").read_text() == "precious"
+
+
 def test_a_healthy_study_has_no_lesions_and_no_key_image(app, dataset, without_network, tmp_path):
     shown = app(dataset, "--study", "healthy", "--out", tmp_path / "out").stdout
     assert "No lesion found." in shown

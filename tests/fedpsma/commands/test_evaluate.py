@@ -140,6 +140,8 @@ def test_bad_input_is_one_line(app, phantoms, tmp_path):
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "out/evaluation.json").exists()
+    with pytest.raises(InputError, match="is not empty and holds no evaluation"):
+        app(phantoms, "--out", phantoms)
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(InputError, match="is a file"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from fedpsma.cli import STOPPED
 from fedpsma.commands.import_ import import_
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
@@ -128,7 +129,7 @@ def test_control_c_leaves_what_was_imported_and_the_same_command_goes_on(tmp_pat
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "stopped; run the same command again to go on"
+    assert told.splitlines()[-1] == STOPPED
     first = len(read_dataset(out).rows)
     assert 0 < first < count
     assert not [path for path in out.rglob(".*")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from fedpsma.commands import train as command
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import DatasetInfo, StudyRow, write_dataset
+from fedpsma.io.dataset import DatasetInfo, StudyRow, read_dataset, write_dataset
 from fedpsma.io.nifti import write_volume
 from fedpsma.model import presets
 from fedpsma.model.checkpoint import load_checkpoint
@@ -123,6 +124,16 @@ def test_wrong_options_are_named(data: Path, tmp_path: Path, options: tuple[obje
     assert str(failed.exception).startswith(message)
     assert "\n" not in str(failed.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_does_not_go_on_with_changed_data(data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "data"
+    shutil.copytree(data, mine)
+    assert small_run(mine, tmp_path / "run", "--steps", 2).exit_code == 0
+    study = read_dataset(mine).rows[0].volumes[0]
+    (mine / study).touch()
+    failed = small_run(mine, tmp_path / "run", "--steps", 2)
+    assert "holds a training that differs in data files" in str(failed.exception)
 
 
 def test_a_patch_that_does_not_fit_the_network_is_refused(data: Path, tmp_path: Path) -> None:

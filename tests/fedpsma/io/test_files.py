@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import finished_folder, read_json, read_text, write_json, write_text
+from fedpsma.io.files import finished_folder, read_json, read_text, require_writable, write_json, write_text
 from fedpsma.io.pseudonym import read_or_create_key
 
 
@@ -119,3 +119,35 @@ def test_files_and_folders_get_the_mode_of_the_umask(tmp_path: Path, umask: int)
 def test_a_key_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     read_or_create_key(tmp_path / "pseudonym.key")
     assert stat.S_IMODE((tmp_path / "pseudonym.key").stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    require_writable(Path("new/deep/er"))
+    require_writable(tmp_path / "file")
+    for path, problem in (
+        (tmp_path / "file/below", "is a file"),
+        (Path("/"), "has no name"),
+        (tmp_path / ("ä" * 120), "is too long a name"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            require_writable(path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="an administrator may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        require_writable(tmp_path / "new/folder")
+
+
+def test_the_right_to_write_is_asked_of_the_nearest_folder_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))
+    with pytest.raises(InputError, match="cannot be written"):
+        require_writable(tmp_path / "new/folder")
+    assert asked == [tmp_path]

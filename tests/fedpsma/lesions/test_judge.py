@@ -144,3 +144,27 @@ def test_candidates_carry_the_judgement_and_are_ordered_by_it() -> None:
     assert plain.suspicion == pytest.approx((7 * 0.75 + 0.95) / 8)
     assert judged.judgement is not None
     assert judged.suspicion == judged.judgement.probability
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"terms": {"suvmax": {"knots": [], "values": []}}}, "terms.suvmax.knots"),
+        ({"terms": {"suvmax": {"knots": [0.0, 1.0], "values": [1.0]}}}, "one value at each knot"),
+        ({"terms": {"suvmax": {"knots": [1.0, 0.0], "values": [1.0, 2.0]}}}, "one value at each knot"),
+        ({"temperature": {"18F-PSMA-1007": 0.0}}, "temperature.18F-PSMA-1007"),
+    ],
+)
+def test_a_judge_that_could_not_judge_is_refused(tmp_path: Path, change: dict[str, object], problem: str) -> None:
+    path = tmp_path / "a.judge.json"
+    path.write_text(json.dumps(JUDGE.model_dump(mode="json") | change))
+    with pytest.raises(InputError, match=problem):
+        load_judge(path, "abc")
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"\xff\xfe\x00", "is not a text file"), (b"[]", "the whole: ")])
+def test_a_file_that_is_no_judge_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "a.judge.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        load_judge(path, "abc")

@@ -43,7 +43,18 @@ def test_the_judge_is_written_beside_the_model_and_fits_it(toy: Callable[[int], 
 
 
 def test_too_few_studies_leave_no_judge_behind(toy: Callable[[int], Dataset], model: Path) -> None:
-    done = _run(toy(4).folder, "--model", model)
+    done = _run(toy(6).folder, "--model", model)
     assert isinstance(done.exception, InputError)
     assert "lesions" in str(done.exception)
     assert not judge_path(model).exists()
+
+
+def test_what_cannot_be_calibrated_on_is_refused_before_the_network_looks_at_it(
+    toy: Callable[[int], Dataset], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedpsma.model.inference.predict", lambda *_: pytest.fail("the network was asked"))
+    data = toy(4).folder
+    twice = _run(data, data, "--model", model)
+    assert "is given twice" in str(twice.exception)
+    few = _run(data, "--model", model)
+    assert "hold too few patients; give studies of at least 5 patients" in str(few.exception)

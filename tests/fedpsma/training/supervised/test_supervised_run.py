@@ -173,7 +173,7 @@ def test_a_folder_with_another_run_or_with_something_else_is_left_alone(
     task: TrainTask, through: tuple[Path, dict[str, object]], tmp_path: Path
 ) -> None:
     other = replace(task, recipe=RECIPE.model_copy(update={"seed": 5}))
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match="differs in recipe"):
         train(other, through[0], CPU)
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="holds no training"):
