@@ -14,19 +14,34 @@ from pydantic import ValidationError
 
 from client.site import Released, Site
 from client.trainer import Weights
-from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SITE, WEIGHTS, RefusalReason, RoundOrder, SiteRefusal
+from fedpsma.contract import (
+    IDENTIFY,
+    ORDER,
+    REFUSAL,
+    REPORT,
+    SECURE,
+    SITE,
+    STAGES,
+    WEIGHTS,
+    RefusalReason,
+    RoundOrder,
+    SiteRefusal,
+    Stage,
+)
 
 Config = Mapping[str, Any]
 Locate = Callable[[Config, Config], Site]
-Answer = Callable[[Site, RoundOrder, Weights], Released | SiteRefusal]
+Answer = Callable[[Site, RoundOrder, Weights, str | None], Released | SiteRefusal]
+TakeStage = Callable[[Site, Stage, str], str | SiteRefusal]
 
 
-def build_app(locate: Locate, answer: Answer) -> ClientApp:
-    """Return a Flower ClientApp that answers ``query.identify`` and ``train``.
+def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientApp:
+    """Return a Flower ClientApp that answers ``query.identify``, ``train`` and the stages of secure aggregation.
 
     Args:
         locate: Finds the site from the configuration of the node and of the run.
-        answer: Trains one round at the site or refuses it.
+        answer: Trains one round at the site or refuses it; with a text that says how to mask, where there is one.
+        take_stage: Answers one stage of secure aggregation, JSON for JSON, or refuses it.
     """
     app = ClientApp()
 
@@ -40,21 +55,44 @@ def build_app(locate: Locate, answer: Answer) -> ClientApp:
     def train(message: Message, context: Context) -> Message:
         try:
             site = locate(context.node_config, context.run_config)
-            content = _content(answer(site, *_read(message)))
+            content = _content(answer(site, *_read(message), _mask_order(message)))
         except ValidationError:
             content = _refusal("plan_not_allowed")
         except Exception:
             content = _refusal("internal_error")
         return Message(content, reply_to=message)
 
+    def stage(name: Stage) -> Callable[[Message, Context], Message]:
+        def take(message: Message, context: Context) -> Message:
+            try:
+                site = locate(context.node_config, context.run_config)
+                content = _stage_content(take_stage(site, name, str(message.content[SECURE]["json"])))
+            except ValidationError:
+                content = _refusal("protocol_violated")
+            except Exception:
+                content = _refusal("internal_error")
+            return Message(content, reply_to=message)
+
+        return take
+
     app.query(IDENTIFY)(identify)
     app.train()(train)
+    for name in STAGES:
+        app.query(name)(stage(name))
     return app
 
 
 def _read(message: Message) -> tuple[RoundOrder, Weights]:
     order = RoundOrder.model_validate_json(str(message.content[ORDER]["json"]))
     return order, {name: array.numpy() for name, array in message.content[WEIGHTS].items()}
+
+
+def _mask_order(message: Message) -> str | None:
+    return str(message.content[SECURE]["json"]) if SECURE in message.content else None
+
+
+def _stage_content(answer: str | SiteRefusal) -> RecordDict:
+    return _content(answer) if isinstance(answer, SiteRefusal) else RecordDict({SECURE: ConfigRecord({"json": answer})})
 
 
 def _content(answer: Released | SiteRefusal) -> RecordDict:

@@ -6,9 +6,9 @@ Weights travel beside these records as plain arrays by parameter name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TrainingScope = Literal["all", "adaptive"]
 RefusalReason = Literal[
@@ -17,11 +17,32 @@ RefusalReason = Literal[
     "data_unreadable",
     "plan_not_allowed",
     "ledger_unreadable",
+    "too_few_sites",
+    "key_not_trusted",
+    "protocol_violated",
     "internal_error",
 ]
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
+# The stages of secure aggregation before and after training, the record of its messages, and the masked update.
+Stage = Literal["advertise", "share", "unmask"]
+STAGES: tuple[Stage, ...] = ("advertise", "share", "unmask")
+SECURE, MASKED = "secure", "masked"
+# Of two sites each can take its own update off the mean, and what is left is the other's.
+LEAST_HIDDEN_SITES = 3
+
+
+class SecureAggregation(BaseModel):
+    """Let the server learn the mean of the updates only, never the update of one site.
+
+    ``update_norm`` bounds the Euclidean length of what a site changes in a round; a longer update is shortened to it,
+    and the mean is exact to a millionth of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    update_norm: float = Field(default=64.0, gt=0, allow_inf_nan=False)
 
 
 class TrainingPlan(BaseModel):
@@ -30,7 +51,8 @@ class TrainingPlan(BaseModel):
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
     parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
-    patients and noise from the operating system, as every real federation must.
+    patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
+    updates of single sites from the server; it needs three sites at least.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +70,13 @@ class TrainingPlan(BaseModel):
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
+    secure_aggregation: SecureAggregation | None = None
+
+    @model_validator(mode="after")
+    def _require_sites_to_hide_among(self) -> Self:
+        if self.secure_aggregation is not None and self.min_sites < LEAST_HIDDEN_SITES:
+            raise ValueError(f"secure aggregation needs min_sites of at least {LEAST_HIDDEN_SITES}")
+        return self
 
 
 class SiteReport(BaseModel):
@@ -96,7 +125,8 @@ class FederationSite(BaseModel):
     """A site by the name the coordinator knows it by; the folders are only known where it is simulated here.
 
     ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
-    ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
+    ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know. ``key``
+    is the Ed25519 key (hexadecimal) that the site was admitted with; without it the first one seen is kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,6 +135,7 @@ class FederationSite(BaseModel):
     dataset: Path | None = None
     state: Path | None = None
     synthetic: bool | None = None
+    key: str | None = None
 
 
 class Federation(BaseModel):
