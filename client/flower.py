@@ -32,6 +32,7 @@ from fedpsma.contract import (
 Config = Mapping[str, Any]
 Locate = Callable[[Config, Config], Site]
 Answer = Callable[[Site, RoundOrder, Weights, str | None], Released | SiteRefusal]
+Handler = Callable[[Message, Context], Message]
 TakeStage = Callable[[Site, Stage, str], str | SiteRefusal]
 
 
@@ -44,7 +45,14 @@ def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientAp
         take_stage: Answers one stage of secure aggregation, JSON for JSON, or refuses it.
     """
     app = ClientApp()
+    app.query(IDENTIFY)(_identify_with(locate))
+    app.train()(_train_with(locate, answer))
+    for name in STAGES:
+        app.query(name)(_stage_with(locate, take_stage, name))
+    return app
 
+
+def _identify_with(locate: Locate) -> Handler:
     def identify(message: Message, context: Context) -> Message:
         try:
             name = locate(context.node_config, context.run_config).name
@@ -52,6 +60,10 @@ def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientAp
             name = ""
         return Message(RecordDict({SITE: ConfigRecord({"name": name})}), reply_to=message)
 
+    return identify
+
+
+def _train_with(locate: Locate, answer: Answer) -> Handler:
     def train(message: Message, context: Context) -> Message:
         try:
             site = locate(context.node_config, context.run_config)
@@ -62,24 +74,21 @@ def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientAp
             content = _refusal("internal_error")
         return Message(content, reply_to=message)
 
-    def stage(name: Stage) -> Callable[[Message, Context], Message]:
-        def take(message: Message, context: Context) -> Message:
-            try:
-                site = locate(context.node_config, context.run_config)
-                content = _stage_content(take_stage(site, name, str(message.content[SECURE]["json"])))
-            except ValidationError:
-                content = _refusal("protocol_violated")
-            except Exception:
-                content = _refusal("internal_error")
-            return Message(content, reply_to=message)
+    return train
 
-        return take
 
-    app.query(IDENTIFY)(identify)
-    app.train()(train)
-    for name in STAGES:
-        app.query(name)(stage(name))
-    return app
+def _stage_with(locate: Locate, take_stage: TakeStage, name: Stage) -> Handler:
+    def take(message: Message, context: Context) -> Message:
+        try:
+            site = locate(context.node_config, context.run_config)
+            answer = take_stage(site, name, str(message.content[SECURE]["json"]))
+        except Exception:
+            return Message(_refusal("internal_error"), reply_to=message)
+        if isinstance(answer, SiteRefusal):
+            return Message(_content(answer), reply_to=message)
+        return Message(RecordDict({SECURE: ConfigRecord({"json": answer})}), reply_to=message)
+
+    return take
 
 
 def _read(message: Message) -> tuple[RoundOrder, Weights]:
@@ -89,10 +98,6 @@ def _read(message: Message) -> tuple[RoundOrder, Weights]:
 
 def _mask_order(message: Message) -> str | None:
     return str(message.content[SECURE]["json"]) if SECURE in message.content else None
-
-
-def _stage_content(answer: str | SiteRefusal) -> RecordDict:
-    return _content(answer) if isinstance(answer, SiteRefusal) else RecordDict({SECURE: ConfigRecord({"json": answer})})
 
 
 def _content(answer: Released | SiteRefusal) -> RecordDict:

@@ -39,6 +39,9 @@ def simulate(  # noqa: PLR0913 - a command has as many parameters as options
     engine: Annotated[
         Engine, typer.Option(help="Sites one by one in this process, or as Ray workers.")
     ] = Engine.INPROCESS,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="Hide each site's update from the server; needs three sites.")
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Same seed, same model. Known noise protects nobody: not for release.")
     ] = None,
@@ -64,7 +67,8 @@ def simulate(  # noqa: PLR0913 - a command has as many parameters as options
         delta=delta,
         scope=scope.value,
         seed=seed,
-        min_sites=min(2, len(datasets)),
+        min_sites=3 if secure else min(2, len(datasets)),
+        secure_aggregation={} if secure else None,
     )
     config = SimulationConfig(datasets=tuple(datasets), out=out, plan=plan, engine=engine.value, init=init)
     console = Console()

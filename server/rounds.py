@@ -7,13 +7,15 @@ A finished round is on the disk before the next one starts, so an interruption c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, TrainingPlan
+from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
 from fedpsma.io.files import finished_folder
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from server.card import federated_card
@@ -24,6 +26,8 @@ from server.run_folder import RoundState, RunFolder, SiteState
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
+# Under secure aggregation there is one update, of no site in particular.
+TOGETHER = "all sites"
 
 
 class FederationError(Exception):
@@ -89,7 +93,7 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
         model_sha256=state.model_sha256,
     )
     harvest = _collect(run, nodes, number, weights)
-    if len(harvest.updates) < run.plan.min_sites:
+    if len(harvest.reports) < run.plan.min_sites:
         raise FederationError(_too_few(run, number, harvest))
     combined = _aggregate(number, weights, harvest.updates)
     state = _finish(run, state, combined, harvest.reports)
@@ -133,6 +137,9 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, weights: Weights)
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
     order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network)
+    if run.plan.secure_aggregation is not None:
+        _sum_secretly(run, harvest, order, dict(nodes), weights)
+        return harvest
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
     ordered = sorted(nodes, key=lambda node: nodes[node])
     answered = set()
@@ -143,6 +150,50 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, weights: Weights)
         if node not in answered:
             _set_aside(run, harvest, nodes[node], number, "no_reply")
     return harvest
+
+
+def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights) -> None:
+    """Collect the mean of all updates as one update of all sites together, which is all that can be known of them."""
+    # Loaded here, because they need a package that plain rounds do not.
+    from fedpsma.secure_aggregation.identity import KeyBook
+    from server.secure_round import SecureRound
+    from server.unmasking import BrokenSecretError, UnmaskingError
+
+    keys = {site.name: site.key for site in run.federation.sites if site.key is not None}
+    book = KeyBook(run.folder.keys_path, keys)
+    desk = _Desk(run, harvest, order, weights)
+    try:
+        harvest.updates[TOGETHER] = SecureRound(nodes, order, weights, book, desk).mean()
+    except BrokenSecretError as error:
+        _set_aside(run, harvest, error.site, order.round, "false_share")
+        harvest.reports.clear()
+        _sum_secretly(run, harvest, order, {n: site for n, site in nodes.items() if site != error.site}, weights)
+    except UnmaskingError as error:
+        raise FederationError(f"round {order.round}: {error} ({_missing(harvest)})") from error
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Sends and takes the messages of a secure round like those of any other."""
+
+    run: _Run
+    harvest: _Harvest
+    order: RoundOrder
+    weights: Weights
+
+    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+        return self.run.link.ask(questions, stage)
+
+    def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
+        timeout_s = self.run.federation.round_timeout_s
+        return self.run.link.train(list(mask_orders), self.order, self.weights, timeout_s, mask_orders)
+
+    def set_aside(self, site: str, reason: QuarantineReason) -> None:
+        _set_aside(self.run, self.harvest, site, self.order.round, reason)
+
+    def accept(self, reply: Reply, site: str, expected: Mapping[str, NDArray[Any]]) -> Weights | None:
+        _take(self.run, self.harvest, reply, Asked(site, self.order.round, self.run.plan, expected))
+        return self.harvest.updates.pop(site, None)
 
 
 def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
@@ -173,8 +224,11 @@ def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: Qua
 
 
 def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
-    missing = ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
-    return f"round {number}: {len(harvest.updates)} valid updates, {run.plan.min_sites} needed ({missing})"
+    return f"round {number}: {len(harvest.reports)} valid updates, {run.plan.min_sites} needed ({_missing(harvest)})"
+
+
+def _missing(harvest: _Harvest) -> str:
+    return ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
 
 
 def _aggregate(number: int, weights: Weights, updates: Mapping[str, Weights]) -> Weights:

@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "model" / "model.safetensors"
 
     @property
+    def keys_path(self) -> Path:
+        """The keys by which the sites are known under secure aggregation."""
+        return self.path / "keys.json"
+
+    @property
     def is_prepared(self) -> bool:
         """Whether a run can start here; the plan is written last."""
         return (self.path / "plan.json").is_file()

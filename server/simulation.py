@@ -23,7 +23,9 @@ from server.run_folder import RunFolder
 
 Engine = Literal["inprocess", "ray", "flwr"]
 # Everything at a simulated site belongs to the one who simulates, so its policy forbids nothing.
-POLICY = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\n"
+POLICY = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\nsimulated = true\n"
+# Phantoms lose nothing, so each run counts for itself; what real patients pay is written down beside them.
+PHANTOM_LEDGER = 'ledger = "ledger.jsonl"\n'
 
 
 class SimulationConfig(BaseModel):
@@ -156,8 +158,9 @@ def _prepare(config: SimulationConfig, folder: RunFolder, datasets: dict[str, Da
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError("is a file, not a folder", where=str(folder.path), remedy="give another folder with --out")
     trainer = f"trainer = {json.dumps(config.trainer, ensure_ascii=False)}\n" if config.trainer else ""
-    for name in datasets:
-        write_text(folder.path / "sites" / name / "site.toml", POLICY + trainer)
+    for name, dataset in datasets.items():
+        ledger = PHANTOM_LEDGER if dataset.info.synthetic else ""
+        write_text(folder.path / "sites" / name / "site.toml", POLICY + ledger + trainer)
     folder.prepare(config.plan, Federation(run=secrets.token_hex(8), sites=sites), initial)
 
 

@@ -26,31 +26,31 @@ from fedpsma.secure_aggregation.ring import FixedPoint, Ring
 from fedpsma.secure_aggregation.sharing import combine, digest
 
 
-class TooFewSitesError(Exception):
-    """Fewer sites than the threshold are left, so the sum cannot be unmasked; carries how many are needed."""
-
-    def __init__(self, left: int, needed: int) -> None:
-        super().__init__(f"secure aggregation needs {needed} sites to the end of a round, {left} are left")
-
-
 class FalseShareError(Exception):
     """A site revealed shares that are not those it was dealt."""
 
 
-class BrokenSecretError(Exception):
+class UnmaskingError(Exception):
+    """There is no sum."""
+
+
+class TooFewSitesError(UnmaskingError):
+    """Fewer sites are left than the protocol needs."""
+
+
+class BrokenSecretError(UnmaskingError):
     """A site dealt shares that give another secret than the one it had committed itself to."""
 
+    def __init__(self, site: str) -> None:
+        super().__init__(f"{site} dealt false shares")
+        self.site = site
 
-def require_sites(left: int, invited: int) -> None:
-    """Raise :class:`TooFewSitesError` where fewer sites are left than may be summed at all.
 
-    Args:
-        left: Sites that are left.
-        invited: The least that this stage needs.
-    """
-    needed = max(LEAST_HIDDEN_SITES, invited)
+def require_sites(left: int, needed: int) -> None:
+    """Raise :class:`TooFewSitesError` where fewer sites are left than are needed, or than three."""
+    needed = max(LEAST_HIDDEN_SITES, needed)
     if left < needed:
-        raise TooFewSitesError(left, needed)
+        raise TooFewSitesError(f"secure aggregation needs {needed} sites to the end of a round, {left} are left")
 
 
 @dataclass
@@ -59,21 +59,21 @@ class MaskedSum:
 
     session: Session
     roster: Roster
+    total: Ring
     dealings: dict[str, Dealing] = field(default_factory=dict)
     survivors: list[str] = field(default_factory=list)
-    _total: Ring | None = None
     _revealed: dict[str, Revealed] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, adverts: Mapping[str, Advert]) -> MaskedSum:
-        """Begin a sum over the sites that sent their keys.
+    def of(cls, session: Session, adverts: Mapping[str, Advert], size: int) -> MaskedSum:
+        """Begin a sum of vectors of a size over the sites that sent their keys.
 
         Raises:
             TooFewSitesError: They are fewer than three.
         """
         require_sites(len(adverts), LEAST_HIDDEN_SITES)
         roster = Roster(session=session, adverts=tuple(adverts[name] for name in sorted(adverts)))
-        return cls(session, roster)
+        return cls(session, roster, np.zeros(size, np.uint32))
 
     def deal(self, dealing: Dealing) -> None:
         """Take the sealed shares of one site.
@@ -105,9 +105,7 @@ class MaskedSum:
 
     def add(self, site: str, masked: Ring) -> None:
         """Add the masked update of one site."""
-        if self._total is None:
-            self._total = np.zeros(len(masked), np.uint32)
-        self._total += masked
+        self.total += masked
         self.survivors.append(site)
 
     def unmask_order(self) -> UnmaskOrder:
@@ -145,23 +143,24 @@ class MaskedSum:
         Raises:
             TooFewSitesError: Fewer sites than the threshold revealed their shares.
             BrokenSecretError: The secret of one site cannot be put together.
-            ValueError: The sum is outside what honest sites can reach.
+            UnmaskingError: The sum is outside what honest sites can reach.
         """
         require_sites(len(self._revealed), self.roster.threshold)
-        assert self._total is not None  # noqa: S101 - survivors were counted above
         for site in self.survivors:
-            add_mask(self._total, self._seed(site), negative=True)
+            add_mask(self.total, self._seed(site), negative=True)
         for site in sorted(set(self.dealings) - set(self.survivors)):
             self._take_off(site, self._private_key(site))
-        return FixedPoint(len(self.session.sites), self.session.update_norm).decode(self._total)
+        try:
+            return FixedPoint(len(self.session.sites), self.session.update_norm).decode(self.total)
+        except ValueError as error:
+            raise UnmaskingError(f"{error}: a site did not keep to the protocol, and nobody can say which") from error
 
     def _take_off(self, dropped: str, private: bytes) -> None:
         """Take off what the survivors added for a site whose update never arrived."""
-        assert self._total is not None  # noqa: S101 - called from mean only
         for site in self.survivors:
             public = bytes.fromhex(self.roster.advert(site).mask_key)
             key = mask_key(private, public, self.roster.context, (dropped, site))
-            add_mask(self._total, key, negative=site < dropped)
+            add_mask(self.total, key, negative=site < dropped)
 
     def _seed(self, site: str) -> bytes:
         seed = self._combined({name: one.seeds[site] for name, one in self._revealed.items()})

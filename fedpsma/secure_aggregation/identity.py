@@ -1,4 +1,4 @@
-"""The key by which a site is known, and the book of keys of the others: trusted at first use, never changed silently."""
+"""The key a site is known by, and the book of the others' keys: trusted at first use, never changed silently."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ def split(secret: bytes, threshold: int, holders: int) -> dict[int, bytes]:
         >>> combine({number: shares[number] for number in (1, 3)}) == bytes(range(32))
         True
     """
-    halves = [dict(Shamir.split(threshold, holders, part)) for part in (secret[:_HALF], secret[_HALF:])]
+    halves = [dict(Shamir.split(threshold, holders, part, ssss=False)) for part in (secret[:_HALF], secret[_HALF:])]
     return {number: halves[0][number] + halves[1][number] for number in halves[0]}
 
 
 def combine(shares: Mapping[int, bytes]) -> bytes:
     """Return the secret from exactly as many shares as its threshold."""
     return b"".join(
-        Shamir.combine([(number, share[part]) for number, share in shares.items()])
+        Shamir.combine([(number, share[part]) for number, share in shares.items()], ssss=False)
         for part in (slice(None, _HALF), slice(_HALF, None))
     )
 
