@@ -22,6 +22,7 @@ from fedpsma.secure_aggregation.messages import Advert, Dealing, Invitation, Rev
 from server.replies import QuarantineReason, Reply
 from server.unmasking import FalseShareError, MaskedSum
 
+Arrays = Mapping[str, NDArray[Any]]
 Answer = TypeVar("Answer", Advert, Dealing, Revealed)
 
 
