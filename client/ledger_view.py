@@ -41,10 +41,10 @@ def _policy(state: Path) -> SitePolicy:
 def table_of(found: Spending) -> Table:
     """Return one line a run."""
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "from", "to", "kind"):
-        table.add_column(name)
-    for name in ("rounds", "released", "failed", "cut off", "epsilon", "delta"):
-        table.add_column(name, justify="right")
+    for name in ("run", "kind", "last round"):
+        table.add_column(name, no_wrap=True)
+    for name in ("rounds", "failed", "cut off", "epsilon", "delta"):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in found.runs:
         table.add_row(*_cells(run))
     return table
@@ -52,9 +52,8 @@ def table_of(found: Spending) -> Table:
 
 def _cells(run: RunSpending) -> tuple[str, ...]:
     kind = "simulation" if run.simulated else "federation"
-    counts = (run.rounds, run.released, run.failed, run.unfinished)
-    delta = "-" if run.delta is None else f"{run.delta:g}"
-    return run.run, run.since[:10], run.until[:10], kind, *map(str, counts), _shown(run.epsilon), delta
+    counts = map(str, (run.rounds, run.failed, run.unfinished))
+    return run.run, kind, run.until[:10], *counts, _shown(run.epsilon), "-" if run.delta is None else f"{run.delta:g}"
 
 
 def verdict_of(found: Spending, policy: SitePolicy | None) -> str:

@@ -107,9 +107,9 @@ def test_killed_at_every_line_the_ledger_never_says_less_than_was_spent(site: Si
 
 
 def test_after_many_kills_the_loss_is_that_of_all_that_was_charged(site: Site) -> None:
-    kills = [_killed_at(site, line) for line in range(50, 1000, 75)]
+    kills = [_killed_at(site, line) for line in range(50, 700, 50)]
     charged = len(_ledger(site).charged())
-    assert sum(kills) > 3
+    assert sum(kills) >= 3
     assert 1 <= _gradients(site) <= charged
     report, _ = answer_order(site, _order(1, "after"), WEIGHTS)
     assert report.epsilon == pytest.approx((charged + 1) * ROUND_COST, abs=1e-9)
