@@ -100,9 +100,17 @@ class Ledger:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out between reading what was spent and charging more."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        """Keep other processes out between reading what was spent and charging more.
+
+        Raises:
+            LedgerError: Nothing can be written where the ledger lies.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path.with_suffix(".lock"), "w", encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise LedgerError(f"{self.path} cannot be written; the policy can name another place") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -35,7 +35,7 @@ def _policy(state: Path) -> SitePolicy:
     try:
         return read_policy(state)
     except (OSError, ValueError) as error:
-        raise InputError("holds no policy of a site", where=str(state), remedy="name the site's state folder") from error
+        raise InputError("holds no policy of a site", where=str(state), remedy="name the state folder") from error
 
 
 def table_of(found: Spending) -> Table:

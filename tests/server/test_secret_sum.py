@@ -73,8 +73,10 @@ def test_two_sites_are_too_few_to_hide_among(tmp_path: Path) -> None:
     theatre = Theatre(tmp_path, ("A", "B"))
     with pytest.raises(TooFewSitesError):
         theatre.participant("A").advertise(session_of("AB"))
-    with pytest.raises(TooFewLeftError):
-        MaskedSum.of(session_of("ABC"), {name: Theatre(tmp_path, NAMES).participant(name).advertise(session_of("ABC")) for name in "AB"}, 3)
+    session = session_of("ABC")
+    adverts = {name: Theatre(tmp_path, NAMES).participant(name).advertise(session) for name in "AB"}
+    with pytest.raises(TooFewLeftError, match="needs 3 sites"):
+        MaskedSum.of(session, adverts, 3)
 
 
 def test_what_the_server_sees_of_a_site_looks_random(theatre: Theatre) -> None:
