@@ -3,7 +3,8 @@
 Sites and server run one after the other in this process, each stage as in a federation, without the network and
 without training. ``max error`` and ``length`` compare the unmasked sum with a float64 sum, in parts of the norm bound:
 the largest error of one coordinate, and the Euclidean length of all errors together. ``uplink`` counts everything a
-site sends in a round. ``ratio`` is all processor time against plain, where plain is what a site does to serialise its weights, and the server to read and average them.
+site sends in a round. ``ratio`` is all processor time against plain, where a site serialises its weights, and the
+server reads and averages them.
 Run it with ``python benchmarks/secure_aggregation.py``; it takes about two minutes on one core.
 """
 
@@ -26,11 +27,13 @@ from rich.progress import track
 from rich.table import Table
 
 from client.masking import Participant
+from fedpsma.contract import SecureAggregation
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook
 from fedpsma.secure_aggregation.messages import Session, threshold
 from server.unmasking import MaskedSum
 
-NORM = 1.0
+BOUNDS = SecureAggregation()
+NORM = BOUNDS.update_norm
 
 
 @dataclass
@@ -119,7 +122,7 @@ def _hidden(
 ) -> tuple[NDArray[np.float64], Cost]:
     """Return the unmasked sum, and what it cost."""
     sites = {name: Participant(name, folder / name, KeyBook(folder / name / KEYS_FILE, {}), "run") for name in names}
-    session = Session(run="run", round=1, token=secrets.token_hex(32), sites=names, update_norm=NORM)
+    session = Session(run="run", round=1, token=secrets.token_hex(32), sites=names, bounds=BOUNDS)
     cost, adverts = Cost(), {}
     for name, site in sites.items():
         adverts[name] = site.advertise(session)

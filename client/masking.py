@@ -33,7 +33,7 @@ from fedpsma.secure_aggregation.messages import (
     ShareDigests,
     UnmaskOrder,
 )
-from fedpsma.secure_aggregation.ring import FixedPoint, Ring
+from fedpsma.secure_aggregation.ring import Ring
 from fedpsma.secure_aggregation.sharing import digest, split
 
 SECRETS_FOLDER = "secure"
@@ -227,8 +227,7 @@ class SealedInput:
         Raises:
             ValueError: The update is not finite, or the weight is not in (0, 1].
         """
-        session = self._roster.session
-        vector = FixedPoint(len(session.sites), session.update_norm).encode(update, weight)
+        vector = self._roster.session.code.encode(update, weight)
         add_mask(vector, self._seed)
         for partner in self._partners:
             if partner != self._site:

@@ -96,7 +96,7 @@ def _code(error: Exception) -> RefusalReason:
 
 def _train(site: Site, order: RoundOrder, weights: Weights, mask_order: str | None) -> Released:
     account = _admit(site, order)
-    mask = _mask_of(site, order, mask_order)
+    mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
     payment = account.pay(order, model_hash(weights))
     try:
         trained = account.trainer.train(
@@ -126,15 +126,19 @@ def _admit(site: Site, order: RoundOrder) -> Account:
     return open_account(policy, trainer, site.state, _open(site, order), order)
 
 
-def _mask_of(site: Site, order: RoundOrder, mask_order: str | None) -> Callable[[Weights, Weights], Weights]:
+def _mask_of(
+    site: Site, order: RoundOrder, mask_order: str | None, patients: int
+) -> Callable[[Weights, Weights], Weights]:
     """Return what makes the released weights of the trained ones; under secure aggregation that works once only."""
-    if (order.plan.secure_aggregation is None) != (mask_order is None):
+    secure = order.plan.secure_aggregation
+    if (secure is None) != (mask_order is None):
         raise RefusalError("protocol_violated")
-    if mask_order is None:
+    if secure is None or mask_order is None:
         return lambda _, trained: trained
     from client.stages import mask_of
 
-    return mask_of(site.name, site.state, order, mask_order)
+    mask = mask_of(site.name, site.state, order, mask_order)
+    return lambda start, trained: mask(start, trained, secure.weight_of(patients))
 
 
 def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:

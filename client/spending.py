@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from pydantic import BaseModel, ConfigDict
@@ -79,7 +79,7 @@ def spending_of(ledger: Ledger, trainer: Trainer, delta: float | None = None) ->
 
 
 def _spending(
-    run: str, charged: Sequence[LedgerEntry], outcomes: dict[int, str | None], trainer: Trainer
+    run: str, charged: Sequence[LedgerEntry], outcomes: Mapping[int, str | None], trainer: Trainer
 ) -> RunSpending:
     ends = [outcomes.get(entry.number) for entry in charged]
     keys = [entry.key for entry in charged if entry.key is not None]

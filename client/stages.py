@@ -70,8 +70,10 @@ def answer_stage(site: str, state: Path, stage: Stage, text: str, admit: Callabl
 
 
 @_coded
-def mask_of(site: str, state: Path, order: RoundOrder, text: str) -> Callable[[Weights, Weights], Weights]:
-    """Return the function that masks the update of this round; asked again for the same session, this refuses.
+def mask_of(site: str, state: Path, order: RoundOrder, text: str) -> Callable[[Weights, Weights, float], Weights]:
+    """Return what masks the update of this round, given old and new weights and how much the site counts.
+
+    Asked again for the same session, this refuses.
 
     Args:
         site: Name of this site.
@@ -85,7 +87,7 @@ def mask_of(site: str, state: Path, order: RoundOrder, text: str) -> Callable[[W
     mask_order = MaskOrder.model_validate_json(text)
     _require_same(mask_order.session, order)
     sealed = _participant(site, state, mask_order.session).open_session(mask_order)
-    return lambda start, trained: {MASKED: sealed.mask(flat_update(start, trained))}
+    return lambda start, trained, weight: {MASKED: sealed.mask(flat_update(start, trained), weight)}
 
 
 def flat_update(start: Weights, trained: Weights) -> NDArray[np.float64]:
@@ -108,7 +110,6 @@ def _participant(site: str, state: Path, session: Session) -> Participant:
 
 def _require_same(session: Session, order: RoundOrder) -> None:
     """Refuse a session of another order: the order says what is trained, the session how that is hidden."""
-    secure = order.plan.secure_aggregation
-    asked = None if secure is None else (order.run, order.round, secure.update_norm)
-    if asked != (session.run, session.round, session.update_norm):
+    asked = (order.run, order.round, order.plan.secure_aggregation)
+    if asked != (session.run, session.round, session.bounds):
         raise ProtocolError("the session is not that of the order")

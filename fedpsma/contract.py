@@ -36,13 +36,26 @@ LEAST_HIDDEN_SITES = 3
 class SecureAggregation(BaseModel):
     """Let the server learn the mean of the updates only, never the update of one site.
 
-    ``update_norm`` bounds the Euclidean length of what a site changes in a round; a longer update is shortened to it,
-    and the mean is exact to a millionth of it.
+    ``update_norm`` bounds the Euclidean length of what a site changes in a round; a longer update is shortened to it.
+    ``largest_change`` bounds what it changes in one weight, and is the range that 32 bits divide: the sum is right to a
+    millionth of it in every weight. With ``most_patients`` a site counts by its patients, at most so many, and the
+    server learns their sum over the sites; without it all sites count the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     update_norm: float = Field(default=64.0, gt=0, allow_inf_nan=False)
+    largest_change: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    most_patients: int | None = Field(default=None, ge=1)
+
+    def weight_of(self, patients: int) -> float:
+        """Return how much a site of so many patients counts, at most one.
+
+        Example:
+            >>> SecureAggregation(most_patients=40).weight_of(10)
+            0.25
+        """
+        return 1.0 if self.most_patients is None else min(1.0, patients / self.most_patients)
 
 
 class TrainingPlan(BaseModel):

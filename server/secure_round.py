@@ -73,7 +73,7 @@ class SecureRound:
             round=self.order.round,
             token=secrets.token_hex(32),
             sites=tuple(sorted(self.nodes.values())),
-            update_norm=secure.update_norm,
+            bounds=secure,
         )
         total = MaskedSum.of(session, self._adverts(session), self._size)
         self._deal(total)

@@ -22,7 +22,7 @@ from fedpsma.secure_aggregation.messages import (
     Session,
     UnmaskOrder,
 )
-from fedpsma.secure_aggregation.ring import FixedPoint, Ring
+from fedpsma.secure_aggregation.ring import Ring
 from fedpsma.secure_aggregation.sharing import combine, digest
 
 
@@ -151,7 +151,7 @@ class MaskedSum:
         for site in sorted(set(self.dealings) - set(self.survivors)):
             self._take_off(site, self._private_key(site))
         try:
-            return FixedPoint(len(self.session.sites), self.session.update_norm).decode(self.total)
+            return self.session.code.decode(self.total)
         except ValueError as error:
             raise UnmaskingError(f"{error}: a site did not keep to the protocol, and nobody can say which") from error
 

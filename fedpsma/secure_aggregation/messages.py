@@ -13,7 +13,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fedpsma.contract import RoundOrder
+from fedpsma.contract import RoundOrder, SecureAggregation
+from fedpsma.secure_aggregation.ring import FixedPoint
 
 Bytes32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bytes64 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
@@ -38,13 +39,18 @@ class _Message(BaseModel):
 
 
 class Session(_Message):
-    """One attempt to sum one round; ``token`` is new for each, ``sites`` are those invited."""
+    """One attempt to sum one round; ``token`` is new for each, ``sites`` are those invited, ``bounds`` the plan's."""
 
     run: str
     round: int
     token: Bytes32
     sites: tuple[str, ...]
-    update_norm: float
+    bounds: SecureAggregation
+
+    @property
+    def code(self) -> FixedPoint:
+        """How updates become integers in this session."""
+        return FixedPoint(len(self.sites), self.bounds.update_norm, self.bounds.largest_change)
 
 
 class Invitation(_Message):

@@ -2,7 +2,7 @@
 
 A ring element takes the four bytes of a float32, so an update grows by its weight alone. Each site rounds every
 coordinate once, by at most half a step, and the sum of ``n`` sites is therefore wrong by at most
-``n**2 / 2**32`` of the norm bound: below 1e-6 of it up to :data:`MOST_SITES` sites.
+``n**2 / 2**32`` of the largest coordinate: below 1e-6 of it up to :data:`MOST_SITES` sites.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Ring = NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """The code of a sum over at most ``sites`` updates, each of a Euclidean length of at most ``norm``.
+    """The code of a sum over at most ``sites`` updates within bounds: Euclidean length, and one coordinate.
 
     A weight of at most one multiplies the update and travels as its last coordinate. No sum that keeps to these bounds
-    wraps around: a coordinate is at most ``norm``, and the steps that rounding adds, half a step a site, are set aside.
+    wraps around: a coordinate is at most ``largest``, and what rounding adds, half a step a site, is set aside.
 
     Example:
-        >>> code = FixedPoint(sites=3, norm=1.0)
+        >>> code = FixedPoint(sites=3, norm=1.0, largest=0.5)
         >>> total = code.encode(np.array([0.5, -0.25]), 1.0) + code.encode(np.array([0.25, 0.0]), 0.5)
         >>> mean, weight = code.decode(total)
         >>> mean.round(6).tolist(), round(weight, 6)
@@ -36,6 +36,7 @@ class FixedPoint:
 
     sites: int
     norm: float
+    largest: float
 
     def __post_init__(self) -> None:
         if not 1 <= self.sites <= MOST_SITES:
@@ -48,7 +49,7 @@ class FixedPoint:
     @property
     def scale(self) -> float:
         """Ring steps in one unit of an update."""
-        return (_LARGEST - self.sites) / (self.sites * self.norm)
+        return (_LARGEST - self.sites) / (self.sites * self.largest)
 
     @property
     def weight_scale(self) -> int:
@@ -61,7 +62,7 @@ class FixedPoint:
         return self.sites * 0.5 / self.scale
 
     def encode(self, update: NDArray[np.float64], weight: float) -> Ring:
-        """Return the weighted update, shortened to ``norm`` where it is longer, and its weight at the end.
+        """Return the weighted update, brought within the bounds, and its weight at the end.
 
         Args:
             update: Change of all weights as one vector, float64.
@@ -75,9 +76,10 @@ class FixedPoint:
         length = float(np.linalg.norm(update))
         if not np.isfinite(length):
             raise ValueError("the update is not finite")
-        factor = self.scale * weight * min(1.0, self.norm / length if length else 1.0)
+        shortened = update * min(1.0, self.norm / length if length else 1.0)
+        np.clip(shortened, -self.largest, self.largest, out=shortened)
         steps = np.empty(len(update) + 1, np.int64)
-        np.rint(update * factor, out=steps[:-1], casting="unsafe")
+        np.rint(shortened * (self.scale * weight), out=steps[:-1], casting="unsafe")
         steps[-1] = max(1, round(weight * self.weight_scale))
         return steps.astype(np.uint32)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.masking import Participant
+from fedpsma.contract import SecureAggregation
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook
 from fedpsma.secure_aggregation.messages import Session
 from server.unmasking import MaskedSum
@@ -21,7 +22,8 @@ Vectors = Mapping[str, NDArray[np.float64]]
 def session_of(sites: Collection[str], norm: float = 1.0, number: int = 1) -> Session:
     """Return a new session of these sites."""
     token = secrets.token_hex(32)
-    return Session(run="run", round=number, token=token, sites=tuple(sorted(sites)), update_norm=norm)
+    bounds = SecureAggregation(update_norm=norm, largest_change=norm)
+    return Session(run="run", round=number, token=token, sites=tuple(sorted(sites)), bounds=bounds)
 
 
 @dataclass

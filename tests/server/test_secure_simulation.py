@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_trainer
 from pydantic import ValidationError
 from tiny_trainer import make_sites, tiny_config
 
 from client import masking
 from client.ledger import Ledger
 from client.site import Site, answer_order
+from client.trainer import TrainingTask
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.io.dataset import read_dataset
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.secure_aggregation.messages import Revealed, UnmaskOrder
 from server.rounds import FederationError
@@ -22,7 +25,7 @@ from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 
 NAMES = ("A", "B", "C", "D", "E")
-SECURE = {"secure_aggregation": {"update_norm": 8.0}, "min_sites": 3}
+SECURE = {"secure_aggregation": {}, "min_sites": 3}
 
 
 def _config(folder: Path, **plan: object) -> SimulationConfig:
@@ -54,6 +57,23 @@ def test_two_rounds_give_the_model_of_a_plain_run(tmp_path: Path) -> None:
     _same_model(plain.model, hidden.model)
     assert [site.rounds for site in hidden.sites] == [2] * 5
     assert [site.epsilon for site in hidden.sites] == [site.epsilon for site in plain.sites]
+
+
+def test_sites_can_count_by_their_patients(tmp_path: Path) -> None:
+    config = _config(tmp_path, rounds=1, min_sites=3, secure_aggregation={"most_patients": 20})
+    sizes = {"A": 12, "B": 3, "C": 25, "D": 7, "E": 20}
+    datasets = tuple(make_sites(tmp_path / name, [name], patients)[0] for name, patients in sizes.items())
+    config = config.model_copy(update={"datasets": datasets})
+    start = load_checkpoint(config.init).weights
+    trained = {
+        name: tiny_trainer.train(TrainingTask(start, read_dataset(path), config.plan, 1, name, {}, None, ()))
+        for name, path in zip(sizes, datasets, strict=True)
+    }
+    final = load_checkpoint(simulate(config).model).weights
+    counts = [min(20, patients) for patients in sizes.values()]
+    for name in start:
+        layers = [trained[site][name].astype(np.float64) for site in sizes]
+        np.testing.assert_allclose(final[name], np.average(layers, axis=0, weights=counts), rtol=3e-7, atol=3e-7)
 
 
 def test_no_update_of_a_site_lies_open_in_what_it_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
