@@ -22,7 +22,7 @@ from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundState, RunFolder, RunRules, SiteState
 from server.strategies.rule import Given
-from server.updates import Arrays, changes, overlong, stepped
+from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
@@ -49,7 +49,7 @@ class _Harvest:
     """What a round brought: the valid updates by site, and why the others are missing."""
 
     reports: dict[str, SiteReport] = field(default_factory=dict)
-    updates: dict[str, Weights] = field(default_factory=dict)
+    updates: dict[str, StoredUpdate] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +82,7 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
     weights, memory = run.folder.weights(state), run.folder.memory(state)
-    sent = weights | run.rules.strategy.sent(run.plan, weights, memory)
+    sent = {**weights, **run.rules.strategy.sent(run.plan, weights, memory)}
     nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
     run.events.append(
         "round_started",
@@ -93,11 +93,12 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
         model_sha256=state.model_sha256,
     )
     harvest = _collect(run, nodes, number, sent)
-    updates = _updates(run, harvest, number, weights)
-    if len(updates) < _least(run):
+    _set_overlong_aside(run, harvest, number)
+    if len(harvest.updates) < _least(run):
         raise FederationError(_too_few(run, number, harvest))
-    made = run.rules.strategy.aggregate(_given(run, number, updates, memory))
+    made = run.rules.strategy.aggregate(_given(run, number, harvest, memory))
     state = _finish(run, state, stepped(weights, made.step), made.memory, harvest.reports)
+    run.folder.clear_incoming()
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
     return state
 
@@ -187,7 +188,9 @@ def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
         harvest.missing[asked.site] = content.reason
         run.events.append("site_refused", round=asked.round, site=asked.site, reason=content.reason)
         return
-    report, harvest.updates[asked.site] = content
+    report, trained = content
+    place = run.folder.incoming / f"{asked.site}.safetensors"
+    harvest.updates[asked.site] = StoredUpdate(place, asked.weights, trained)
     harvest.reports[asked.site] = report
     run.events.append(
         "site_reported",
@@ -209,19 +212,17 @@ def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
     return f"round {number}: {len(harvest.updates)} valid updates, {_least(run)} needed ({missing})"
 
 
-def _updates(run: _Run, harvest: _Harvest, number: int, weights: Weights) -> dict[str, Arrays]:
-    """Return what each site changed, without those that are far longer than the others."""
-    updates = {site: changes(weights, trained) for site, trained in harvest.updates.items()}
+def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
     limit = run.rules.participation.norm_limit
-    for site in sorted(overlong(updates, limit) if limit else ()):
+    lengths = {site: update.length for site, update in harvest.updates.items()}
+    for site in sorted(overlong(lengths, limit) if limit else ()):
         _set_aside(run, harvest, site, number, "too_long")
-        del updates[site], harvest.updates[site], harvest.reports[site]
-    return updates
+        del harvest.updates[site], harvest.reports[site]
 
 
-def _given(run: _Run, number: int, updates: Mapping[str, Arrays], memory: Arrays) -> Given:
+def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
     patients = {site.name: site.patients for site in run.federation.sites}
-    return Given(number, run.plan, updates, len(run.federation.sites), patients, memory)
+    return Given(number, run.plan, harvest.updates, len(run.federation.sites), patients, memory)
 
 
 def _finish(

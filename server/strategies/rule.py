@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma.contract import TrainingPlan
@@ -75,10 +76,18 @@ class MeanRule(Rule):
     weighting: Literal["equal", "patients"] = "equal"
 
     def mean(self, given: Given) -> Arrays:
-        """Return the weighted mean of the updates, by Flower's FedAvg."""
+        """Return the weighted mean of the updates, by Flower's FedAvg.
+
+        One update after the other joins the mean of those before it, so that hundreds need the memory of two.
+        """
         from server.flower import FlowerRule, combine
 
-        return combine(FlowerRule("FedAvg"), given.round, given.ordered, self._shares(given))
+        shares = self._shares(given)
+        whole, joined = given.ordered[0], shares[0]
+        for update, share in zip(given.ordered[1:], shares[1:], strict=True):
+            whole = combine(FlowerRule("FedAvg"), given.round, [whole, update], [joined, share])
+            joined += share
+        return dict(whole)
 
     def _shares(self, given: Given) -> list[float]:
         if self.weighting == "equal":
@@ -90,16 +99,17 @@ class MeanRule(Rule):
         return Aggregate(self.mean(given))
 
 
-def named(arrays: Arrays, prefix: str) -> Arrays:
+def named(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """Return the arrays whose names start with a prefix, without it.
 
     Example:
+        >>> import numpy as np
         >>> list(named({"m/a": np.zeros(1), "v/a": np.zeros(1)}, "m/"))
         ['a']
     """
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def prefixed(arrays: Arrays, prefix: str) -> Arrays:
+def prefixed(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """Return the arrays with a prefix before their names."""
     return {f"{prefix}{name}": array for name, array in arrays.items()}
