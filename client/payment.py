@@ -76,7 +76,9 @@ class Account:
         """Return the charged rounds that limit this one."""
         charged = self.ledger.charged()
         if self.policy.simulated:
-            return [entry for entry in charged if entry.key is not None and entry.key.run == order.run]
+            # Of one data set that is dealt out to several sites, each part pays for itself.
+            own = (order.run, patients_hash(self.dataset))
+            return [entry for entry in charged if entry.key and (entry.key.run, entry.key.patients_sha256) == own]
         every = self.policy.count_simulations
         return [entry for entry in charged if every or entry.key is None or not entry.key.simulated]
 

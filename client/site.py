@@ -24,6 +24,14 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import model_hash
+from fedpsma.training.local_rules import (
+    RoundMemory,
+    correction,
+    split_control,
+    to_keep,
+    to_release,
+    with_own,
+)
 
 ERROR_LOG = "errors.log"
 Released = tuple[SiteReport, Weights]
@@ -94,14 +102,20 @@ def _code(error: Exception) -> RefusalReason:
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
 
 
-def _train(site: Site, order: RoundOrder, weights: Weights, mask_order: str | None) -> Released:
+def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | None) -> Released:
+    weights, control = split_control(arrays)
+    if control.keys() != (weights.keys() if order.plan.control_variates else set()):
+        raise RefusalError("plan_not_allowed")
+    memory = RoundMemory.of_run(site.state, order.run)
+    kept = memory.before(order.round)
+    start, steering = with_own(weights, kept, order.plan), correction(control, kept)
     account = _admit(site, order)
     mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
     payment = account.pay(order, model_hash(weights))
     try:
         trained = account.trainer.train(
             TrainingTask(
-                weights=weights,
+                weights=start,
                 network=order.network,
                 dataset=account.dataset,
                 plan=order.plan,
@@ -109,9 +123,11 @@ def _train(site: Site, order: RoundOrder, weights: Weights, mask_order: str | No
                 site=site.name,
                 charge=account.charge,
                 history=payment.before,
+                correction=steering,
             )
         )
-        released = mask(weights, trained)
+        memory.keep(order.round, to_keep(order.plan, start, trained, steering))
+        released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:
         account.ledger.close(payment.entry, "failed")
         raise

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TrainingScope = Literal["all", "adaptive"]
+KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
     "delta_too_large",
@@ -25,6 +26,8 @@ RefusalReason = Literal[
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
+# Names of the control variates that travel beside the weights; no parameter has a slash in its name.
+CONTROL = "control/"
 # The stages of secure aggregation before and after training, the record of its messages, and the masked update.
 Stage = Literal["advertise", "share", "unmask"]
 STAGES: tuple[Stage, ...] = ("advertise", "share", "unmask")
@@ -66,6 +69,13 @@ class TrainingPlan(BaseModel):
     parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
     patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
     updates of single sites from the server; it needs three sites at least.
+
+    ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
+    can use one at a time.
+
+    ``proximal_mu`` adds ``mu / 2 * |w - w0|^2`` to the local objective (FedProx). ``control_variates`` corrects the
+    drift of a site towards its own patients (SCAFFOLD). ``kept_at_site`` names the parameters that each site trains for
+    itself and never sends: scale and shift of every normalisation (FedBN), or the voxel head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +93,11 @@ class TrainingPlan(BaseModel):
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpu_share: float = Field(default=1.0, gt=0, le=1)
+    proximal_mu: float = Field(default=0.0, ge=0)
+    control_variates: bool = False
+    kept_at_site: KeptAtSite = "nothing"
     secure_aggregation: SecureAggregation | None = None
 
     @model_validator(mode="after")
@@ -138,8 +153,9 @@ class FederationSite(BaseModel):
     """A site by the name the coordinator knows it by; the folders are only known where it is simulated here.
 
     ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
-    ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know. ``key``
-    is the Ed25519 key (hexadecimal) that the site was admitted with; without it the first one seen is kept.
+    ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
+    ``patients`` is what the site registered, once and with its own consent; no reply can change it. ``key`` is the
+    Ed25519 key (hexadecimal) that the site was admitted with; without it the first one seen is kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -148,6 +164,7 @@ class FederationSite(BaseModel):
     dataset: Path | None = None
     state: Path | None = None
     synthetic: bool | None = None
+    patients: int | None = Field(default=None, ge=1)
     key: str | None = None
 
 

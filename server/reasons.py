@@ -25,6 +25,8 @@ QUARANTINES = {
     "wrong_shape": "a layer of its weights has another shape",
     "wrong_dtype": "its weights are of another type",
     "not_finite": "its weights hold values that are no numbers",
+    "too_long": "its update is far longer than those of the others",
+    "away": "it was left away in this round, as the simulation asks",
     "unknown_site": "nobody admitted it",
     "duplicate_site": "two nodes give its name",
     "key_not_trusted": "its key is not the one it is known by",

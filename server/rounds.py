@@ -10,19 +10,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
 from fedpsma.io.files import finished_folder
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
+from fedpsma.training.local_rules import split_control
 from server.card import federated_card
 from server.events import EventKind, EventLog
-from server.flower import EngineStoppedError, Link, federated_average
+from server.flower import EngineStoppedError, Link, Waits
+from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
-from server.run_folder import RoundState, RunFolder, SiteState
+from server.run_folder import RoundState, RunFolder, RunRules, SiteState
+from server.strategies.rule import Given
+from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
@@ -40,6 +40,7 @@ class _Run:
     folder: RunFolder
     plan: TrainingPlan
     federation: Federation
+    rules: RunRules
     events: EventLog
     initial: ModelCard
     names: dict[int, str] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class _Harvest:
     """What a round brought: the valid updates by site, and why the others are missing."""
 
     reports: dict[str, SiteReport] = field(default_factory=dict)
-    updates: dict[str, Weights] = field(default_factory=dict)
+    updates: dict[str, Arrays] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,7 +64,8 @@ def run_rounds(link: Link, path: Path) -> None:
     """
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
-    run = _Run(link, folder, folder.plan(), folder.federation(), folder.events, initial)
+    run = _Run(link, folder, folder.plan(), folder.federation(), folder.rules(), folder.events, initial)
+    run.rules.strategy.require_hideable(run.plan.secure_aggregation)
     state = folder.last_state()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
@@ -82,23 +84,40 @@ def run_rounds(link: Link, path: Path) -> None:
 def _play_round(run: _Run, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
-    weights = run.folder.weights(state)
-    nodes = _roll_call(run, everyone=not run.names)
+    weights, memory = run.folder.weights(state), run.folder.memory(state)
+    sent = {**weights, **run.rules.strategy.sent(run.plan, weights, memory)}
+    nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
     run.events.append(
         "round_started",
         round=number,
         rounds=run.plan.rounds,
         sites=tuple(sorted(nodes.values())),
-        bytes=len(nodes) * sum(array.nbytes for array in weights.values()),
+        bytes=len(nodes) * sum(array.nbytes for array in sent.values()),
         model_sha256=state.model_sha256,
     )
-    harvest = _collect(run, nodes, number, weights)
-    if len(harvest.reports) < run.plan.min_sites:
+    harvest = _collect(run, nodes, number, sent)
+    _set_overlong_aside(run, harvest, number)
+    if len(harvest.reports) < _least(run):
         raise FederationError(_too_few(run, number, harvest))
-    combined = _aggregate(number, weights, harvest.updates)
-    state = _finish(run, state, combined, harvest.reports)
+    made = run.rules.strategy.aggregate(_given(run, number, harvest, memory))
+    state = _finish(run, state, stepped(weights, made.step), made.memory, harvest.reports)
+    run.folder.clear_incoming()
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
     return state
+
+
+def _least(run: _Run) -> int:
+    return max(run.plan.min_sites, run.rules.strategy.least_updates)
+
+
+def _drawn(run: _Run, present: dict[int, str], number: int) -> dict[int, str]:
+    names = drawn_sites(list(present.values()), run.rules.participation, _draw_key(run, number))
+    return {node: name for node, name in present.items() if name in names}
+
+
+def _draw_key(run: _Run, number: int) -> str:
+    # Not by the run's random name where there is a seed, so that two simulations with one seed ask the same sites.
+    return f"{run.federation.run if run.plan.seed is None else run.plan.seed}/{number}"
 
 
 def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:
@@ -133,22 +152,24 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
     return {node: name for node, name in present.items() if name not in doubles}
 
 
-def _collect(run: _Run, nodes: Mapping[int, str], number: int, weights: Weights) -> _Harvest:
+def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
     order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network)
-    if run.plan.secure_aggregation is not None:
-        _sum_secretly(run, harvest, order, dict(nodes), weights)
-        return harvest
+    weights, _ = split_control(sent)
+    away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
-    ordered = sorted(nodes, key=lambda node: nodes[node])
+    reached = sorted((node for node in nodes if nodes[node] not in away), key=lambda node: nodes[node])
     answered = set()
-    for reply in run.link.train(ordered, order, weights, run.federation.round_timeout_s):
+    if run.plan.secure_aggregation is not None:
+        _sum_secretly(run, harvest, order, {node: nodes[node] for node in reached}, weights)
+        answered.update(reached)
+        reached = []
+    for reply in run.link.train(reached, order, sent, _patience(run, harvest)):
         answered.add(reply.node)
         _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights))
-    for node in ordered:
-        if node not in answered:
-            _set_aside(run, harvest, nodes[node], number, "no_reply")
+    for node in sorted(nodes.keys() - answered, key=lambda node: nodes[node]):
+        _set_aside(run, harvest, nodes[node], number, "no_reply" if node in reached else "away")
     return harvest
 
 
@@ -185,28 +206,49 @@ class _Desk:
         return self.run.link.ask(questions, stage)
 
     def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
-        timeout_s = self.run.federation.round_timeout_s
-        return self.run.link.train(list(mask_orders), self.order, self.weights, timeout_s, mask_orders)
+        from fedpsma.secure_aggregation.messages import threshold
+
+        waits = _patience(self.run, self.harvest, threshold(len(mask_orders)))
+        return self.run.link.train(list(mask_orders), self.order, self.weights, waits, mask_orders)
 
     def set_aside(self, site: str, reason: QuarantineReason) -> None:
         _set_aside(self.run, self.harvest, site, self.order.round, reason)
 
-    def accept(self, reply: Reply, site: str, expected: Mapping[str, NDArray[Any]]) -> Weights | None:
-        _take(self.run, self.harvest, reply, Asked(site, self.order.round, self.run.plan, expected))
-        return self.harvest.updates.pop(site, None)
+    def accept(self, reply: Reply, site: str, expected: Arrays) -> Weights | None:
+        return _accepted(self.run, self.harvest, reply, Asked(site, self.order.round, self.run.plan, expected))
+
+
+def _patience(run: _Run, harvest: _Harvest, least: int = 0) -> Waits:
+    """Return how long a round waits: to its end, or after the deadline until enough sites have answered well."""
+    deadline_s = run.rules.participation.deadline_s
+
+    def waits(elapsed_s: float) -> bool:
+        late = deadline_s is not None and elapsed_s >= deadline_s
+        enough = len(harvest.reports) >= max(least, _least(run))
+        return elapsed_s < run.federation.round_timeout_s and not (late and enough)
+
+    return waits
 
 
 def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
+    trained = _accepted(run, harvest, reply, asked)
+    if trained is not None:
+        place = run.folder.incoming / f"{asked.site}.safetensors"
+        harvest.updates[asked.site] = StoredUpdate(place, asked.weights, trained)
+
+
+def _accepted(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> Weights | None:
+    """Return the arrays of a valid reply and note its report; otherwise note why there are none."""
     try:
         content = read_reply(reply, asked)
     except QuarantineError as quarantined:
         _set_aside(run, harvest, asked.site, asked.round, quarantined.reason)
-        return
+        return None
     if isinstance(content, SiteRefusal):
         harvest.missing[asked.site] = content.reason
         run.events.append("site_refused", round=asked.round, site=asked.site, reason=content.reason)
-        return
-    report, harvest.updates[asked.site] = content
+        return None
+    report, trained = content
     harvest.reports[asked.site] = report
     run.events.append(
         "site_reported",
@@ -216,6 +258,7 @@ def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
         epsilon=report.epsilon,
         bytes=reply.bytes,
     )
+    return trained
 
 
 def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: QuarantineReason) -> None:
@@ -224,28 +267,35 @@ def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: Qua
 
 
 def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
-    return f"round {number}: {len(harvest.reports)} valid updates, {run.plan.min_sites} needed ({_missing(harvest)})"
+    return f"round {number}: {len(harvest.reports)} valid updates, {_least(run)} needed ({_missing(harvest)})"
 
 
 def _missing(harvest: _Harvest) -> str:
     return ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
 
 
-def _aggregate(number: int, weights: Weights, updates: Mapping[str, Weights]) -> Weights:
-    ordered = [updates[site] for site in sorted(updates)]
-    averaged = federated_average(number, ordered)
-    # What no site trained stays bit for bit; the mean of three equal numbers may differ in the last bit.
-    frozen = {name for name in weights if all(np.array_equal(update[name], weights[name]) for update in ordered)}
-    return {name: weights[name] if name in frozen else averaged[name] for name in weights}
+def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
+    limit = run.rules.participation.norm_limit
+    lengths = {site: one.length for site, one in harvest.updates.items() if isinstance(one, StoredUpdate)}
+    for site in sorted(overlong(lengths, limit) if limit else ()):
+        _set_aside(run, harvest, site, number, "too_long")
+        del harvest.updates[site], harvest.reports[site]
 
 
-def _finish(run: _Run, state: RoundState, weights: Weights, reports: Mapping[str, SiteReport]) -> RoundState:
+def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
+    patients = {site.name: site.patients for site in run.federation.sites}
+    return Given(number, run.plan, harvest.updates, len(run.federation.sites), patients, memory)
+
+
+def _finish(
+    run: _Run, state: RoundState, weights: Weights, memory: Arrays, reports: Mapping[str, SiteReport]
+) -> RoundState:
     sites = dict(state.sites)
     for name, report in reports.items():
         rounds = sites.get(name, SiteState()).rounds + 1
         sites[name] = SiteState(rounds=rounds, epsilon=report.epsilon, delta=report.delta)
     new = RoundState(run=state.run, round=state.round + 1, model_sha256=model_hash(weights), sites=sites)
-    run.folder.finish_round(new, weights, _card(run, new))
+    run.folder.finish_round(new, weights, memory, _card(run, new))
     return new
 
 
@@ -256,7 +306,7 @@ def _write_model(run: _Run, state: RoundState) -> None:
 
 
 def _card(run: _Run, state: RoundState) -> ModelCard:
-    return federated_card(run.initial, run.plan, run.federation, state)
+    return federated_card(run.initial, run.plan, run.federation, state, run.rules)
 
 
 def _failure_code(error: BaseException) -> str:

@@ -58,8 +58,8 @@ class SecureRound:
     book: KeyBook
     desk: Desk
 
-    def mean(self) -> Weights:
-        """Return the start weights plus the mean update of the sites that stayed.
+    def mean(self) -> Arrays:
+        """Return the mean update of the sites that stayed, by parameter name, float64.
 
         Raises:
             ValueError: The plan does not ask for secure aggregation.
@@ -80,7 +80,7 @@ class SecureRound:
         self._train(total)
         self._unmask(total)
         change, _ = total.mean()
-        return _moved(self.weights, change)
+        return _by_name(self.weights, change)
 
     @property
     def _size(self) -> int:
@@ -157,12 +157,10 @@ def _parsed(kind: type[Answer], text: str) -> Answer | None:
         return None
 
 
-def _moved(start: Weights, change: NDArray[np.float64]) -> Weights:
-    """Return weights moved by a vector in the order of their names; where it is zero they stay bit for bit."""
-    moved, offset = {}, 0
-    for name in sorted(start):
-        array = start[name]
-        part = change[offset : offset + array.size].reshape(array.shape)
-        moved[name] = (array.astype(np.float64) + part).astype(array.dtype)
-        offset += array.size
-    return moved
+def _by_name(weights: Weights, change: NDArray[np.float64]) -> Arrays:
+    """Cut a vector into arrays, in the order of the names of the weights."""
+    arrays, offset = {}, 0
+    for name in sorted(weights):
+        arrays[name] = change[offset : offset + weights[name].size].reshape(weights[name].shape)
+        offset += weights[name].size
+    return arrays

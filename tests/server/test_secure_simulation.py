@@ -17,12 +17,15 @@ from client.ledger import Ledger
 from client.site import Site, answer_order
 from client.trainer import TrainingTask
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.secure_aggregation.messages import Revealed, UnmaskOrder
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
+from server.strategies import FedAvg, FedMedian, FedYogi, Krum, Scaffold
+from server.strategies.rule import Rule
 
 NAMES = ("A", "B", "C", "D", "E")
 SECURE = {"secure_aggregation": {}, "min_sites": 3}
@@ -63,7 +66,7 @@ def test_sites_can_count_by_their_patients(tmp_path: Path) -> None:
     config = _config(tmp_path, rounds=1, min_sites=3, secure_aggregation={"most_patients": 20})
     sizes = {"A": 12, "B": 3, "C": 25, "D": 7, "E": 20}
     datasets = tuple(make_sites(tmp_path / name, [name], patients)[0] for name, patients in sizes.items())
-    config = config.model_copy(update={"datasets": datasets})
+    config = config.model_copy(update={"datasets": datasets, "strategy": FedAvg(weighting="patients")})
     start = load_checkpoint(config.init).weights
     trained = {
         name: tiny_trainer.train(TrainingTask(start, read_dataset(path), config.plan, 1, name, {}, None, ()))
@@ -179,6 +182,24 @@ def test_a_site_that_comes_back_with_another_key_stays_out(tmp_path: Path) -> No
     (config.out / "plan.json").write_text(json.dumps(plan | {"rounds": 2}), "utf-8")
     simulate(config)
     assert _reasons(config.out) == [(2, "E", "key_not_trusted")]
+
+
+@pytest.mark.parametrize("strategy", [FedMedian(), Krum(), Scaffold(), FedAvg(weighting="patients")])
+def test_strategies_that_need_more_than_the_mean_are_refused_in_one_line(tmp_path: Path, strategy: Rule) -> None:
+    config = _config(tmp_path, **SECURE).model_copy(update={"strategy": strategy})
+    with pytest.raises(InputError, match="secure aggregation"):
+        simulate(config)
+    assert not config.out.exists()
+
+
+def test_an_adaptive_strategy_works_on_the_mean(tmp_path: Path) -> None:
+    models = []
+    for name, plan in (("plain", {}), ("hidden", SECURE)):
+        config = _config(tmp_path / name, **plan)
+        models.append(simulate(config.model_copy(update={"strategy": FedYogi()})).model)
+    first, second = (load_checkpoint(model).weights for model in models)
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], atol=1e-4)
 
 
 def test_a_plan_needs_three_sites() -> None:
