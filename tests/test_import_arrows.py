@@ -23,6 +23,7 @@ LIBRARY = {
     "health": {"offline"},
     "offline": set(),
     "domain": set(),
+    "secure_aggregation": {"contract", "io"},
     "io": {"domain"},
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
