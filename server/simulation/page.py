@@ -12,12 +12,12 @@ from typing import Any
 
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json, write_text
+from fedpsma.pages.parts import UNKNOWN, page, table
 from server.simulation.curves import Line, chart
 from server.simulation.judging import Figures, Judgement
 from server.simulation.report import REPORT_FILE, SHARED, ModelLine, RoundLine, SimulationReport, SiteLine
 
 PAGE_FILE = "simulation.html"
-_UNKNOWN = "–"
 _ORIGIN = {
     True: "Every patient is synthetic. These figures say what a model learnt, not how it does in a clinic.",
     False: "",
@@ -34,8 +34,8 @@ def write_report(out: Path, report: SimulationReport) -> Path:
 
 def render_page(report: SimulationReport) -> str:
     """Return the whole page."""
-    template = Template(resources.files(__package__).joinpath("data/page.html").read_text("utf-8"))
-    return template.substitute(
+    data = resources.files(__package__).joinpath("data")
+    body = Template(data.joinpath("page.html").read_text("utf-8")).substitute(
         software=escape(report.software),
         banner=_banner(report),
         cards=_cards(report),
@@ -45,6 +45,7 @@ def render_page(report: SimulationReport) -> str:
         sites=_sites(report),
         settings=_settings(report.settings),
     )
+    return page("Simulated federation", body, data.joinpath("page.css").read_text("utf-8"))
 
 
 def _banner(report: SimulationReport) -> str:
@@ -73,8 +74,8 @@ def _models(report: SimulationReport) -> str:
     names = list(report.models[0].judgement.sites)
     titles = ["model", "epsilon", "lesion AP", "Dice", *(f"AP at {name}" for name in names)]
     rows = [_model(line, names) for line in report.models]
-    table = _table(titles, rows, numeric=range(1, len(titles)))
-    return f"{_gain(report)}{table}<p class='quiet'>{escape(_how_judged(report))}</p>"
+    shown = table(titles, rows, numeric=range(1, len(titles)))
+    return f"{_gain(report)}{shown}<p class='quiet'>{escape(_how_judged(report))}</p>"
 
 
 def _model(line: ModelLine, names: Sequence[str]) -> list[str]:
@@ -157,7 +158,7 @@ def _paid(rounds: Sequence[RoundLine], site: str) -> list[tuple[int, float]]:
 def _sites(report: SimulationReport) -> str:
     rows = [_site(site) for site in report.sites]
     titles = ["site", "patients", "held out", "rounds that counted", "left out", "epsilon"]
-    return _table(titles, rows, numeric=(1, 2, 3, 5))
+    return table(titles, rows, numeric=(1, 2, 3, 5))
 
 
 def _site(site: SiteLine) -> list[str]:
@@ -166,12 +167,12 @@ def _site(site: SiteLine) -> list[str]:
     if site.attacks:
         name += f' <span class="chip bad">attacks: {escape(site.attacks.replace("_", " "))}</span>'
     epsilon = "none" if site.epsilon is None else f"{site.epsilon:.2f}"
-    return [name, str(site.patients), str(site.held_out), str(site.rounds), escape(left_out or _UNKNOWN), epsilon]
+    return [name, str(site.patients), str(site.held_out), str(site.rounds), escape(left_out or UNKNOWN), epsilon]
 
 
 def _settings(settings: dict[str, Any]) -> str:
     rows = [[escape(name), escape(_text(value))] for name, value in _flat(settings, "")]
-    return _table(["setting", "value"], rows)
+    return table(["setting", "value"], rows)
 
 
 def _flat(table: dict[str, Any], front: str) -> Iterable[tuple[str, Any]]:
@@ -184,7 +185,7 @@ def _flat(table: dict[str, Any], front: str) -> Iterable[tuple[str, Any]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value) or _UNKNOWN
+        return ", ".join(str(one) for one in value) or UNKNOWN
     return "none" if value is None else str(value)
 
 
@@ -195,16 +196,4 @@ def _figure(figure: Figure) -> str:
 
 
 def _value(figure: Figure) -> str:
-    return _UNKNOWN if figure.value is None else f"{figure.value:.3f}"
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Iterable[int] = ()) -> str:
-    """Return a table; cells are HTML already, titles are not."""
-    right = set(numeric)
-    css = [' class="number"' if at in right else "" for at in range(len(titles))]
-    head = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(css, titles, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(css, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return UNKNOWN if figure.value is None else f"{figure.value:.3f}"
