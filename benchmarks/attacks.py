@@ -39,6 +39,8 @@ SEED = 20501
 ATTACKS = (None, "nan", "scaled", "sign_flip", "label_flip")
 PLAIN, ROBUST = "fedavg", ("fedmedian", "trimmed_mean", "multi_krum")
 BAR = 0.02
+# Who finds nothing without an attack has nothing to lose.
+LEAST_AP = 0.2
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,14 @@ def _table() -> Table:
 
 
 def _row(strategy: str, attack: str | None, found: Figures | None, honest: Figures | None) -> list[str]:
-    name = f"{strategy}, no check of norms" if strategy == PLAIN else strategy
+    name = f"{strategy} (unchecked)" if strategy == PLAIN else strategy
     if found is None:
         return [name, "nan", str(_mean_with_nan()), "everything", "", ""]
     before, after = (one.average_precision.value or 0.0 if one else 0.0 for one in (honest, found))
     loss = before - after
     verdict = "" if strategy == PLAIN or attack is None else "hit" if loss <= BAR else "MISSED"
+    if verdict and before < LEAST_AP:
+        verdict = "not judged"
     return [name, attack or "none", str(found.average_precision), f"{loss:+.3f}", verdict, str(found.dice)]
 
 
