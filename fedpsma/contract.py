@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 TrainingScope = Literal["all", "adaptive"]
+ClippingKind = Literal["flat", "per_layer", "adaptive"]
 RefusalReason = Literal[
     "budget_exceeded",
     "delta_too_large",
@@ -31,6 +32,10 @@ class TrainingPlan(BaseModel):
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
     parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
     patients and noise from the operating system, as every real federation must.
+
+    ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
+    the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
+    ("adaptive"). The charge of a round is the same for all three.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +47,8 @@ class TrainingPlan(BaseModel):
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     learning_rate: float = Field(default=0.02, gt=0)
     clip_norm: float = Field(default=1.0, gt=0)
+    clipping: ClippingKind = "flat"
+    clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
@@ -54,7 +61,8 @@ class SiteReport(BaseModel):
     """What leaves a site beside the weights: no loss, no counts, nothing computed from a patient without protection.
 
     ``epsilon`` is the cumulative privacy loss of the site over all rounds so far, the larger of the RDP and the PRV
-    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy.
+    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy. ``seconds`` is only told
+    without privacy: how long a round takes grows with the number of patients drawn, which is secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +73,7 @@ class SiteReport(BaseModel):
     delta: float | None
     noise_multiplier: float | None
     steps: int
-    seconds: float
+    seconds: float | None = None
 
 
 class SiteRefusal(BaseModel):

@@ -27,7 +27,7 @@ LIBRARY = {
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
-    "training": {"contract", "domain", "evaluation", "io", "lesions", "model"},
+    "training": {"contract", "domain", "evaluation", "health", "io", "lesions", "model"},
     "base": {"domain", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},
     "site_check": {"domain", "io", "lesions"},
