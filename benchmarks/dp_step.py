@@ -140,7 +140,7 @@ def _table(costs: dict[str, Cost | None], group: tuple[str, int]) -> Table:
 
 
 def _measured(job: Job) -> Cost:
-    """Measure the memory of a first step with the plain allocator, and the time of others as our commands take them."""
+    """Measure the memory of a step with the plain allocator, and the time of others as our commands take them."""
     import torch
 
     from fedpsma.model.memory import keep_freed_memory
@@ -333,7 +333,9 @@ def _peak_of(step: Step, job: Job) -> int:
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
-    # Linux forgets the peak so far, which importing the libraries has set.
+    # What the libraries load for their first step is not the step's.
+    step()
+    # Linux forgets the peak so far.
     Path("/proc/self/clear_refs").write_text("5")
     before = _status_bytes("VmRSS")
     step()
