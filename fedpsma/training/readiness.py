@@ -35,7 +35,9 @@ def check_trainable(
         InputError: A module mixes patients or keeps statistics of them, the backward step fails, or a parameter of the
             plan's scope gets no gradient; the module is named.
     """
-    patients = trial_patients(_PATIENTS, 1, edge or plan.patch_voxels, channels=channels, tracers=tracers)
+    device = next((parameter.device for parameter in net.parameters()), None)
+    size = edge or plan.patch_voxels
+    patients = trial_patients(_PATIENTS, 1, size, channels=channels, tracers=tracers, device=device)
     image, tracer = (torch.cat(tensors) for tensors in zip(*(one[:2] for one in patients), strict=True))
     net.train()
     _require_patients_apart(net, image, tracer)
@@ -102,7 +104,8 @@ def _gradients(
 ) -> dict[str, Tensor | None]:
     outputs: list[tuple[str, Tensor]] = []
     shape = (len(image), *image.shape[2:])
-    targets = DenseTargets(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64))
+    nothing = torch.zeros(shape, dtype=torch.int64, device=image.device)
+    targets = DenseTargets(nothing, nothing)
     try:
         with _listening(net, lambda name, output: outputs.append((name, output))):
             loss = dense_loss(net(image, tracer), targets)

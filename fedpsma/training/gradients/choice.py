@@ -51,8 +51,9 @@ def choose_gradients(trainee: Trainee, plan: TrainingPlan, expected_patients: fl
     """
     if plan.seed is not None:
         return GradientChoice("loop", 1, "the same bits under the same seed")
-    first, *_ = pair = trial_patients(2, plan.patches_per_patient, plan.patch_voxels)
-    room = _SHARE_OF_FREE_MEMORY * free_bytes(trainee.parameters[0].device) / bytes_of_patient(trainee, first)
+    device = trainee.parameters[0].device
+    first, *_ = pair = trial_patients(2, plan.patches_per_patient, plan.patch_voxels, device=device)
+    room = _SHARE_OF_FREE_MEMORY * free_bytes(device) / bytes_of_patient(trainee, first)
     at_once = int(min(MOST_AT_ONCE, max(expected_patients, 2), room))
     if at_once < 2:
         return GradientChoice("loop", 1, "memory for one patient at a time")

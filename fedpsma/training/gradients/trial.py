@@ -9,7 +9,9 @@ from fedpsma.model.losses import DenseTargets
 from fedpsma.training.patches import PatchBatch
 
 
-def trial_patients(count: int, patches: int, edge: int, *, channels: int = 5, tracers: int = 5) -> list[PatchBatch]:
+def trial_patients(
+    count: int, patches: int, edge: int, *, channels: int = 5, tracers: int = 5, device: torch.device | None = None
+) -> list[PatchBatch]:
     """Return so many patients with cubic patches of ``edge`` voxels, always the same ones."""
     generator = torch.Generator().manual_seed(0)
     shape = (patches, edge, edge, edge)
@@ -19,6 +21,7 @@ def trial_patients(count: int, patches: int, edge: int, *, channels: int = 5, tr
         tracer = torch.rand(patches, tracers, generator=generator)
         voxel = torch.randint(len(VOXEL_CLASSES), shape, generator=generator)
         anatomy = torch.randint(2, shape, generator=generator)
-        return PatchBatch(image, tracer / tracer.sum(1, keepdim=True), DenseTargets(voxel, anatomy))
+        tracer = tracer / tracer.sum(1, keepdim=True)
+        return PatchBatch(image.to(device), tracer.to(device), DenseTargets(voxel.to(device), anatomy.to(device)))
 
     return [patient() for _ in range(count)]
