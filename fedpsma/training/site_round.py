@@ -156,9 +156,10 @@ def _way_to_gradients(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = kind(config)
-    check_trainable(net, plan, tracers=len(config.tracers), edge=min(plan.patch_voxels, 2 * config.stride))
+    tracers = len(config.tracers)
+    check_trainable(net, plan, tracers=tracers, edge=min(plan.patch_voxels, 2 * config.stride))
     parameters = list(select_parameters(net, plan.scope).values())
-    choice = choose_gradients(Trainee(net, parameters, dense_loss), plan, expected_patients)
+    choice = choose_gradients(Trainee(net, parameters, dense_loss), plan, expected_patients, tracers=tracers)
     _LOG.info("%s, %d patients at once: %s", choice.method, choice.patients_at_once, choice.reason)
     return choice
 

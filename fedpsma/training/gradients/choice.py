@@ -44,7 +44,9 @@ class GradientChoice:
         return grouped_gradients if self.method == "grouped" else loop_gradients
 
 
-def choose_gradients(trainee: Trainee, plan: TrainingPlan, expected_patients: float) -> GradientChoice:
+def choose_gradients(
+    trainee: Trainee, plan: TrainingPlan, expected_patients: float, *, tracers: int = 5
+) -> GradientChoice:
     """Let both ways make one step on random patients and choose the faster one that fits into memory.
 
     Under a fixed seed it is always the loop: the two ways differ in the last bits, and a seed promises all of them.
@@ -52,7 +54,7 @@ def choose_gradients(trainee: Trainee, plan: TrainingPlan, expected_patients: fl
     if plan.seed is not None:
         return GradientChoice("loop", 1, "the same bits under the same seed")
     device = trainee.parameters[0].device
-    first, *_ = pair = trial_patients(2, plan.patches_per_patient, plan.patch_voxels, device=device)
+    first, *_ = pair = trial_patients(2, plan.patches_per_patient, plan.patch_voxels, tracers=tracers, device=device)
     room = _SHARE_OF_FREE_MEMORY * free_bytes(device) / bytes_of_patient(trainee, first)
     at_once = int(min(MOST_AT_ONCE, max(expected_patients, 2), room))
     if at_once < 2:
