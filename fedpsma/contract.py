@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 TrainingScope = Literal["all", "adaptive"]
 ClippingKind = Literal["flat", "per_layer", "adaptive"]
+KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
     "delta_too_large",
@@ -23,6 +24,8 @@ RefusalReason = Literal[
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
+# Names of the control variates that travel beside the weights; no parameter has a slash in its name.
+CONTROL = "control/"
 
 
 class TrainingPlan(BaseModel):
@@ -36,6 +39,13 @@ class TrainingPlan(BaseModel):
     ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
     the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
     ("adaptive"). The charge of a round is the same for all three.
+
+    ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
+    can use one at a time.
+
+    ``proximal_mu`` adds ``mu / 2 * |w - w0|^2`` to the local objective (FedProx). ``control_variates`` corrects the
+    drift of a site towards its own patients (SCAFFOLD). ``kept_at_site`` names the parameters that each site trains for
+    itself and never sends: scale and shift of every normalisation (FedBN), or the voxel head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +65,11 @@ class TrainingPlan(BaseModel):
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpu_share: float = Field(default=1.0, gt=0, le=1)
+    proximal_mu: float = Field(default=0.0, ge=0)
+    control_variates: bool = False
+    kept_at_site: KeptAtSite = "nothing"
 
 
 class SiteReport(BaseModel):
@@ -105,6 +120,7 @@ class FederationSite(BaseModel):
 
     ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
     ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
+    ``patients`` is what the site registered, once and with its own consent; no reply can change it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,6 +129,7 @@ class FederationSite(BaseModel):
     dataset: Path | None = None
     state: Path | None = None
     synthetic: bool | None = None
+    patients: int | None = Field(default=None, ge=1)
 
 
 class Federation(BaseModel):

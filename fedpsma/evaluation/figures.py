@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,10 +17,9 @@ from fedpsma.evaluation.agreement import PairedMoments, confusion, weighted_kapp
 from fedpsma.evaluation.bootstrap import Values, Weights, mean, median, ratio
 from fedpsma.evaluation.calibration import Forecasts
 from fedpsma.evaluation.detection import FALSE_POSITIVES_PER_SCAN, HitRule
-from fedpsma.evaluation.matching import POSITIVE_FROM
 from fedpsma.evaluation.origins import group_of, origin_groups
 from fedpsma.evaluation.records import FocusScore, LesionScore
-from fedpsma.evaluation.sample import Sample, agree, numbers, ones
+from fedpsma.evaluation.sample import Sample, agree, numbers
 from fedpsma.evaluation.stages import (
     M_LEVELS,
     N_LEVELS,
@@ -37,6 +36,9 @@ from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT
 
 ALLOWED = tuple(sorted({*FALSE_POSITIVES_PER_SCAN, 1.5}))
 """False positives a scan at which sensitivity is given; 1.5 is where Capobianco 2022 report theirs."""
+
+POSITIVE_FROM = 0.5
+"""From this probability on a focus counts as found where figures with a threshold are given."""
 
 Figures = dict[str, Values]
 _Test = Callable[[FocusScore], bool]
@@ -243,27 +245,33 @@ def _kappa(drawn: _Drawn, level: Callable[[MiTnm], str], order: Sequence[str]) -
 
 
 def _calibration(drawn: _Drawn) -> _Named:
+    """Judge the words: over all foci, which is what the error level is promised for, and over those that are listed."""
     sample = drawn.sample
-    listed = [one for one in sample.foci if one.listed]
-    forecasts = listed_forecasts(sample)
+    forecasts = forecasts_of(sample)
     yield "calibration_error", forecasts.calibration_error(drawn.weights)
     yield "brier", forecasts.brier(drawn.weights)
-    undecided = [one.label == INDETERMINATE for one in listed]
-    wrong = [one.label != INDETERMINATE and (one.label == MALIGNANT) != one.is_lesion for one in listed]
-    owner = sample.focus_owner[[one.listed for one in sample.foci]]
-    decided = numbers(not one for one in undecided)
-    yield "abstention", ratio(drawn.weights, owner, numbers(undecided), ones(listed))
-    yield "error_decided", ratio(drawn.weights, owner, numbers(wrong), decided)
-    yield "coverage", ratio(drawn.weights, owner, numbers(not one for one in wrong), ones(listed))
+    every, listed = [True] * len(sample.foci), [one.listed for one in sample.foci]
+    for name, among in (("", every), ("_listed", listed)):
+        undecided = [one.label == INDETERMINATE for one in sample.foci]
+        decided = _both(among, [not one for one in undecided])
+        yield f"abstention{name}", drawn.foci(_both(among, undecided), numbers(among))
+        yield f"error_decided{name}", drawn.foci(_both(among, map(_is_wrong, sample.foci)), decided)
+    lesions = [one.is_lesion for one in sample.foci]
+    for name, among in (("lesions", lesions), ("benign", [not one for one in lesions])):
+        covered = _both(among, [not _is_wrong(one) for one in sample.foci])
+        yield f"coverage_{name}", drawn.foci(covered, numbers(among))
     # No interval: the thresholds themselves are chosen on the sample.
     yield "undecided_at_95", np.array([forecasts.undecided_at()])
 
 
-def listed_forecasts(sample: Sample) -> Forecasts:
-    """Return the probabilities of the listed foci with what is true of them."""
-    listed = [one for one in sample.foci if one.listed]
-    owner = sample.focus_owner[[one.listed for one in sample.foci]]
-    return Forecasts.of([one.probability for one in listed], [one.is_lesion for one in listed], owner)
+def _is_wrong(one: FocusScore) -> bool:
+    return one.label != INDETERMINATE and (one.label == MALIGNANT) != one.is_lesion
+
+
+def forecasts_of(sample: Sample) -> Forecasts:
+    """Return the probabilities of all foci with what is true of them."""
+    foci = sample.foci
+    return Forecasts.of([one.probability for one in foci], [one.is_lesion for one in foci], sample.focus_owner)
 
 
 def _origins(drawn: _Drawn) -> _Named:
@@ -298,5 +306,5 @@ def _per_scan(drawn: _Drawn, counted: Sequence[float]) -> Values:
     return drawn.scans([float(one.sum()) for one in a_study])
 
 
-def _both(one: Sequence[bool], other: Sequence[bool]) -> list[float]:
+def _both(one: Sequence[bool], other: Iterable[bool]) -> list[float]:
     return numbers(a and b for a, b in zip(one, other, strict=True))

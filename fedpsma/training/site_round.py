@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,8 +29,8 @@ from fedpsma.training.patches import PatchBatch, cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
 from fedpsma.training.readiness import check_trainable
 from fedpsma.training.sources import SourceCache
-
-OnStep = Callable[[int, int], None]
+from fedpsma.training.steering import Steering
+from fedpsma.training.supervised.device import moved
 
 # A site trains many rounds in one process; what it read once stays.
 _CACHE = SourceCache()
@@ -58,10 +58,15 @@ class _Site:
     plan: TrainingPlan
     net: LesionNet
     parameters: list[nn.Parameter]
+    steering: Steering
     step: PrivateStep
     gradients: GradientChoice
     generator: torch.Generator
     randomness: Randomness
+
+    @property
+    def device(self) -> torch.device:
+        return self.parameters[0].device
 
 
 def train_round(
@@ -72,7 +77,7 @@ def train_round(
     site: str,
     history: Sequence[PrivacySpend] = (),
     network: NetworkConfig | None = None,
-    on_step: OnStep | None = None,
+    correction: Weights | None = None,
 ) -> RoundResult:
     """Train one round on a site's patients, starting from ``weights``.
 
@@ -88,7 +93,7 @@ def train_round(
         site: Name of the site, likewise.
         history: What the site has spent on the same patients before, over all runs.
         network: Architecture of the weights; ``None`` stands for the default one.
-        on_step: Called after each step with (steps done, steps in all).
+        correction: Control variates by parameter name, added to the gradient of every step.
 
     Raises:
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network,
@@ -98,12 +103,11 @@ def train_round(
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
     with _threads(plan.threads):
-        here = _prepare(weights, dataset, plan, spend, generator_of(plan.seed, site, round_number), network)
-        for done in range(plan.steps_per_round):
-            gradient = _gradient(here)
+        generator = generator_of(plan.seed, site, round_number)
+        here = _prepare(weights, dataset, plan, spend, generator, network, correction)
+        for _ in range(plan.steps_per_round):
+            gradient = here.steering.added_to(_gradient(here), here.parameters)
             descend(here.parameters, gradient, plan.learning_rate)
-            if on_step is not None:
-                on_step(done + 1, plan.steps_per_round)
     report = SiteReport(
         site=site,
         round=round_number,
@@ -123,6 +127,7 @@ def _prepare(
     spend: PrivacySpend | None,
     generator: torch.Generator,
     network: NetworkConfig | None,
+    correction: Weights | None,
 ) -> _Site:
     config = network or NetworkConfig()
     if plan.patch_voxels % config.stride:
@@ -131,7 +136,7 @@ def _prepare(
             where="patch_voxels",
             remedy=f"use a multiple of {config.stride}",
         )
-    net = LesionNet(config)
+    net = LesionNet(config).to(training_device(plan))
     apply_weights(net, weights)
     chosen = select_parameters(net, plan.scope)
     expected = sample_rate(plan, len(dataset.patients)) * len(dataset.patients)
@@ -141,6 +146,7 @@ def _prepare(
         plan=plan,
         net=net.train(),
         parameters=list(chosen.values()),
+        steering=Steering.of(chosen, plan.proximal_mu, correction),
         step=PrivateStep(clipping_of(plan, list(chosen)), noise_multiplier, expected),
         gradients=_way_to_gradients(LesionNet, config, plan, expected),
         generator=generator,
@@ -155,7 +161,7 @@ def _way_to_gradients(
     """Try a network of this kind once in the life of the process: no patient is needed for it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = kind(config)
+        net = kind(config).to(training_device(plan))
     tracers = len(config.tracers)
     check_trainable(net, plan, tracers=tracers, edge=min(plan.patch_voxels, 2 * config.stride))
     parameters = list(select_parameters(net, plan.scope).values())
@@ -178,13 +184,27 @@ def _patches(here: _Site, patient: str) -> PatchBatch:
     plan = here.plan
     sources = _CACHE.of_patient(here.dataset, patient, here.net.config)
     draws = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
-    return cut_patches(draws, plan.patch_voxels)
+    return moved(cut_patches(draws, plan.patch_voxels), here.device)
 
 
 def _in_groups(batches: Iterable[PatchBatch], size: int) -> Iterator[list[PatchBatch]]:
     left = iter(batches)
     while group := list(islice(left, size)):
         yield group
+
+
+def training_device(plan: TrainingPlan) -> torch.device:
+    """Return the device of a plan, with the site's share of its memory set aside.
+
+    Raises:
+        InputError: The plan asks for a GPU and there is none.
+    """
+    if plan.device == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("no CUDA device is available", where="plan.device", remedy='use device = "cpu"')
+    torch.cuda.set_per_process_memory_fraction(plan.gpu_share)
+    return torch.device("cuda")
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from fedpsma.io.dataset import Dataset, StudyRow
+from fedpsma.io.files import file_state
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.inputs import to_grid
 from fedpsma.training.patches import PatchSource, patch_source
 
-_Key = tuple[str, str, tuple[int, ...], NetworkConfig]
+_Key = tuple[str, str, tuple[tuple[int, int] | None, ...], NetworkConfig]
 
 
 class SourceCache:
@@ -43,5 +44,5 @@ class SourceCache:
 
 def _key(dataset: Dataset, row: StudyRow, config: NetworkConfig) -> _Key:
     files = [dataset.folder / name for name in (row.pet, row.ct, row.mask, row.anatomy) if name is not None]
-    changed = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+    changed = tuple(map(file_state, files))
     return str(dataset.folder.resolve()), row.id, changed, config
