@@ -80,7 +80,9 @@ def answer_order(
     except Exception as error:
         _note(site, error)
         return SiteRefusal(site=site.name, round=order.round, reason=_code(error))
-    return report.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), trained
+    if order.plan.target_epsilon is None:
+        report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+    return report, trained
 
 
 def take_stage(site: Site, stage: Stage, text: str) -> str | SiteRefusal:
@@ -183,7 +185,6 @@ def _report(site: Site, order: RoundOrder, charge: Charge | None, epsilon: float
         delta=None if charge is None else order.plan.delta,
         noise_multiplier=None if charge is None else charge.noise_multiplier,
         steps=order.plan.steps_per_round,
-        seconds=0.0,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TrainingScope = Literal["all", "adaptive"]
+ClippingKind = Literal["flat", "per_layer", "adaptive"]
 KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
@@ -70,6 +71,10 @@ class TrainingPlan(BaseModel):
     patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
     updates of single sites from the server; it needs three sites at least.
 
+    ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
+    the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
+    ("adaptive"). The charge of a round is the same for all three.
+
     ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
     can use one at a time.
 
@@ -87,6 +92,8 @@ class TrainingPlan(BaseModel):
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     learning_rate: float = Field(default=0.02, gt=0)
     clip_norm: float = Field(default=1.0, gt=0)
+    clipping: ClippingKind = "flat"
+    clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
@@ -111,7 +118,8 @@ class SiteReport(BaseModel):
     """What leaves a site beside the weights: no loss, no counts, nothing computed from a patient without protection.
 
     ``epsilon`` is the cumulative privacy loss of the site over all rounds so far, the larger of the RDP and the PRV
-    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy.
+    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy. ``seconds`` is only told
+    without privacy: how long a round takes grows with the number of patients drawn, which is secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -122,7 +130,7 @@ class SiteReport(BaseModel):
     delta: float | None
     noise_multiplier: float | None
     steps: int
-    seconds: float
+    seconds: float | None = None
 
 
 class SiteRefusal(BaseModel):

@@ -28,7 +28,7 @@ LIBRARY = {
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
-    "training": {"contract", "domain", "evaluation", "io", "lesions", "model"},
+    "training": {"contract", "domain", "evaluation", "health", "io", "lesions", "model"},
     "base": {"cli", "domain", "evaluation", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},
     "pages": set(),
