@@ -16,6 +16,7 @@ from fedpsma.cli import build_app
 
 COMMANDS = [
     "analyze",
+    "audit",
     "calibrate",
     "demo",
     "doctor",

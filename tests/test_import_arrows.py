@@ -28,6 +28,7 @@ LIBRARY = {
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
     "training": {"contract", "domain", "evaluation", "io", "lesions", "model"},
+    "audit": {"contract", "domain", "evaluation", "io", "model", "training"},
     "base": {"domain", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},
     "site_check": {"domain", "io", "lesions"},
