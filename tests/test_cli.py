@@ -22,6 +22,7 @@ COMMANDS = [
     "doctor",
     "evaluate",
     "explain",
+    "federation",
     "import",
     "model",
     "phantom",

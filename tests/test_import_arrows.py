@@ -30,6 +30,7 @@ LIBRARY = {
     "training": {"contract", "domain", "evaluation", "io", "lesions", "model"},
     "audit": {"contract", "domain", "evaluation", "io", "model", "training"},
     "base": {"domain", "io", "lesions", "model", "phantom", "training"},
+    "federated": {"domain", "evaluation", "io", "lesions", "site_check", "training"},
     "lesions": {"domain"},
     "site_check": {"domain", "io", "lesions"},
     "staging": {"domain", "text"},
