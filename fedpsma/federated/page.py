@@ -25,7 +25,7 @@ def render_page(found: FederationStatistics) -> str:
 
 
 def _overview(found: FederationStatistics) -> str:
-    rows = {
+    rows: dict[str, list[str]] = {
         "patients": [_count(one.patients) for one in found.sites],
         "synthetic": ["yes" if one.synthetic else "no" for one in found.sites],
         "outlines": [one.contour for one in found.sites],
