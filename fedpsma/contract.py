@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fedpsma.domain.contour import ContourConvention
+
 TrainingScope = Literal["all", "adaptive"]
 RefusalReason = Literal[
     "budget_exceeded",
@@ -29,8 +31,9 @@ class TrainingPlan(BaseModel):
 
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
-    parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
-    patients and noise from the operating system, as every real federation must.
+    parameters, so little noise); "all" trains the whole network. ``contours`` are the rules by which the sites outline
+    lesions; with any, nothing is learnt from voxels on which they disagree. ``seed`` makes a simulation repeatable;
+    ``None`` draws patients and noise from the operating system, as every real federation must.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +48,7 @@ class TrainingPlan(BaseModel):
     target_epsilon: float | None = Field(default=8.0, gt=0)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
+    contours: tuple[ContourConvention, ...] = ()
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)

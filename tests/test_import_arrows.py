@@ -19,7 +19,7 @@ FOLDERS = {
 
 LIBRARY = {
     "cli": {"offline"},
-    "contract": set(),
+    "contract": {"domain"},
     "health": {"offline"},
     "offline": set(),
     "domain": set(),

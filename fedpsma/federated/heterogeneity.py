@@ -79,8 +79,8 @@ def _convention_notes(sites: Sequence[SiteStatistics]) -> list[str]:
     if len(declared) > 1:
         listed = ", ".join(f"{one.site} {one.contour}" for one in sites)
         notes.append(
-            f"the sites outline lesions by different rules ({listed}): train with edges 'agreed', so that nobody's "
-            "outline is taught to the others"
+            f"the sites outline lesions by different rules ({listed}): name them as contours in the plan, so that "
+            "nobody's edges are taught to the others"
         )
     notes += [
         f"{one.site} declares the outlines {one.contour}, but they follow {one.contour_followed}"

@@ -153,7 +153,7 @@ def _gradient(here: _Site, spend: PrivacySpend | None) -> Tensor:
 def _patient_gradient(here: _Site, patient: str) -> Callable[[], Tensor]:
     def compute() -> Tensor:
         plan = here.plan
-        sources = _CACHE.of_patient(here.dataset, patient, here.net.config)
+        sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
         batch = cut_patches(
             draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator), plan.patch_voxels
         )
