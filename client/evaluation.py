@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from client.releases import release
+from fedpsma.evaluation.origins import on_uncontoured_lesion
 from fedpsma.evaluation.readers import NetworkReader
 from fedpsma.evaluation.run import KEPT_FOLDER, plan, read_all
 from fedpsma.evaluation.sample import Sample
+from fedpsma.evaluation.truth import read_truth
 from fedpsma.federated.calibration import SiteScores, site_scores
 from fedpsma.federated.evaluation import SiteEvaluation, site_evaluation
 from fedpsma.federated.ranking import InfluenceTold, Ranking, influence_of
@@ -65,12 +68,14 @@ def scores_of(
         net, foci = load_network(model), []
         for row in dataset.rows:
             study = dataset.load(row)
-            foci += known_foci(study, predict(net, study))
+            unsure = on_uncontoured_lesion(read_truth(dataset.folder, row.id).foci or (), study)
+            foci += known_foci(study, predict(net, study), unsure)
             if on_reading is not None:
                 on_reading()
         return site_scores(dataset.info.site, judge, foci)
 
-    return release(state, f"scores_{judge.model_sha256[:16]}", dataset, SiteScores, make)
+    name = hashlib.sha256(judge.model_dump_json().encode()).hexdigest()[:16]
+    return release(state, f"scores_{name}", dataset, SiteScores, make)
 
 
 def _sample(dataset: Dataset, state: Path, reader: NetworkReader, on_reading: OnReading | None) -> Sample:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fedpsma.federated.disclosure import LEAST_PATIENTS
 from fedpsma.io.dataset import Dataset, parse_record
-from fedpsma.io.files import read_json, write_text
+from fedpsma.io.files import file_state, read_json, write_text
 
 FOLDER = "released"
 Told = TypeVar("Told", bound=BaseModel)
@@ -74,7 +74,6 @@ def _fingerprints(dataset: Dataset) -> frozenset[str]:
 def _state(dataset: Dataset, patient: str) -> list[object]:
     told: list[object] = [patient]
     for row in dataset.rows_of(patient):
-        files = [dataset.folder / name for name in (row.pet, row.mask) if name is not None]
-        stats = [path.stat() for path in files if path.exists()]
-        told.append((row.model_dump_json(), [(one.st_size, one.st_mtime_ns) for one in stats]))
+        files = [file_state(dataset.folder / name) for name in (row.pet, row.mask) if name is not None]
+        told.append((row.model_dump_json(), files))
     return told

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedpsma.domain.contour import contour_rules
 from fedpsma.domain.exam import Clinical, Exam, Lesion, ProstateStatus
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
@@ -115,7 +116,7 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
         clinical=Clinical(prostate_status=options.prostate_status),
         technique=study.technique,
         reference_suv=references.as_suv(),
-        psma_vol_ml=round(tumour.psma_tv_ml, 1) if _targets_psma(study.tracer) else None,
+        psma_vol_ml=_psma_volume(study.tracer, tumour, lesions, options),
         lesions=lesions,
     )
     notes = (*study.notes, *_notes(study, exam, references, midline, options))
@@ -199,7 +200,8 @@ def region_of(one: Candidate, options: AnalysisOptions) -> Region:
 
 def _peak_is_its_own(measured: Quantities) -> bool:
     """Tell whether SUVpeak is the lesion's: a sphere whose mean exceeds the maximum holds a hotter neighbour."""
-    return measured.suvpeak is not None and measured.suvpeak <= measured.suvmax
+    # The sum over the sphere goes through a Fourier transform, which leaves its rounding.
+    return measured.suvpeak is not None and measured.suvpeak <= measured.suvmax * (1 + 1e-6)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -209,6 +211,18 @@ def _rounded(value: float | None) -> float | None:
 def _rounded_volume(value: float | None) -> float | None:
     """One decimal as in reports, two where one would leave nothing."""
     return None if value is None else round(value, 1 if value >= 0.1 else 2)
+
+
+def _psma_volume(
+    tracer: Tracer | None, tumour: PatientQuantities, lesions: Sequence[Lesion], options: AnalysisOptions
+) -> float | None:
+    """Return the PSMA volume in ml; ``None`` for another tracer, and where the volume of a lesion is not known.
+
+    A lesion that nowhere reaches a fixed threshold has no volume by definition, which is known.
+    """
+    fixed = contour_rules()[options.candidates.contour].kind == "fixed"
+    unknown = not fixed and any(one.label == MALIGNANT and one.volume_ml is None for one in lesions)
+    return round(tumour.psma_tv_ml, 1) if _targets_psma(tracer) and not unknown else None
 
 
 def _targets_psma(tracer: Tracer | None) -> bool:
@@ -233,7 +247,7 @@ def _notes(
     if midline is None:
         notes.append("the midline was not found: sides are not given")
     if not exam.lesions:
-        notes.append(f"no focus with a probability of at least {options.listed_from:g}")
+        notes.append("no focus is suspicious enough to be listed")
     return [*notes, *_contour_notes(study, exam, references, options)]
 
 

@@ -27,6 +27,9 @@ from fedpsma.pictures.mip import mip_picture
 SUMMARY_FILE = "analysis.json"
 DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
 
+BORROWED_JUDGE = (
+    "the judge was fitted for the weights that training began with: for this model its error level is not promised"
+)
 NOT_CALIBRATED = (
     "the model has no judge: probabilities are not calibrated, and fixed cut-offs decide what is indeterminate; "
     "fedpsma calibrate fits a judge"
@@ -62,16 +65,24 @@ def write_analysis(
 
 def notes_for_reader(found: Analysis, card: ModelCard, *, synthetic: bool) -> tuple[str, ...]:
     """Return what a reader must be told of the study and of the model that read it."""
-    notes = found.notes
-    if found.options.candidates.judge is None:
+    notes, judge = found.notes, found.options.candidates.judge
+    if judge is None:
         notes = (*notes, NOT_CALIBRATED)
-    if synthetic or "synthetic" not in card.data:
+    elif judge.model_sha256 != card.sha256:
+        notes = (*notes, BORROWED_JUDGE)
+    if synthetic or not _learnt_from_synthetic(card):
         return notes
     unproven = (
         f"the model {card.name!r} was trained on synthetic patients: on a real scan its regions, probabilities and "
         "reference organs are unproven"
     )
     return (unproven, *notes)
+
+
+def _learnt_from_synthetic(card: ModelCard) -> bool:
+    """Tell whether the model, or the one it began with, was trained on synthetic patients."""
+    start = card.recipe.get("start")
+    return "synthetic" in card.data or (isinstance(start, dict) and "synthetic" in str(start.get("data")))
 
 
 def _summary(
@@ -86,7 +97,7 @@ def _summary(
         "model": {"name": card.name, "sha256": card.sha256, "epsilon": card.epsilon, "delta": card.delta},
         "contour": contour_rules()[options.candidates.contour].model_dump(mode="json"),
         "foci": asdict(options.candidates.focus),
-        "labels": _labels(options),
+        "labels": _labels(options, card),
         "why": {
             lesion.lesion_id: _why(one.judgement)
             for lesion, one in zip(found.exam.lesions, found.listed, strict=True)
@@ -99,7 +110,7 @@ def _summary(
     }
 
 
-def _labels(options: AnalysisOptions) -> dict[str, Any]:
+def _labels(options: AnalysisOptions, card: ModelCard) -> dict[str, Any]:
     """Say what decides between malignant, indeterminate and physiological."""
     judge = options.candidates.judge
     if judge is None:
@@ -115,7 +126,8 @@ def _labels(options: AnalysisOptions) -> dict[str, Any]:
         "indeterminate_from": judge.indeterminate_from,
         "listed_from": options.listed_from,
         "error_level": judge.error_level,
-        "source": f"conformal bounds by class, fitted on {judge.fitted_on}",
+        "source": f"conformal bounds by class, fitted on {judge.fitted_on}"
+        + ("" if judge.model_sha256 == card.sha256 else f"; {BORROWED_JUDGE}"),
     }
 
 
@@ -129,18 +141,27 @@ def _why(judgement: Judgement) -> dict[str, Any]:
     }
 
 
+# Extents of the outline on PET: what CT shows of a node is size_mm.
+_PET_ONLY = {"longest_mm": "pet_longest_mm", "short_axis_mm": "pet_short_axis_mm"}
+
+
 def _csv(found: Analysis) -> str:
     """Return the table with unrounded measurements; an empty field is not known.
 
     Behind the usual quantities stand SUVmax over each reference organ and the IBSI features of the SUV's spread.
     """
-    told = ("lesion_id", "region", "side", "label", "model_prob", "ct_correlate")
+    told = ("lesion_id", "region", "side", "label", "model_prob", "size_mm", "ct_correlate")
     measured = ("suvmax", "suvmean", "suvpeak", "volume_ml", "tlu", "tlq", "longest_mm", "short_axis_mm")
     organs, spread = ([one.name for one in fields(kind)] for kind in (UptakeRatios, IntensityStatistics))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        [*told, *measured, *(f"suvmax_over_{name}" for name in organs), *(f"suv_{name}" for name in spread)]
+        [
+            *told,
+            *(_PET_ONLY.get(name, name) for name in measured),
+            *(f"suvmax_over_{name}" for name in organs),
+            *(f"suv_{name}" for name in spread),
+        ]
     )
     for lesion, quantities in zip(found.exam.lesions, found.quantities, strict=True):
         ratios = found.references.ratios(quantities.suvmax)

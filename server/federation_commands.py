@@ -82,7 +82,7 @@ def calibrate(
     sites: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Data sets on this machine, one a site.")],
     model: Annotated[Path, typer.Option(help="Checkpoint whose judge is fitted again.")],
     start: Annotated[
-        Path | None, typer.Option(help="Judge whose terms are kept. Default: the one beside the checkpoint.")
+        Path | None, typer.Option(help="Judge whose terms are kept. Default: the checkpoint's, else the base model's.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the sites' state.")] = Path("calibration"),
 ) -> None:
@@ -90,16 +90,15 @@ def calibrate(
 
     Writes MODEL.judge.json. Use patients that the model was not trained on.
     """
-    from fedpsma.errors import InputError
     from fedpsma.federated.calibration import fit_across_sites
-    from fedpsma.io.files import write_text
-    from fedpsma.lesions.judge import load_judge
+    from fedpsma.io.dataset import parse_record
+    from fedpsma.io.files import read_json, write_text
+    from fedpsma.lesions.judge import Judge
     from fedpsma.model.checkpoint import judge_path, load_checkpoint
 
-    sha256 = load_checkpoint(model).card.sha256
-    judge = load_judge(start or judge_path(model), sha256)
-    if judge is None:
-        raise InputError("has no judge", where=str(model), remedy="fit one with fedpsma calibrate")
+    begun = start or (judge_path(model) if judge_path(model).is_file() else judge_path())
+    terms = parse_record(Judge, read_json(begun), str(begun))
+    judge = terms.model_copy(update={"model_sha256": load_checkpoint(model).card.sha256})
     fitted = fit_across_sites(judge, _ask(sites, out, "client.evaluation:scores_of", (model, judge)))
     write_text(judge_path(model), fitted.model_dump_json(indent=1) + "\n")
     for tracer, temperature in fitted.temperature.items():

@@ -16,6 +16,7 @@ from fedpsma.evaluation.compare import Comparison, Figure
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.exam_file import read_exam
 from fedpsma.io.files import read_json, write_text
+from fedpsma.pages.parts import page
 from fedpsma.phantom.sites import site_profile
 from reporting.draft import Draft
 from reporting.phrases import phrases
@@ -50,7 +51,8 @@ LESION_TITLES = (
 def write_page(place: Workplace) -> str:
     """Fill the page from the files that the steps wrote."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
+    parts = resources.files(__package__)
+    template = environment.from_string(parts.joinpath("page.html").read_text("utf-8"))
     content = {
         "sites": [_site(place, site) for site in place.config.sites],
         "federation": _federation(place),
@@ -61,7 +63,8 @@ def write_page(place: Workplace) -> str:
         "files": [(path, meaning) for path, meaning in FILES if (place.folder / path).exists()],
         "footer": _footer(place),
     }
-    write_text(place.folder / "index.html", template.render(content))
+    style = parts.joinpath("page.css").read_text("utf-8")
+    write_text(place.folder / "index.html", page("fedpsma quickstart", template.render(content), style))
     return "index.html"
 
 

@@ -32,6 +32,9 @@ def run_quickstart(folder: Path, config: QuickstartConfig, console: Console | No
     Raises:
         InputError: The folder holds something else.
     """
+    from fedpsma.model.memory import keep_freed_memory
+
+    keep_freed_memory()
     console = console or Console(highlight=False)
     console.print(
         "[bold]fedpsma quickstart[/bold]: every patient here is synthetic. Research software, not a medical device."

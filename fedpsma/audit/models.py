@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from fedpsma.io.files import read_text, write_text
 from fedpsma.model.checkpoint import Checkpoint, Weights, apply_weights
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet
-from fedpsma.training.patches import cut_patches, draw_patches
+from fedpsma.training.patches import Augmentation, cut_patches, draw_patches
 from fedpsma.training.site_round import train_round
 from fedpsma.training.sources import SourceCache
 
@@ -96,7 +96,8 @@ def _loss(net: LesionNet, laboratory: Laboratory, patient: str, at: int) -> floa
     plan = laboratory.plan
     sources = laboratory.cache.of_patient(laboratory.dataset, patient, net.config)
     generator = torch.Generator().manual_seed(at)
-    draws = draw_patches(sources, _PATCHES_LOOKED_AT, plan.patch_voxels, generator, augment=False)
+    drawn = draw_patches(sources, _PATCHES_LOOKED_AT, plan.patch_voxels, generator)
+    draws = [replace(one, augmentation=Augmentation()) for one in drawn]
     with torch.inference_mode():
         batch = cut_patches(draws, plan.patch_voxels)
         return float(dense_loss(net(batch.image, batch.tracer), batch.targets))

@@ -13,6 +13,7 @@ from rich.progress import track
 from fedpsma.base.cohorts import write_cohorts
 from fedpsma.base.judge import phantom_foci
 from fedpsma.base.recipe import base_recipe
+from fedpsma.base.testing import read_studies, tasks_of, write_figures
 from fedpsma.base.training import train_base
 from fedpsma.io.files import write_text
 from fedpsma.model.checkpoint import judge_path, load_checkpoint
@@ -21,7 +22,7 @@ from fedpsma.training.calibration import fit_judge
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Make the base checkpoint: synthetic patients, training, judge. Each step goes on where it stopped.",
+    help="Make the base checkpoint: synthetic patients, training, judge, test. Each step goes on where it stopped.",
 )
 
 
@@ -49,10 +50,13 @@ def cohorts(folder: Folder, split: Annotated[Cohorts, typer.Option(help="Which p
 def train(
     folder: Folder,
     minutes: Annotated[float | None, typer.Option(help="Wall time instead of that of the recipe.", min=0.01)] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from; drawn weights when left out.")] = None,
 ) -> None:
     """Train on the cohort "training"; the best weights are written as FOLDER/base.safetensors."""
     with_cohort = sorted(path for path in (folder / Cohorts.TRAINING.value).iterdir() if path.is_dir())
-    model = train_base(with_cohort, folder / "run", base_recipe(), minutes)
+    model = train_base(
+        with_cohort, folder / "run", base_recipe(), minutes, None if start is None else load_checkpoint(start)
+    )
     for suffix in (".safetensors", ".card.json"):
         shutil.copyfile(model.with_name(f"model{suffix}"), folder / f"base{suffix}")
     typer.echo(f"written to {folder / 'base.safetensors'}")
@@ -72,6 +76,20 @@ def judge(
     )
     write_text(judge_path(model), fitted.model_dump_json(indent=1) + "\n")
     typer.echo(f"{len(foci)} foci, {sum(one.malignant for one in foci)} of them lesions: {judge_path(model)}")
+
+
+@app.command()
+def test(
+    folder: Folder,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint; the figures go into its model card.")],
+) -> None:
+    """Measure a checkpoint on the cohort "testing": FOLDER/evaluation, and the headline figures on its model card."""
+    folders = sorted(path for path in (folder / Cohorts.TESTING.value).iterdir() if path.is_dir())
+    tasks, out = tasks_of(folders), folder / "evaluation"
+    for _ in track(read_studies(tasks, model, out), total=len(tasks), description="testing"):
+        pass
+    write_figures(tasks, model, out)
+    typer.echo(f"written to {out / 'evaluation.html'} and the model card")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from fedpsma.base.recipe import PhantomJob, make_patient
+from fedpsma.evaluation.origins import on_uncontoured_lesion
 from fedpsma.model.checkpoint import load_network
 from fedpsma.model.inference import predict
 from fedpsma.training.calibration import KnownFocus, known_foci
@@ -24,5 +25,7 @@ def phantom_foci(jobs: list[PhantomJob], model: Path, workers: int = 2) -> Itera
 
 def _foci_of_patient(model: Path, job: PhantomJob) -> list[KnownFocus]:
     torch.set_num_threads(1)
-    study = make_patient(job).study
-    return known_foci(study, predict(load_network(model), study))
+    patient = make_patient(job)
+    study = patient.study
+    unsure = on_uncontoured_lesion(patient.truth.foci, study)
+    return known_foci(study, predict(load_network(model), study), unsure)

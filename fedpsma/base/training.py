@@ -8,21 +8,26 @@ from rich.progress import Progress
 
 from fedpsma.base.recipe import BaseRecipe
 from fedpsma.io.dataset import read_dataset
+from fedpsma.model.checkpoint import Checkpoint
 from fedpsma.model.config import NetworkConfig
+from fedpsma.model.memory import keep_freed_memory
 from fedpsma.training.supervised.device import compute_on
 from fedpsma.training.supervised.run import MODEL_FILE, Watch
 from fedpsma.training.supervised.run import train as run
 from fedpsma.training.supervised.task import task_of_datasets
 
 
-def train_base(folders: list[Path], out: Path, recipe: BaseRecipe, minutes: float | None = None) -> Path:
-    """Train from drawn weights on data sets, or go on with it, and return the best checkpoint.
+def train_base(
+    folders: list[Path], out: Path, recipe: BaseRecipe, minutes: float | None = None, start: Checkpoint | None = None
+) -> Path:
+    """Train on data sets, or go on with it, and return the best checkpoint.
 
-    ``minutes`` of wall time stand in for those of the recipe.
+    ``minutes`` of wall time stand in for those of the recipe; without ``start`` the first weights are drawn.
     """
+    keep_freed_memory()
     how = recipe.training if minutes is None else recipe.training.model_copy(update={"minutes": minutes})
     datasets = [read_dataset(folder) for folder in folders]
-    task = task_of_datasets(datasets, how, NetworkConfig(), None, name="fedpsma base")
+    task = task_of_datasets(datasets, how, NetworkConfig(), start, name="fedpsma base")
     with Progress() as bar:
         steps = bar.add_task("training", total=1.0)
 

@@ -49,25 +49,25 @@ def _kind(sets: list[Dataset]) -> str:
 
 
 def _foci(sets: list[Dataset], model: Path) -> list[KnownFocus]:
-    """Collect the foci of all studies; the same patient name in two data sets means two patients."""
-    from dataclasses import replace
-
+    """Collect the foci of all studies; a pseudonym that stands in several data sets is taken for one man."""
     from rich.console import Console
     from rich.progress import track
 
+    from fedpsma.evaluation.origins import on_uncontoured_lesion
+    from fedpsma.evaluation.truth import read_truth
     from fedpsma.model.checkpoint import load_network
     from fedpsma.model.inference import predict
+    from fedpsma.model.memory import keep_freed_memory
     from fedpsma.training.calibration import known_foci
 
+    keep_freed_memory()
     net = load_network(model)
-    studies = [(number, one, row) for number, one in enumerate(sets) for row in one.rows]
+    studies = [(one, row) for one in sets for row in one.rows]
     found = []
-    for number, data, row in track(
-        studies, description="looking at studies", console=Console(stderr=True), transient=True
-    ):
+    for data, row in track(studies, description="looking at studies", console=Console(stderr=True), transient=True):
         study = data.load(row)
-        for focus in known_foci(study, predict(net, study)):
-            found.append(replace(focus, patient=f"{number}/{focus.patient}"))
+        unsure = on_uncontoured_lesion(read_truth(data.folder, row.id).foci or (), study)
+        found += known_foci(study, predict(net, study), unsure)
     return found
 
 

@@ -47,12 +47,22 @@ def evaluate(
 
     require_folder_or_nothing(out)
     if predicted is not None and predicted.is_file():
+        _require_alone(predicted, patients=patients, contour=contour)
         readings, told = _read_pair(data, predicted, model)
     else:
         readings, told = _read_studies(data, out, model, predicted, patients=patients, contour=contour)
     report = report_of(readings, told)
     write_report(out, report)
     _show(report, out)
+
+
+def _require_alone(predicted: Path, *, patients: str | None, contour: Contour | None) -> None:
+    """Refuse options that one mask against one mask has no use for."""
+    from fedpsma.errors import InputError
+
+    for name, value in (("--patients", patients), ("--contour", contour)):
+        if value is not None:
+            raise InputError("has no meaning for one mask", where=name, remedy=f"leave it out with {predicted.name}")
 
 
 def _read_pair(data: list[Path], predicted: Path, model: list[Path] | None) -> tuple[list[Reading], list[DatasetTold]]:
@@ -87,7 +97,9 @@ def _read_studies(
         from fedpsma.evaluation.readers import readers_of
         from fedpsma.evaluation.report import Reading, tell
         from fedpsma.evaluation.run import KEPT_FOLDER, plan, read_all
+        from fedpsma.model.memory import keep_freed_memory
 
+        keep_freed_memory()
         outlined_by: ContourConvention | None = None if contour is None else contour.value
         tasks = plan(sets, outlined_by, patients)
         readers = readers_of(model or [], predicted)

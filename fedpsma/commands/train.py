@@ -17,17 +17,11 @@ if TYPE_CHECKING:
 
     from fedpsma.model.checkpoint import Checkpoint, ModelCard
     from fedpsma.model.config import NetworkConfig
+    from fedpsma.training.supervised.recipe import TrainRecipe
     from fedpsma.training.supervised.run import Watch
     from fedpsma.training.supervised.task import TrainTask
 
-_BASE, _NONE = "base", "none"
-
-
-class Preset(StrEnum):
-    """Size of a network that is trained from nothing."""
-
-    SMALL = "small"
-    LARGE = "large"
+_BASE = "base"
 
 
 class Device(StrEnum):
@@ -43,30 +37,26 @@ class _Beginning(NamedTuple):
     checkpoint: Checkpoint | None
 
 
-def train(  # noqa: PLR0913 - a command has as many parameters as options
+def train(
     datasets: Annotated[list[Path], typer.Argument(help="Data set folders with lesion masks.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same command again goes on in it.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Budget in steps. Give this or --minutes.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget in wall time, validation included.")] = None,
     start: Annotated[
-        str | None,
+        str, typer.Option(help="base, a checkpoint (.safetensors), or a network of drawn weights: small or large.")
+    ] = _BASE,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.AUTO,
+    seed: Annotated[int, typer.Option(min=0, help="Decides who is held out, the patches, and drawn weights.")] = 0,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            help="Weights to begin with: base, a checkpoint (.safetensors) or none. Default: base; none with --preset.",
-            show_default=False,
+            "--set",
+            metavar="NAME=VALUE",
+            help="A detail, may be repeated: name or licence of the model, or of the recipe learning_rate, "
+            "patch_voxels, patients_per_step, slab_share, mass_share, weight_decay, warmup_share, average_decay, "
+            "largest_gradient_norm, validation_share, validate_every.",
         ),
     ] = None,
-    preset: Annotated[Preset | None, typer.Option(help="Size of a network that starts from nothing.")] = None,
-    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.AUTO,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Highest rate. Default: 0.0003, from nothing 0.0015.", show_default=False)
-    ] = None,
-    patch_voxels: Annotated[int, typer.Option(min=8, help="Levels of a slab and edge of a cube.")] = 48,
-    patients_per_step: Annotated[int, typer.Option(min=1, help="Slabs a step; twice as many where it is cubes.")] = 1,
-    validation_share: Annotated[float, typer.Option(help="Share of the patients held out to validate.")] = 0.2,
-    validate_every: Annotated[int, typer.Option(min=1, help="Steps between two validations.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Decides who is held out, the patches, and weights from none.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the model. Default: that of OUT.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")] = None,
 ) -> None:
     """Train the lesion network on all given data sets together, without differential privacy.
 
@@ -80,25 +70,17 @@ def train(  # noqa: PLR0913 - a command has as many parameters as options
 
     Example: fedpsma train data/site_a data/site_b --out runs/pooled --steps 2000
     """
+    from fedpsma.model.memory import keep_freed_memory
     from fedpsma.training.supervised.device import compute_on
-    from fedpsma.training.supervised.recipe import FINE_TUNING_RATE, FROM_SCRATCH_RATE, recipe_of
+    from fedpsma.training.supervised.recipe import FINE_TUNING_RATE, FROM_SCRATCH_RATE, recipe_of, settings_of
     from fedpsma.training.supervised.run import train as run
 
-    beginning = _beginning(start, preset)
+    beginning, told = _beginning(start), settings_of(settings or (), ("name", "licence"))
     usual = FROM_SCRATCH_RATE if beginning.checkpoint is None else FINE_TUNING_RATE
-    recipe = recipe_of(
-        {
-            "steps": steps,
-            "minutes": minutes,
-            "learning_rate": usual if learning_rate is None else learning_rate,
-            "patch_voxels": patch_voxels,
-            "patients_per_step": patients_per_step,
-            "validation_share": validation_share,
-            "validate_every": validate_every,
-            "seed": seed,
-        }
-    )
-    task = _task(datasets, recipe, beginning, name=name or out.resolve().name, licence=licence)
+    details = {"learning_rate": usual, **told.recipe, "steps": steps, "minutes": minutes, "seed": seed}
+    model = {"name": out.resolve().name, **told.others}
+    task = _task(datasets, recipe_of(details), beginning, model)
+    keep_freed_memory()
     with _stop_asked() as asked, _progress() as bar:
         done = run(task, out, compute_on(device.value), _watch(bar, asked))
     if not done:
@@ -106,23 +88,18 @@ def train(  # noqa: PLR0913 - a command has as many parameters as options
     _show(out)
 
 
-def _beginning(start: str | None, preset: Preset | None) -> _Beginning:
+def _beginning(start: str) -> _Beginning:
     """Return network and weights to begin with."""
-    from fedpsma.errors import InputError
     from fedpsma.model.checkpoint import load_checkpoint
-    from fedpsma.model.presets import network_preset
+    from fedpsma.model.presets import network_preset, preset_names
 
-    wanted = start or (_BASE if preset is None else _NONE)
-    if wanted == _NONE:
-        return _Beginning(network_preset((preset or Preset.SMALL).value), None)
-    if preset is not None:
-        problem = f"a network that starts from {wanted} has the size of that"
-        raise InputError(problem, where="--preset", remedy="leave it out, or start from none")
-    checkpoint = load_checkpoint(None if wanted == _BASE else Path(wanted))
+    if start in preset_names():
+        return _Beginning(network_preset(start), None)
+    checkpoint = load_checkpoint(None if start == _BASE else Path(start))
     return _Beginning(checkpoint.network, checkpoint)
 
 
-def _task(datasets: list[Path], recipe: Any, beginning: _Beginning, *, name: str, licence: str | None) -> TrainTask:
+def _task(datasets: list[Path], recipe: TrainRecipe, beginning: _Beginning, model: dict[str, str]) -> TrainTask:
     from fedpsma.errors import InputError
     from fedpsma.io.dataset import read_dataset
     from fedpsma.training.supervised.task import task_of_datasets
@@ -132,7 +109,7 @@ def _task(datasets: list[Path], recipe: Any, beginning: _Beginning, *, name: str
     if twice is not None:
         raise InputError("is given twice", where=str(twice), remedy="name each data set once")
     opened = [read_dataset(folder) for folder in datasets]
-    return task_of_datasets(opened, recipe, beginning.network, beginning.checkpoint, name=name, licence=licence)
+    return task_of_datasets(opened, recipe, beginning.network, beginning.checkpoint, **model)
 
 
 @contextmanager

@@ -15,6 +15,20 @@ LabelVolume = NDArray[np.int32]
 Affine = NDArray[np.float64]
 
 
+CT_OUTSIDE_HU = -1024.0
+"""What stands in a CT on the PET grid where the scan did not reach; within a body no tissue is as thin."""
+
+
+def ct_reaches(hounsfield: NDArray[np.float32]) -> bool:
+    """Tell whether a CT (HU, on the PET grid) was taken at most of these voxels.
+
+    Example:
+        >>> ct_reaches(np.array([40.0, -1024.0, -1024.0])), ct_reaches(np.array([-900.0]))
+        (False, True)
+    """
+    return bool(np.mean(hounsfield > CT_OUTSIDE_HU + 1) >= 0.5) if hounsfield.size else False
+
+
 @dataclass(frozen=True)
 class Study:
     """PET in SUVbw with what lies on the same grid.

@@ -141,14 +141,13 @@ def _kappa(sample: Sample, weights: Weights, level: Callable[[MiTnm], str], orde
 
 
 def _calibration(sample: Sample, weights: Weights) -> _Named:
-    forecasts = listed_forecasts(sample)
+    forecasts = forecasts_of(sample)
     yield "calibration_error", forecasts.calibration_error(weights)
     # No interval: the thresholds themselves are chosen on the sample.
     yield "undecided_at_95", np.array([forecasts.undecided_at()])
 
 
-def listed_forecasts(sample: Sample) -> Forecasts:
-    """Return the probabilities of the listed foci with what is true of them."""
-    listed = [one for one in sample.foci if one.listed]
-    owner = sample.focus_owner[[one.listed for one in sample.foci]]
-    return Forecasts.of([one.probability for one in listed], [one.is_lesion for one in listed], owner)
+def forecasts_of(sample: Sample) -> Forecasts:
+    """Return the probabilities of all foci with what is true of them."""
+    foci = sample.foci
+    return Forecasts.of([one.probability for one in foci], [one.is_lesion for one in foci], sample.focus_owner)

@@ -16,20 +16,19 @@ from fedpsma.evaluation.origins import nearest
 from fedpsma.evaluation.truth import StudyTruth
 from fedpsma.lesions.geometry import FACES_AND_EDGES, Mask, bounding_box, indices_of
 
-POSITIVE_FROM = 0.5
-"""Foci from this probability on make up a model's mask and tumour volume; its FROC uses every probability."""
-
 
 @dataclass(frozen=True)
 class Foci:
     """The foci of a model: ``labels`` (x, y, z) numbers them from 1, the arrays (foci,) go with the numbers.
 
-    ``candidate`` tells whether a focus stands where it can be a lesion, ``volume_ml`` is that of its outline.
+    ``candidate`` tells whether a focus stands where it can be a lesion, ``called`` whether the model calls it one:
+    these make up its mask and its tumour volume. ``volume_ml`` is that of the outline.
     """
 
     labels: LabelVolume
     probability: NDArray[np.float64]
     candidate: NDArray[np.bool_]
+    called: NDArray[np.bool_]
     volume_ml: NDArray[np.float64]
 
 
@@ -67,11 +66,9 @@ class Match:
         return int(touching[max(range(len(rank)), key=rank.__getitem__)]) if rank else None
 
     def found_ml(self, lesion: int) -> float | None:
-        """Return the volume of that focus where it is a positive candidate."""
+        """Return the volume of that focus where the model calls it a lesion."""
         best = self.best_at(lesion)
-        if best is None or not self.foci.candidate[best] or self.foci.probability[best] < POSITIVE_FROM:
-            return None
-        return float(self.foci.volume_ml[best])
+        return None if best is None or not self.foci.called[best] else float(self.foci.volume_ml[best])
 
 
 def require_mask(study: Study) -> LabelVolume:
@@ -125,7 +122,8 @@ def components(mask: Mask, voxel_ml: float) -> Foci:
         labels[box], _ = ndimage.label(mask[box], structure=FACES_AND_EDGES)
         sizes = np.bincount(labels[box].ravel())[1:]
     count = sizes.size
-    return Foci(labels, np.ones(count), np.ones(count, dtype=bool), (sizes * voxel_ml).astype(np.float64))
+    every = np.ones(count, dtype=bool)
+    return Foci(labels, np.ones(count), every, every, (sizes * voxel_ml).astype(np.float64))
 
 
 def _anatomy_at_peak(study: Study, voxels: NDArray[np.intp]) -> str | None:

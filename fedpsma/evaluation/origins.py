@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma.domain.study import Study
-from fedpsma.lesions.geometry import world_mm
+from fedpsma.lesions.foci import Focus
+from fedpsma.lesions.geometry import indices_of, world_mm
+from fedpsma.lesions.locate import hot_core
 from fedpsma.phantom.truth import FocusTruth
 
 ELSEWHERE = "elsewhere"
@@ -71,6 +73,17 @@ def nearest(foci: Sequence[FocusTruth], voxels: NDArray[np.intp], study: Study) 
     away = np.linalg.norm(world_mm(study.affine, voxels)[:, None] - centres[None], axis=2).min(axis=0)
     closest = int(np.argmin(away))
     return foci[closest] if away[closest] <= _table().reach_mm.value else None
+
+
+def on_uncontoured_lesion(foci: Sequence[FocusTruth], study: Study) -> Callable[[Focus], bool]:
+    """Return what tells of a focus outside the mask whether it lies on a lesion that the site did not contour."""
+    off_mask = [one for one in foci if not (one.suspicious and one.contoured)]
+
+    def lies_there(focus: Focus) -> bool:
+        found = nearest(off_mask, indices_of(hot_core(focus, study.pet), focus.box), study)
+        return found is not None and found.suspicious
+
+    return lies_there
 
 
 @cache

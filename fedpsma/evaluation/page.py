@@ -14,17 +14,17 @@ from fedpsma.evaluation.origins import origin_groups
 from fedpsma.evaluation.plots import bland_altman_plot, froc_plot, precision_recall_plot, reliability_plot
 from fedpsma.evaluation.report import ConfusionTable, Evaluation, Group, ModelResult
 from fedpsma.io.files import write_json, write_text
+from fedpsma.pages.parts import UNKNOWN, number, page, table
 
-_UNKNOWN = "–"
 # Title of each hit rule and the ending of its figures.
 _RULES = {"any overlap": "", "holding its SUVmax": "_suvmax", "an IoU of at least 0.1": "_iou"}
 
 
 def render_page(report: Evaluation) -> str:
     """Return the whole page."""
-    template = Template(resources.files(__package__).joinpath("data/page.html").read_text("utf-8"))
+    data = resources.files(__package__).joinpath("data")
     names = ", ".join(one.name for one in report.models)
-    return template.substitute(
+    body = Template(data.joinpath("page.html").read_text("utf-8")).substitute(
         title=escape(names),
         software=escape(report.software),
         data=escape(", ".join(one.name for one in report.datasets)),
@@ -44,6 +44,7 @@ def render_page(report: Evaluation) -> str:
         replicates=f"{report.replicates:,}",
         seed=str(report.seed),
     )
+    return page(f"Evaluation of {names}", body, data.joinpath("page.css").read_text("utf-8"))
 
 
 def _banner(report: Evaluation) -> str:
@@ -62,7 +63,7 @@ def _cards(group: Group) -> str:
         (group.patients, "patients"),
         (group.scans, "scans"),
         (group.lesions, "lesions"),
-        (group.foci, "foci listed by the first model"),
+        (group.foci, "foci judged by the first model"),
         (group.uncontoured, "of its foci left out: on true lesions the site does not contour"),
     ]
     return "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for value, name in cards)
@@ -77,7 +78,7 @@ def _headline(report: Evaluation) -> str:
         cells = [_measured(facts, model.groups[0], judged=report.synthetic) for model in report.models]
         aim = [_aim(facts)] if report.synthetic else []
         rows.append([escape(facts.title), *cells, *aim, _anchor(facts)])
-    return _table(titles, rows, numeric=range(1, len(report.models) + len(aims) + 1))
+    return table(titles, rows, numeric=range(1, len(report.models) + len(aims) + 1))
 
 
 def _measured(facts: FigureFacts, group: Group, *, judged: bool = False) -> str:
@@ -95,7 +96,7 @@ def _word(reached: bool) -> str:
 
 def _figure(facts: FigureFacts, figure: Figure) -> str:
     if figure.value is None:
-        return _UNKNOWN
+        return UNKNOWN
     digits = 2 if facts.unit == "ml" else 3
     value = f"<b>{figure.value:.{digits}f}</b>"
     if figure.low is None or figure.high is None:
@@ -105,14 +106,14 @@ def _figure(facts: FigureFacts, figure: Figure) -> str:
 
 def _aim(facts: FigureFacts) -> str:
     if facts.aim is None:
-        return _UNKNOWN
+        return UNKNOWN
     return f"{'at least' if facts.better == 'higher' else 'at most'} {facts.aim:g}"
 
 
 def _anchor(facts: FigureFacts) -> str:
     one = facts.anchor
     if one is None:
-        return _UNKNOWN
+        return UNKNOWN
     interval = "" if one.low is None or one.high is None else f" ({one.low:g} to {one.high:g})"
     return f'{one.value:g}{interval} <span class="quiet">{escape(one.source)} [{escape(one.tag)}]</span>'
 
@@ -126,13 +127,13 @@ def _differences(report: Evaluation) -> str:
             escape(facts[one.figure].title),
             escape(f"{one.model} minus {one.reference}"),
             _figure(facts[one.figure], one.difference),
-            _number(one.p),
-            _number(one.adjusted),
+            number(one.p),
+            number(one.adjusted),
         ]
         for one in report.differences
     ]
     titles = ["", "models", "difference", "p", f"p after Bonferroni ({len(report.differences)})"]
-    return "<h2>Differences, patient by patient</h2>" + _table(titles, rows, numeric=(2, 3, 4))
+    return "<h2>Differences, patient by patient</h2>" + table(titles, rows, numeric=(2, 3, 4))
 
 
 def _section(report: Evaluation, section: str) -> str:
@@ -146,7 +147,7 @@ def _rows(facts: Sequence[FigureFacts], models: Sequence[ModelResult]) -> str:
         return '<p class="quiet">Not available: these data do not know it, or masks alone do not say it.</p>'
     rows = [[escape(one.title), *(_measured(one, model.groups[0]) for model in models)] for one in shown]
     titles = ["", *(one.name for one in models)]
-    return _table(titles, rows, numeric=range(1, len(titles)))
+    return table(titles, rows, numeric=range(1, len(titles)))
 
 
 def _detection(report: Evaluation) -> str:
@@ -163,7 +164,7 @@ def _by_rule(model: ModelResult) -> str:
         for one in facts.values()
         if one.section == "detection" and one.name in figures.figures and not one.name.endswith(("_suvmax", "_iou"))
     ]
-    return _table(["a focus finds a lesion by", *_RULES], rows, numeric=range(1, len(_RULES) + 1))
+    return table(["a focus finds a lesion by", *_RULES], rows, numeric=range(1, len(_RULES) + 1))
 
 
 def _volumes(report: Evaluation) -> str:
@@ -197,22 +198,22 @@ def _mistakes(model: ModelResult) -> str:
         [escape(one.true.facts.name_en), escape(one.found.facts.name_en), str(one.lesions)]
         for one in model.region_mistakes
     ]
-    return f"<h3>Most frequent confusions, {escape(model.name)}</h3>" + _table(
+    return f"<h3>Most frequent confusions, {escape(model.name)}</h3>" + table(
         ["true region", "taken for", "lesions"], rows, numeric=(2,)
     )
 
 
 def _staging(report: Evaluation) -> str:
     tables = [
-        _confusion(table, f"mi{axis}, {model.name}", "true")
+        _confusion(confused, f"mi{axis}, {model.name}", "true")
         for model in report.models
-        for axis, table in model.stages.items()
+        for axis, confused in model.stages.items()
     ]
     ceiling = [one for one in figure_facts() if one.section == "ceiling"]
     if not tables:
         return _section(report, "staging")
     rows = [[escape(one.title), _measured(one, report.models[0].groups[0])] for one in ceiling]
-    rules = f"<h3>What the rules make of the true lesion tables</h3>{_table(['', ''], rows, numeric=(1,))}"
+    rules = f"<h3>What the rules make of the true lesion tables</h3>{table(['', ''], rows, numeric=(1,))}"
     return f"{_section(report, 'staging')}{_side_by_side(tables)}{rules}"
 
 
@@ -227,7 +228,7 @@ def _calibration(report: Evaluation) -> str:
         plots = _plots([reliability_plot(f"{model.name}, {group.name}", group.reliability) for group in groups])
         rows = [[escape(one.title), *(_measured(one, group) for group in groups)] for one in facts]
         titles = ["", *(f"{group.name} ({group.foci} foci)" for group in groups)]
-        parts.append(plots + _table(titles, rows, numeric=range(1, len(titles))))
+        parts.append(plots + table(titles, rows, numeric=range(1, len(titles))))
     return "".join(parts)
 
 
@@ -251,7 +252,7 @@ def _origins(report: Evaluation) -> str:
         limited = [_measured(facts[f"false_positives_{name}_limited"], figures) for name in ("malignant", "flagged")]
         rows.append(["<b>* together</b>", "", *limited])
         titles = ["a scan", "benign foci there are", "called malignant", "called malignant or indeterminate"]
-        parts.append(f"<h3>{escape(model.name)}</h3>" + _table(titles, rows, numeric=(1, 2, 3)))
+        parts.append(f"<h3>{escape(model.name)}</h3>" + table(titles, rows, numeric=(1, 2, 3)))
     return "".join(parts)
 
 
@@ -263,8 +264,8 @@ def _groups(report: Evaluation) -> str:
         if groups:
             titles = ["", *(f"{one.name} ({one.patients} patients, {one.lesions} lesions)" for one in groups)]
             rows = [[escape(one.title), *(_measured(one, group) for group in groups)] for one in shown]
-            table = _table(titles, rows, numeric=range(1, len(titles)))
-            parts.append(f"<h3>{escape(model.name)}</h3>{table}")
+            shown_as = table(titles, rows, numeric=range(1, len(titles)))
+            parts.append(f"<h3>{escape(model.name)}</h3>{shown_as}")
     return "<h2>By tracer and by data set</h2>" + "".join(parts) if parts else ""
 
 
@@ -272,27 +273,27 @@ def _datasets(report: Evaluation) -> str:
     rows = [
         [
             escape(one.name),
-            escape(one.site or _UNKNOWN),
+            escape(one.site or UNKNOWN),
             "synthetic" if one.synthetic else "real",
-            escape(one.contour or _UNKNOWN),
-            escape(one.citation or _UNKNOWN),
-            escape(one.licence or _UNKNOWN),
+            escape(one.contour or UNKNOWN),
+            escape(one.citation or UNKNOWN),
+            escape(one.licence or UNKNOWN),
         ]
         for one in report.datasets
     ]
-    return _table(["data set", "site", "patients", "outlined by", "citation", "licence"], rows)
+    return table(["data set", "site", "patients", "outlined by", "citation", "licence"], rows)
 
 
-def _confusion(table: ConfusionTable, title: str, corner: str) -> str:
+def _confusion(confused: ConfusionTable, title: str, corner: str) -> str:
     rows = []
-    for label, counts in zip(table.labels, table.counts, strict=True):
+    for label, counts in zip(confused.labels, confused.counts, strict=True):
         total = sum(counts)
         cells = "".join(
             f'<td class="cell" style="--share:{100 * count / max(total, 1):.0f}%">{count or ""}</td>'
             for count in counts
         )
         rows.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
-    head = "".join(f"<th>{escape(label)}</th>" for label in table.labels)
+    head = "".join(f"<th>{escape(label)}</th>" for label in confused.labels)
     return (
         f'<figure><table class="confusion"><thead><tr><th>{escape(corner)} \\ found</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table><figcaption>{escape(title)}</figcaption></figure>"
@@ -305,22 +306,6 @@ def _plots(drawings: Iterable[str]) -> str:
 
 def _side_by_side(parts: Sequence[str]) -> str:
     return f'<div class="charts">{"".join(parts)}</div>' if parts else ""
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Iterable[int] = ()) -> str:
-    """Return a table; cells are HTML already, titles are not."""
-    right = set(numeric)
-    css = [' class="number"' if at in right else "" for at in range(len(titles))]
-    head = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(css, titles, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(css, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _number(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.3g}"
 
 
 def write_report(out: Path, report: Evaluation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,14 @@ from fedpsma.domain.assessment import MiTnm
 from fedpsma.domain.region import Region
 from fedpsma.evaluation.bootstrap import Values, Weights, ratio
 from fedpsma.evaluation.detection import HitRule
-from fedpsma.evaluation.matching import POSITIVE_FROM
 from fedpsma.evaluation.origins import group_of, origin_groups
 from fedpsma.evaluation.records import FocusScore, LesionScore
 from fedpsma.evaluation.sample import Sample, agree, numbers
 from fedpsma.evaluation.stages import is_m, is_n, is_t, m_level, m_whole, n_level
 from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT
+
+POSITIVE_FROM = 0.5
+"""From this probability on a focus counts as found where figures with a threshold are given."""
 
 Floats = NDArray[np.float64]
 
@@ -170,14 +172,23 @@ def _staging(told: _Records) -> _Named:
 
 
 def _judgement(told: _Records) -> _Named:
-    listed = [one for one in told.sample.foci if one.listed]
-    owner = told.sample.focus_owner[[one.listed for one in told.sample.foci]]
-    undecided = [one.label == INDETERMINATE for one in listed]
-    wrong = [one.label != INDETERMINATE and (one.label == MALIGNANT) != one.is_lesion for one in listed]
-    yield "brier", Ratio.of(owner, [(one.probability - one.is_lesion) ** 2 for one in listed])
-    yield "abstention", Ratio.of(owner, numbers(undecided))
-    yield "error_decided", Ratio.of(owner, numbers(wrong), numbers(not one for one in undecided))
-    yield "coverage", Ratio.of(owner, numbers(not one for one in wrong))
+    """Judge the words: over all foci, which is what the error level is promised for, and over those that are listed."""
+    foci = told.sample.foci
+    yield "brier", told.foci([(one.probability - one.is_lesion) ** 2 for one in foci])
+    every, listed = [True] * len(foci), [one.listed for one in foci]
+    for name, among in (("", every), ("_listed", listed)):
+        undecided = [one.label == INDETERMINATE for one in foci]
+        decided = _both(among, [not one for one in undecided])
+        yield f"abstention{name}", told.foci(_both(among, undecided), numbers(among))
+        yield f"error_decided{name}", told.foci(_both(among, map(_is_wrong, foci)), decided)
+    lesions = [one.is_lesion for one in foci]
+    for name, among in (("lesions", lesions), ("benign", [not one for one in lesions])):
+        covered = _both(among, [not _is_wrong(one) for one in foci])
+        yield f"coverage_{name}", told.foci(covered, numbers(among))
+
+
+def _is_wrong(one: FocusScore) -> bool:
+    return one.label != INDETERMINATE and (one.label == MALIGNANT) != one.is_lesion
 
 
 def _origins(told: _Records) -> _Named:
@@ -212,5 +223,5 @@ def _per_scan(told: _Records, counted: Sequence[float]) -> Ratio:
     return told.scans([float(one.sum()) for one in a_study])
 
 
-def _both(one: Sequence[bool], other: Sequence[bool]) -> list[float]:
+def _both(one: Sequence[bool], other: Iterable[bool]) -> list[float]:
     return numbers(a and b for a, b in zip(one, other, strict=True))

@@ -17,6 +17,7 @@ from fedpsma.errors import InputError
 from fedpsma.evaluation.records import StudyScores
 from fedpsma.evaluation.scoring import score_analysis, score_mask
 from fedpsma.evaluation.truth import StudyTruth
+from fedpsma.io.files import file_state
 from fedpsma.io.nifti import Volume, read_labels_like
 from fedpsma.lesions.candidates import CandidateOptions
 from fedpsma.lesions.judge import Judge, load_judge
@@ -158,14 +159,6 @@ def readers_of(models: Sequence[Path], predicted: Path | None) -> tuple[Reader, 
     if twice is not None:
         raise InputError(f"two models have the name {twice!r}", where="--model", remedy="name each on its model card")
     return tuple(found) or (NetworkReader.load(None),)
-
-
-def file_state(path: Path) -> tuple[int, int] | None:
-    """Return size and time of change of a file, ``None`` where there is none."""
-    if not path.is_file():
-        return None
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def _digest(*parts: str) -> str:

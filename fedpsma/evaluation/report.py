@@ -17,7 +17,7 @@ from fedpsma.domain.region import Region
 from fedpsma.evaluation.agreement import Equivalence, confusion, equivalence
 from fedpsma.evaluation.bootstrap import REPLICATES, Figure, Values, Weights, draw_weights, figure_of
 from fedpsma.evaluation.calibration import ReliabilityBin
-from fedpsma.evaluation.figures import Figures, figure_facts, listed_forecasts, measure
+from fedpsma.evaluation.figures import Figures, figure_facts, forecasts_of, measure
 from fedpsma.evaluation.origins import group_of
 from fedpsma.evaluation.ratios import axis_of
 from fedpsma.evaluation.records import StudyScores
@@ -241,10 +241,10 @@ def _group(kind: Literal["all", "tracer", "dataset"], name: str, sample: Sample,
         patients=sample.patients,
         scans=len(sample.studies),
         lesions=len(sample.lesions),
-        foci=sum(one.listed for one in sample.foci),
+        foci=len(sample.foci),
         uncontoured=sum(study.uncontoured for study in sample.studies),
         figures={one.name: figure_of(figures[one.name]) for one in figure_facts() if one.name in figures},
-        reliability=listed_forecasts(sample).reliability(sample.patients) if judged else (),
+        reliability=forecasts_of(sample).reliability(sample.patients) if judged else (),
     )
 
 

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedpsma.domain.contour import ContourConvention
 from fedpsma.errors import InputError
-from fedpsma.evaluation.readers import Question, Reader, file_state
+from fedpsma.evaluation.readers import Question, Reader
 from fedpsma.evaluation.records import StudyScores
 from fedpsma.evaluation.truth import read_truth, truth_files
 from fedpsma.io.dataset import Dataset, StudyRow
-from fedpsma.io.files import read_text, write_text
+from fedpsma.io.files import file_state, read_text, write_text
 
 # To be raised whenever the scores of the same reading would come out otherwise.
-_SCORES_VERSION = 1
+_SCORES_VERSION = 2
 KEPT_FOLDER = "studies"
 
 

@@ -13,12 +13,13 @@ from fedpsma.domain.contour import ContourConvention
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.evaluation.detection import HIT_RULES, HitRule
-from fedpsma.evaluation.matching import POSITIVE_FROM, Foci, Match, components, match, require_mask
+from fedpsma.evaluation.matching import Foci, Match, components, match, require_mask
 from fedpsma.evaluation.records import FocusScore, LesionScore, StageScore, StudyScores
 from fedpsma.evaluation.segmentation import segmentation_scores
 from fedpsma.evaluation.truth import StudyTruth
 from fedpsma.lesions.candidates import Candidate, paint, segment
 from fedpsma.lesions.geometry import Mask
+from fedpsma.lesions.judge import MALIGNANT
 from fedpsma.lesions.locate import place
 from fedpsma.staging import assess
 
@@ -41,14 +42,10 @@ def score_analysis(
     Raises:
         InputError: The study has no lesion mask.
     """
-    foci = _foci(study, analysis.candidates)
+    foci = _foci(study, analysis)
     found = match(study, foci, truth, HIT_RULES)
-    positive = [
-        one
-        for one, counts in zip(analysis.candidates, foci.candidate, strict=True)
-        if counts and one.suspicion >= POSITIVE_FROM
-    ]
-    bare = _score(study, segment(positive, study), found, truth, dataset)
+    called = [one for one, counts in zip(analysis.candidates, foci.called, strict=True) if counts]
+    bare = _score(study, segment(called, study), found, truth, dataset)
     regions = _true_regions(study, analysis, truth, found)
     rows = zip(bare.foci, np.flatnonzero(found.kept).tolist(), strict=True)
     return bare.model_copy(
@@ -121,11 +118,16 @@ def _lesion(found: Match, at: int) -> LesionScore:
     )
 
 
-def _foci(study: Study, candidates: tuple[Candidate, ...]) -> Foci:
+def _foci(study: Study, analysis: Analysis) -> Foci:
+    """Return all foci; what the table calls malignant is what the tumour volume is made of."""
+    candidates = analysis.candidates
+    elsewhere = np.array([one.region.facts.site != "physiologic" for one in candidates], dtype=bool)
+    malignant = np.array([label_of(one, analysis.options) == MALIGNANT for one in candidates], dtype=bool)
     return Foci(
         labels=paint(candidates, study),
         probability=np.array([one.suspicion for one in candidates], dtype=np.float64),
-        candidate=np.array([one.region.facts.site != "physiologic" for one in candidates], dtype=bool),
+        candidate=elsewhere,
+        called=malignant & elsewhere,
         volume_ml=np.array([np.count_nonzero(one.outline) * study.voxel_ml for one in candidates], dtype=np.float64),
     )
 
@@ -133,7 +135,7 @@ def _foci(study: Study, candidates: tuple[Candidate, ...]) -> Foci:
 def _true_regions(study: Study, analysis: Analysis, truth: StudyTruth, found: Match) -> tuple[Region | None, ...]:
     """Return the true region of each focus: that of the lesion it hits, else by the vote of the data set's map."""
     return tuple(
-        _region_of_lesion(truth, found, at) or _region_by_map(study, analysis, one)
+        _region_of_lesion(truth, found, at) or _region_by_map(study, analysis, one, lesion=found.hits_of(at)["overlap"])
         for at, one in enumerate(analysis.candidates)
     )
 
@@ -144,11 +146,14 @@ def _region_of_lesion(truth: StudyTruth, found: Match, focus: int) -> Region | N
     return max(hit, key=lambda one: one.volume_ml).region if hit else None
 
 
-def _region_by_map(study: Study, analysis: Analysis, one: Candidate) -> Region | None:
+def _region_by_map(study: Study, analysis: Analysis, one: Candidate, *, lesion: bool) -> Region | None:
+    """Return where the data set's map puts a focus; a lesion lies beside an organ of normal uptake, not in it."""
     if study.anatomy is None:
         return None
     maps = VoxelPrediction(analysis.prediction.suspicious, analysis.prediction.physiological, study.anatomy)
-    return region_of(replace(one, region=place(one.focus, study, maps).region), analysis.options)
+    where = place(one.focus, study, maps)
+    region = where.tumour_region if lesion else where.region
+    return region_of(replace(one, region=region), analysis.options)
 
 
 def _with_opinion(row: FocusScore, at: int, analysis: Analysis, regions: tuple[Region | None, ...]) -> FocusScore:

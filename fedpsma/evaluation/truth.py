@@ -16,8 +16,8 @@ from fedpsma.phantom.truth import FocusTruth, PatientTruth, TrueAssessment
 class StudyTruth:
     """What the records in ``truth/`` say of a study.
 
-    ``clinical`` is the context a referring physician gives; ``lesions`` are the suspicious foci by their number in the
-    mask, ``benign`` the others. ``stage`` counts every contoured lesion as the metastasis it is, ``stage_by_rules`` is
+    ``clinical`` is the context a referring physician gives; ``foci`` are the true foci, lesions
+    and benign ones. ``stage`` counts every contoured lesion as the metastasis it is, ``stage_by_rules`` is
     what the rules make of the true lesion table. Empty or null where the data set does not know.
     """
 

@@ -43,7 +43,7 @@ def log_odds_before_temperature(judge: Judge, focus: KnownFocus) -> float:
     """Return the sum of the judge's terms for a focus."""
     found = judge_focus(judge, focus.facts)
     scaled = found.prior + sum(value for _, value in found.terms)
-    return scaled * temperature_of(judge, focus.facts.tracer)
+    return scaled * temperature_of(judge.temperature, focus.facts.tracer)
 
 
 def fit_across_sites(judge: Judge, sites: Sequence[SiteScores], error_level: float | None = None) -> Judge:
@@ -110,6 +110,6 @@ def _bounds(judge: Judge, tables: Mapping[Tracer, Floats], level: float) -> tupl
     # The most favourable benign and the least favourable malignant score that a bin can hold.
     outer = np.concatenate([edges()[1:], edges()[:-1]])
     truth = np.repeat([False, True], len(outer) // _KINDS)
-    scores = np.concatenate([outer / temperature_of(judge, tracer) for tracer in tables])
+    scores = np.concatenate([outer / temperature_of(judge.temperature, tracer) for tracer in tables])
     counts = np.concatenate([table.ravel() for table in tables.values()])
     return conformal_bounds(1 / (1 + np.exp(-scores)), np.tile(truth, len(tables)), level, counts)

@@ -1,8 +1,9 @@
 """Federated evaluation: sites send sums over their patients, the coordinator gets figures with intervals.
 
 A figure that is a ratio of two sums comes out exactly as from all patients pooled, with the linearised variance of a
-ratio over patients (Cochran 1977, section 2.11): the sums of squares and products of what each patient adds above and
-below are all it takes. Figures that need a ranking come from histograms (:mod:`fedpsma.federated.ranking`).
+ratio over patients, each site a stratum of its own (Cochran 1977, section 6.11): the sums of squares and products of
+what each patient adds above and below are all it takes. The interval is about further patients of these sites, not
+about further sites. Figures that need a ranking come from histograms (:mod:`fedpsma.federated.ranking`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ class Sums(_Record):
     part_squared: float
     whole_squared: float
     product: float
+
+    def variance(self, ratio: float) -> float:
+        """Return what the site adds to the variance of the sum of part minus ``ratio`` times whole over all sites."""
+        squares = self.part_squared - 2 * ratio * self.product + ratio**2 * self.whole_squared
+        around = squares - (self.part - ratio * self.whole) ** 2 / self.patients
+        return max(0.0, around) * self.patients / max(1, self.patients - 1)
 
     def __add__(self, other: Sums) -> Sums:
         """Add what another site told."""
@@ -130,9 +137,8 @@ def with_ranking(
     patients = sum(one.patients for one in influences)
     added = {}
     for name, value in pooled_ranking(told_first).figures().items():
-        square = sum(one.squares[name] for one in influences)
         if len(influences) == len(told_first):
-            deviation = math.sqrt(square * patients / max(1, patients - 1))
+            deviation = math.sqrt(sum(one.variance(name) for one in influences))
             added[name] = interval(value, deviation, patients, share=True)
         else:
             added[name] = Figure(value=value)
@@ -150,8 +156,7 @@ def figure_of_sums(name: str, told_sums: Sequence[Sums]) -> Figure:
     if total.whole <= 0:
         return Figure(value=None)
     value = total.part / total.whole
-    squares = total.part_squared - 2 * value * total.product + value**2 * total.whole_squared
-    deviation = math.sqrt(max(0.0, squares) * total.patients / max(1, total.patients - 1)) / total.whole
+    deviation = math.sqrt(sum(one.variance(value) for one in told_sums)) / total.whole
     return interval(value, deviation, total.patients, share=name in _shares())
 
 

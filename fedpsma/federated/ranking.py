@@ -2,8 +2,8 @@
 
 First each site tells how many candidates that hit, candidates that do not, and found lesions lie where on the scale of
 scores. Then it gets the sum over all sites back, works out how much each of its patients moves a figure (the influence
-of the patient, numerically) and tells the sum of the squares, which add up to the linearised variance (Efron 1982, the
-infinitesimal jackknife).
+of the patient, numerically) and tells the sum of them and of their squares, which give the linearised variance (Efron
+1982, the infinitesimal jackknife).
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ class RankingTold(BaseModel):
 
 
 class InfluenceTold(BaseModel):
-    """What a site tells next: by figure, the sum of the squared influences of its ``patients``."""
+    """What a site tells next: by figure, the sum of the influences of its ``patients``, and of their squares."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     patients: int
+    sums: dict[str, float]
     squares: dict[str, float]
+
+    def variance(self, name: str) -> float:
+        """Return what the site adds to the variance of a figure of all sites together."""
+        around = self.squares[name] - self.sums[name] ** 2 / self.patients
+        return max(0.0, around) * self.patients / max(1, self.patients - 1)
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,23 @@ class Ranking:
             return {name: float("nan") for name in ranking_figures()}
         hits, misses, found = np.cumsum(self.table[:, ::-1], axis=1)
         taken = hits + misses
-        precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
         recall = found / self.lesions
-        area = float(np.sum(np.diff(recall, prepend=0.0) * precision))
+        area = float(np.sum(np.diff(recall, prepend=0.0) * _mean_precision(hits, taken)))
         rates = np.append(0.0, misses / self.scans)
         reached = np.interp(FALSE_POSITIVES_PER_SCAN, rates, np.append(0.0, recall))
         return dict(zip(ranking_figures(), (area, *map(float, reached)), strict=True))
+
+
+def _mean_precision(hits: Floats, taken: Floats) -> Floats:
+    """Return the precision inside each bin, the mean of both its ends.
+
+    At its lower end alone it would be that of candidates with equal scores, which is too low: 0.017 of average
+    precision on made-up patients, instead of 0.003.
+    """
+    known = taken > 0
+    lower = np.divide(hits, taken, out=np.zeros_like(hits), where=known)
+    upper = np.where(np.append(False, known[:-1]), np.append(0.0, lower[:-1]), lower)
+    return np.asarray((lower + upper) / 2)
 
 
 def ranking_figures() -> tuple[str, ...]:
@@ -102,7 +119,7 @@ def influence_of(sample: Sample, pooled: Ranking) -> InfluenceTold | None:
     if ranking_of(sample) is None:
         return None
     scored, base = _scored(sample), pooled.figures()
-    squares = dict.fromkeys(base, 0.0)
+    sums, squares = dict.fromkeys(base, 0.0), dict.fromkeys(base, 0.0)
     for patient in range(sample.patients):
         own = Ranking(
             scored.table(_KINDS, patient),
@@ -110,8 +127,10 @@ def influence_of(sample: Sample, pooled: Ranking) -> InfluenceTold | None:
             float(np.count_nonzero(sample.owner == patient)),
         )
         for name, value in pooled.moved(own, _SMALL).figures().items():
-            squares[name] += ((value - base[name]) / _SMALL) ** 2
-    return InfluenceTold(patients=sample.patients, squares=squares)
+            influence = (value - base[name]) / _SMALL
+            sums[name] += influence
+            squares[name] += influence**2
+    return InfluenceTold(patients=sample.patients, sums=sums, squares=squares)
 
 
 def _scored(sample: Sample) -> Scored:

@@ -16,12 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedpsma.domain.contour import ContourConvention as ContourConvention
 from fedpsma.domain.exam import Technique
-from fedpsma.domain.study import Study
+from fedpsma.domain.study import CT_OUTSIDE_HU, Study
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.files import read_json, read_text, write_json, write_text
 from fedpsma.io.nifti import read_labels_like, read_volume, read_volume_like
-from fedpsma.io.resample import CT_OUTSIDE_HU
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -73,6 +73,14 @@ def read_text(path: Path) -> str:
         raise InputError("is not a text file", where=str(path), remedy="give a UTF-8 text file") from error
 
 
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change (ns) of a file, by which a change is noticed; ``None`` where there is none."""
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def require_file(path: Path) -> None:
     """Raise :class:`InputError` unless ``path`` is an existing file."""
     if path.is_dir():

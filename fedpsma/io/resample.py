@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from fedpsma.domain.study import Affine, FloatVolume
+from fedpsma.domain.study import CT_OUTSIDE_HU, Affine, FloatVolume
 from fedpsma.io.nifti import Volume
 
-CT_OUTSIDE_HU = -1024.0
 NO_CT = "no CT: findings rest on PET alone"
 # A CT that reaches this share of the PET's slices counts as complete.
 COMPLETE = 0.99

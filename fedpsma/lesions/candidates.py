@@ -89,12 +89,17 @@ def _outlines(
         for one in candidates:
             yield outline(one.focus, rule, study.pet, in_bone=one.region.is_bone, liver=references.liver)
         return
-    wanted = [one for one in candidates if one.suspicion >= _OUTLINED_FROM]
+    wanted = [one for one in candidates if _is_outlined(one)]
     suspected = [one.suspicion >= _SUSPECTED_FROM for one in wanted]
     options = EdgeOptions(contrast=rule.value)
     found = iter(adaptive_outlines([one.focus for one in wanted], study.pet, study.spacing_mm, suspected, options))
     for one in candidates:
-        yield next(found) if one.suspicion >= _OUTLINED_FROM else one.outline
+        yield next(found) if _is_outlined(one) else one.outline
+
+
+def _is_outlined(one: Candidate) -> bool:
+    judged = one.judgement is not None and one.judgement.verdict != PHYSIOLOGICAL
+    return judged or one.suspicion >= _OUTLINED_FROM
 
 
 def paint(candidates: Sequence[Candidate], study: Study) -> LabelVolume:

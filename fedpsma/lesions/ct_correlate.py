@@ -14,15 +14,15 @@ from scipy import ndimage
 from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.exam import CtClass
 from fedpsma.domain.region import Region
-from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction
+from fedpsma.domain.study import FloatVolume, Study, VoxelPrediction, ct_reaches
 from fedpsma.lesions.ct_node import measure_node
 from fedpsma.lesions.foci import Focus
-from fedpsma.lesions.geometry import Box, Mask, depth_mm, grown, neighbourhood, voxels_in
+from fedpsma.lesions.geometry import Box, Mask, depth_mm, enlarged, grown, neighbourhood, voxels_in
 from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.policy import CtPolicy, policy
 from fedpsma.lesions.quantities import largest_diameter
 
-_SUSPECTED_FROM = 0.2
+_NOT_NORMAL_FROM = 0.2
 _LEAST_REFERENCE = 20
 
 
@@ -39,8 +39,8 @@ class CtCorrelate:
 
 
 def ct_correlate(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction) -> CtCorrelate | None:
-    """Describe the CT at the hot core of a focus; ``None`` where there is no CT or the attenuation tells nothing."""
-    if study.ct is None:
+    """Describe the CT at the hot core of a focus; ``None`` where no CT was taken or the attenuation tells nothing."""
+    if study.ct is None or not ct_reaches(study.ct[focus.box][hot_core(focus, study.pet)]):
         return None
     if region.is_bone:
         return _bone(_Place.of(focus, region, study, prediction), study.ct)
@@ -69,24 +69,16 @@ class _Place:
     def of(focus: Focus, region: Region, study: Study, prediction: VoxelPrediction) -> _Place:
         limits = policy().ct
         box = grown(focus.box, voxels_in(limits.reach_mm, study.spacing_mm), study.pet.shape)
-        core = _inside(box, focus, study)
+        core = enlarged(hot_core(focus, study.pet), focus.box, box)
         numbers = [one.number for one in anatomy_classes() if one.region is region]
         organ = np.isin(prediction.anatomy[box], numbers)
         shifted = neighbourhood(core, limits.shift_mm, study.spacing_mm)
         under = core & organ
         if np.count_nonzero(under) < np.count_nonzero(core) / 2:
             under = shifted & organ
-        foci = neighbourhood(prediction.suspicious[box] >= _SUSPECTED_FROM, limits.shift_mm, study.spacing_mm)
+        foci = neighbourhood(prediction.suspicious[box] >= _NOT_NORMAL_FROM, limits.shift_mm, study.spacing_mm)
         rim = organ & (depth_mm(organ, study.spacing_mm) <= limits.rim_mm)
         return _Place(box, under if under.any() else core, organ & ~foci & ~shifted, rim)
-
-
-def _inside(box: Box, focus: Focus, study: Study) -> Mask:
-    """Return the hot core as a mask inside a larger box."""
-    core = np.zeros([side.stop - side.start for side in box], dtype=bool)
-    inner = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, box, strict=True))
-    core[inner] = hot_core(focus, study.pet)
-    return core
 
 
 def _bone(place: _Place, ct: FloatVolume) -> CtCorrelate | None:
@@ -138,7 +130,7 @@ def _lung(focus: Focus, study: Study, ct: FloatVolume) -> CtCorrelate:
     """Look for a dense piece within the lung near the focus, as far as breathing may have moved it."""
     limits = policy().ct
     box = grown(focus.box, voxels_in(limits.lung_reach_mm, study.spacing_mm), ct.shape)
-    core = _inside(box, focus, study)
+    core = enlarged(hot_core(focus, study.pet), focus.box, box)
     dense = ct[box] >= limits.lung_nodule_from_hu
     seen = dense & core if (dense & core).any() else dense & neighbourhood(core, limits.shift_mm, study.spacing_mm)
     if not seen.any():

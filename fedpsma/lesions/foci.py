@@ -17,6 +17,7 @@ from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.lesions.basins import Basins, basins
 from fedpsma.lesions.geometry import (
     FACES_AND_EDGES,
+    FWHM_PER_SIGMA,
     Box,
     Index,
     Mask,
@@ -24,13 +25,14 @@ from fedpsma.lesions.geometry import (
     connected_to,
     grown,
     neighbourhood,
+    placed,
     voxels_in,
+    within,
 )
 
 CORE_FRACTION = 0.5
 """The hot core of a focus: what hangs together with its peak at half the maximum and more."""
 
-_FWHM_PER_SIGMA = 2.3548
 _TRUNCATED_AT_SIGMA = 4.0
 _LEAST_SUSPECTED = 0.5
 
@@ -116,19 +118,18 @@ def find_maxima(study: Study, options: FocusOptions | None = None) -> tuple[Focu
 def _maxima(study: Study, box: Box, island: Mask, options: FocusOptions) -> Iterator[Focus]:
     parted = _parted(study, box, island, options)
     for number, found in enumerate(ndimage.find_objects(parted.labels), start=1):
-        focus = _focus(study.pet, _inside(box, found), parted.labels[found] == number, parted.prominence(number))
+        focus = _focus(study.pet, placed(box, found), parted.labels[found] == number, parted.prominence(number))
         if focus.suvmax >= options.min_suvmax:
             yield focus
 
 
 def _parted(study: Study, box: Box, island: Mask, options: FocusOptions) -> Basins:
     """Part the island in the box by the smoothed PET; what lies around the box is smoothed in as well."""
-    sigma_mm = options.smoothing_mm / _FWHM_PER_SIGMA
+    sigma_mm = options.smoothing_mm / FWHM_PER_SIGMA
     around = grown(box, voxels_in(_TRUNCATED_AT_SIGMA * sigma_mm, study.spacing_mm), study.pet.shape)
     sigma = [sigma_mm / step for step in study.spacing_mm]
     smooth = ndimage.gaussian_filter(study.pet[around], sigma, truncate=_TRUNCATED_AT_SIGMA)
-    x, y, z = (slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))
-    return basins(np.maximum(smooth[x, y, z], options.floor_suv), island, options.saddle_drop)
+    return basins(np.maximum(smooth[within(around, box)], options.floor_suv), island, options.saddle_drop)
 
 
 def _suspected_parts(focus: Focus, pet: NDArray[np.float32], suspected: Mask) -> Iterator[Focus]:
@@ -146,7 +147,7 @@ def _suspected_parts(focus: Focus, pet: NDArray[np.float32], suspected: Mask) ->
         return
     pieces, _ = ndimage.label(inside, structure=FACES_AND_EDGES)
     for number, found in enumerate(ndimage.find_objects(pieces), start=1):
-        yield _focus(pet, _inside(focus.box, found), pieces[found] == number, prominence=0.0)
+        yield _focus(pet, placed(focus.box, found), pieces[found] == number, prominence=0.0)
 
 
 def _focus(pet: NDArray[np.float32], box: Box, part: Mask, prominence: float | None) -> Focus:
@@ -157,8 +158,3 @@ def _focus(pet: NDArray[np.float32], box: Box, part: Mask, prominence: float | N
 def _hottest(pet: NDArray[np.float32], where: Mask) -> Index:
     x, y, z = np.unravel_index(int(np.argmax(np.where(where, pet, -np.inf))), pet.shape)
     return int(x), int(y), int(z)
-
-
-def _inside(outer: Box, inner: Box) -> Box:
-    x, y, z = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
-    return x, y, z

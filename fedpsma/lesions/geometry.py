@@ -14,6 +14,9 @@ Box = tuple[slice, slice, slice]
 Index = tuple[int, int, int]
 Mask = NDArray[np.bool_]
 
+FWHM_PER_SIGMA = 2.3548
+"""Full width at half maximum of a Gaussian over its standard deviation."""
+
 FACES_AND_EDGES: Mask = ndimage.generate_binary_structure(3, 2)
 """18-connectivity: the neighbourhood in which lesions hang together, as in the autoPET rules."""
 
@@ -44,6 +47,30 @@ def grown(box: Box, margin: Index, shape: tuple[int, ...]) -> Box:
         for side, more, size in zip(box, margin, shape, strict=True)
     )
     return x, y, z
+
+
+def within(outer: Box, inner: Box) -> Box:
+    """Return a box of the volume as seen from a larger one that holds it.
+
+    Example:
+        >>> within((slice(2, 9),) * 3, (slice(3, 5),) * 3)[0]
+        slice(1, 3, None)
+    """
+    x, y, z = (slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True))
+    return x, y, z
+
+
+def placed(outer: Box, inner: Box) -> Box:
+    """Return where in the volume a box lies that is given as seen from a larger one: undoes :func:`within`."""
+    x, y, z = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return x, y, z
+
+
+def enlarged(mask: Mask, box: Box, outer: Box) -> Mask:
+    """Return a mask given in ``box`` as one of the larger box ``outer``."""
+    whole = np.zeros([side.stop - side.start for side in outer], dtype=bool)
+    whole[within(outer, box)] = mask
+    return whole
 
 
 def voxels_in(distance_mm: float, spacing_mm: tuple[float, float, float]) -> Index:

@@ -26,7 +26,7 @@ MALIGNANT: Verdict = "malignant"
 INDETERMINATE: Verdict = "indeterminate"
 PHYSIOLOGICAL: Verdict = "physiological"
 
-_LOGARITHMIC = ("suvmax", "to_shell", "core_ml", "to_liver", "to_blood_pool")
+_LOGARITHMIC = ("suvmax", "to_shell", "core_ml", "elongation", "to_liver", "to_blood_pool")
 MEASURED = ("network", "network_peak", "physiological", *_LOGARITHMIC, "distance_mm", "hu", "prominence")
 """The facts that are numbers, in the order of their terms."""
 
@@ -119,7 +119,7 @@ def load_judge(path: Path, model_sha256: str) -> Judge | None:
 def judge_focus(judge: Judge, facts: Facts) -> Judgement:
     """Judge one focus by its facts."""
     terms = _terms(judge, facts)
-    temperature = temperature_of(judge, facts.tracer)
+    temperature = temperature_of(judge.temperature, facts.tracer)
     score = (judge.intercept + sum(terms.values())) / temperature
     probability = 1 / (1 + math.exp(-score))
     scaled = sorted(
@@ -135,10 +135,10 @@ def verdict(judge: Judge, probability: float) -> Verdict:
     return INDETERMINATE if probability >= judge.indeterminate_from else PHYSIOLOGICAL
 
 
-def temperature_of(judge: Judge, tracer: Tracer | None) -> float:
+def temperature_of(known: Mapping[Tracer, float], tracer: Tracer | None) -> float:
     """Return the temperature of a tracer; the highest (the least certain) where it is not known or was not fitted."""
-    known = judge.temperature
-    return known[tracer] if tracer in known else max(known.values(), default=1.0)
+    fitted = None if tracer is None else known.get(tracer)
+    return max(known.values(), default=1.0) if fitted is None else fitted
 
 
 def measured(facts: Facts) -> dict[str, float | None]:

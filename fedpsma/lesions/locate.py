@@ -14,7 +14,7 @@ from fedpsma.domain.anatomy import anatomy_classes
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.lesions.foci import CORE_FRACTION, Focus
-from fedpsma.lesions.geometry import Mask, grown, voxels_in
+from fedpsma.lesions.geometry import Mask, enlarged, grown, voxels_in
 from fedpsma.lesions.policy import policy
 
 _LEAST_SUV = 1e-6
@@ -58,8 +58,7 @@ def _votes_for(focus: Focus, core: Mask, study: Study, prediction: VoxelPredicti
     """Count votes by region: the core's voxels by their SUV, and fewer the farther what lies around."""
     limits = policy().votes
     around = grown(focus.box, voxels_in(limits.reach_mm, study.spacing_mm), study.pet.shape)
-    hot = np.zeros([side.stop - side.start for side in around], dtype=bool)
-    hot[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(focus.box, around, strict=True))] = core
+    hot = enlarged(core, focus.box, around)
     away = ndimage.distance_transform_edt(~hot, sampling=study.spacing_mm)
     beside = limits.beside * np.exp(-away / limits.fall_off_mm) * (away <= limits.reach_mm)
     return _votes(prediction.anatomy[around], np.where(hot, study.pet[around] / max(focus.suvmax, _LEAST_SUV), beside))

@@ -14,7 +14,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from fedpsma.domain.study import Affine, FloatVolume, Study
-from fedpsma.lesions.geometry import Box, Mask, grown, indices_of, world_mm
+from fedpsma.lesions.geometry import Box, Mask, grown, indices_of, within, world_mm
 from fedpsma.lesions.statistics import IntensityStatistics, intensity_statistics
 
 PEAK_RADIUS_MM = 6.2035
@@ -114,7 +114,7 @@ def suv_peak(pet: FloatVolume, mask: Mask, box: Box, weights: NDArray[np.float64
     reach = tuple(size // 2 for size in weights.shape)
     around = grown(box, (reach[0], reach[1], reach[2]), pet.shape)
     support = pet[around].astype(np.float64)
-    inner = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))
+    inner = within(around, box)
     sums = fftconvolve(support, weights, mode="same")[inner]
     counted = fftconvolve(np.ones_like(support), weights, mode="same")[inner]
     return float((sums[mask] / counted[mask]).max())

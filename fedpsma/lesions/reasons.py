@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedpsma.lesions.facts import Facts
+from fedpsma.lesions.facts import FAR_MM, Facts
 from fedpsma.lesions.judge import Judgement
 
 _LEAST_LOG_ODDS = 0.05
@@ -37,6 +37,8 @@ def _in_words(name: str, facts: Facts) -> str:
     value = getattr(facts, name)
     if value is None:
         return _MISSING[name]
+    if name == "distance_mm" and value >= FAR_MM:
+        return f"no organ with normal uptake within {FAR_MM:.0f} mm"
     return _WORDS[name].format(value)
 
 
@@ -47,6 +49,7 @@ _WORDS = {
     "suvmax": "SUVmax {:.1f}",
     "to_shell": "SUVmax {:.1f} times the tissue around",
     "core_ml": "volume above half the maximum {:.1f} ml",
+    "elongation": "{:.1f} times as long as wide",
     "to_liver": "SUVmax {:.1f} times the liver",
     "to_blood_pool": "SUVmax {:.1f} times the blood pool",
     "distance_mm": "{:.0f} mm from an organ with normal uptake",
@@ -56,6 +59,7 @@ _WORDS = {
 _MISSING = {
     "to_liver": "liver not measurable",
     "to_blood_pool": "blood pool not measurable",
-    "hu": "no CT",
+    "to_shell": "no tissue to compare with around",
+    "hu": "no CT here",
     "prominence": "no hotter focus in reach",
 }

@@ -15,6 +15,7 @@ from fedpsma.lesions.aorta import aortic_lumen
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.geometry import (
     FACES_AND_EDGES,
+    FWHM_PER_SIGMA,
     Box,
     Mask,
     bounding_box,
@@ -27,9 +28,8 @@ from fedpsma.lesions.geometry import (
 )
 from fedpsma.lesions.policy import policy
 
-_SUSPECTED_FROM = 0.2
+_NOT_NORMAL_FROM = 0.2
 _BESIDE_THE_AORTA = ("thoracic_spine", "lumbar_spine")
-_FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _smoothed(mask: Mask, study: Study) -> Mask:
 
 
 def _blurred(volume: NDArray[np.float32], study: Study) -> NDArray[np.float32]:
-    sigma = policy().references.smoothing_mm / _FWHM_PER_SIGMA
+    sigma = policy().references.smoothing_mm / FWHM_PER_SIGMA
     return np.asarray(ndimage.gaussian_filter(volume, [sigma / step for step in study.spacing_mm]), dtype=np.float32)
 
 
@@ -121,7 +121,7 @@ def _typical(study: Study, box: Box, mask: Mask) -> Mask:
 def _suspected(study: Study, prediction: VoxelPrediction, box: Box) -> Mask:
     """Return what lies near suspected tumour."""
     clearance = policy().references.clearance_mm
-    return neighbourhood(prediction.suspicious[box] >= _SUSPECTED_FROM, clearance, study.spacing_mm)
+    return neighbourhood(prediction.suspicious[box] >= _NOT_NORMAL_FROM, clearance, study.spacing_mm)
 
 
 def _solid(study: Study, prediction: VoxelPrediction, name: str) -> _Organ | None:

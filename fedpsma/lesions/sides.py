@@ -15,6 +15,12 @@ from fedpsma.lesions.policy import policy
 
 _ON_THE_MIDLINE = ("cervical_spine", "thoracic_spine", "lumbar_spine", "sacrum", "sternum")
 _LEAST_LEVELS = 5
+# A vertebra fills ten times as much of an axial level, a sternum three times.
+_LEAST_BONE_MM2 = 100.0
+# Narrower than a trunk: one of two legs, or a head, whose middle need not be that of the patient.
+_LEAST_TRUNK_MM = 250.0
+# A second stretch of the body this large beside the longest is the other leg.
+_OTHER_LEG_SHARE = 0.5
 _BODY_SUV = 0.2
 _ROUNDS = 10
 _TOLERANCE_MM = 5.0
@@ -76,30 +82,46 @@ def side_of(region: Region, point_mm: NDArray[np.float64], midline: Midline | No
 
 
 def _bone_points(study: Study, prediction: VoxelPrediction) -> NDArray[np.float64]:
-    """Return the middle of each midline bone at each axial level, in patient coordinates (n, 3)."""
+    """Return the middle of each midline bone at each axial level that shows enough of it (n, 3), in mm."""
     rank = np.zeros(256, dtype=np.intp)
     rank[[anatomy_number(name) for name in _ON_THE_MIDLINE]] = np.arange(1, len(_ON_THE_MIDLINE) + 1)
     x, y, z = np.nonzero((rank > 0)[prediction.anatomy])
     group = (rank[prediction.anatomy[x, y, z]] - 1) * study.pet.shape[2] + z
     count = np.bincount(group)
-    seen = count > 0
+    x_mm, y_mm, _ = study.spacing_mm
+    seen = count >= max(1.0, _LEAST_BONE_MM2 / (x_mm * y_mm))
     centres = [np.bincount(group, weights=axis)[seen] / count[seen] for axis in (x, y, z)]
     return world_mm(study.affine, np.column_stack(centres))
 
 
 def _body_points(study: Study) -> NDArray[np.float64]:
-    """Return the middle between the left and the right edge of the body at each axial level (n, 3)."""
+    """Return the middle between the edges of the trunk at each axial level that shows it whole (n, 3), in mm."""
     body = study.pet > _BODY_SUV
     width, depth = np.asarray(body.any(axis=1)), np.asarray(body.any(axis=0))
-    levels = np.flatnonzero(width.any(axis=0))
+    least = _LEAST_TRUNK_MM / study.spacing_mm[0]
+    levels = [z for z in np.flatnonzero(width.any(axis=0)) if _is_trunk(width[:, z], least)]
     middles = [[_middle(width[:, z]), _middle(depth[:, z]), float(z)] for z in levels]
     return world_mm(study.affine, np.array(middles).reshape(-1, 3))
 
 
+def _is_trunk(line: NDArray[np.bool_], least: float) -> bool:
+    """Tell whether the longest stretch is wide enough, ends inside the image and has no equal beside it."""
+    starts, stops = _stretches(line)
+    widths = np.sort(stops - starts)
+    longest = int((stops - starts).argmax())
+    whole = starts[longest] > 0 and stops[longest] < line.size
+    return bool(whole and widths[-1] >= least and (widths.size < 2 or widths[-2] < _OTHER_LEG_SHARE * widths[-1]))
+
+
+def _stretches(line: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where the unbroken stretches of a line start and stop."""
+    edges = np.flatnonzero(np.diff(np.pad(line, 1)))
+    return edges[::2], edges[1::2]
+
+
 def _middle(line: NDArray[np.bool_]) -> float:
     """Return the middle of the longest unbroken stretch: noise or an arm beside the trunk does not count."""
-    edges = np.flatnonzero(np.diff(np.pad(line, 1)))
-    starts, stops = edges[::2], edges[1::2]
+    starts, stops = _stretches(line)
     longest = int((stops - starts).argmax())
     return float(starts[longest] + stops[longest] - 1) / 2.0
 

@@ -78,13 +78,13 @@ def to_grid(study: Study, config: NetworkConfig) -> GridStudy:
 
 
 def tracer_vector(tracer: Tracer | None, config: NetworkConfig) -> Tensor:
-    """Return the conditioning vector: one-hot, or the uniform mixture where the tracer is not known.
+    """Return the conditioning vector: one-hot, or the uniform mixture where the network does not know the tracer.
 
     Example:
         >>> tracer_vector(None, NetworkConfig()).sum().item()
         1.0
     """
-    if tracer is None:
+    if tracer not in config.tracers:
         return torch.full((len(config.tracers),), 1 / len(config.tracers))
     return torch.tensor([float(tracer == one) for one in config.tracers])
 

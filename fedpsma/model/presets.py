@@ -27,7 +27,7 @@ def network_preset(name: str) -> NetworkConfig:
         InputError: There is no preset of this name.
     """
     if name not in _presets():
-        raise InputError(f"{name!r} is no preset", where="--preset", remedy=f"give one of {', '.join(_presets())}")
+        raise InputError(f"{name!r} is no preset", where="the network", remedy=f"give one of {', '.join(_presets())}")
     return _presets()[name]
 
 

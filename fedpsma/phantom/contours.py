@@ -10,7 +10,9 @@ from scipy import ndimage
 
 from fedpsma.domain.contour import ContourConvention, threshold_suv
 from fedpsma.domain.study import FloatVolume, LabelVolume
+from fedpsma.phantom.lesions import lesion_table
 from fedpsma.phantom.scanner import ImagedFocus
+from fedpsma.phantom.scanner_table import scanner_table
 
 
 def draw_mask(
@@ -21,18 +23,34 @@ def draw_mask(
     A voxel belongs to a lesion when it reaches the convention's threshold, at least half of its signal comes from that
     lesion (or it lies inside its true boundary), and it is connected to the hottest voxel that is the lesion's own and
     is not hotter. Where two lesions claim a voxel, the one whose true boundary holds more of it has it, outside both
-    the one with more signal there. A lesion nowhere above the threshold has no voxel.
+    the one with more signal there. A lesion that no reader would see, or nowhere above the threshold, has no voxel.
     """
     mask = np.zeros(ideal.shape, dtype=np.int32)
     claim = np.zeros(ideal.shape, dtype=np.float32)
     most = max((float(lesion.signal.max(initial=0)) for lesion in lesions), default=0.0)
     for number, lesion in enumerate(lesions, start=1):
+        if not stands_out(ideal[lesion.box], lesion, liver):
+            continue
         region = lesion_region(ideal[lesion.box], lesion, convention, liver)
         right = np.where(_inside(lesion), most * (1 + lesion.occupancy), np.maximum(lesion.signal, 0))
         region &= right > claim[lesion.box]
         mask[lesion.box][region] = number
         claim[lesion.box][region] = right[region]
     return mask
+
+
+def stands_out(ideal: NDArray[np.float32], lesion: ImagedFocus, liver: tuple[float, float]) -> bool:
+    """Tell whether a reader sees a lesion: where it is strongest it stands out of its surroundings and of the noise."""
+    visible = lesion_table().visible
+    inside = _inside(lesion)
+    if not inside.any():
+        return False
+    at = np.unravel_index(int(np.where(inside, lesion.signal, -np.inf).argmax()), ideal.shape)
+    signal = float(lesion.signal[at])
+    around = max(float(ideal[at]) - signal, 0.0)
+    mean, deviation = liver
+    noise = deviation * (around / mean) ** scanner_table().noise.power
+    return signal >= float(max(visible.contrast * around, visible.noise * noise))
 
 
 def lesion_region(

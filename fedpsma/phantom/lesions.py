@@ -89,6 +89,15 @@ class Suvmax(Row):
     source: str
 
 
+class Visible(Row):
+    """What a reader sees: uptake above the surroundings in shares of these, and in SDs of the noise there."""
+
+    contrast: float
+    noise: float
+    tag: str
+    source: str
+
+
 class Confluence(Row):
     """How many patients have bone lesions that run into each other, and how many of these start beside another."""
 
@@ -122,6 +131,7 @@ class LesionTable(Row):
     note: str
     volume: Volumes
     suvmax: Suvmax
+    visible: Visible
     burden_log_sd: float
     confluent: Confluence
     max_lesions: int

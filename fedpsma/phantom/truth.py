@@ -34,7 +34,7 @@ class FocusTruth(_Record):
 
     ``suvmax_drawn`` is before blur for a lesion and the peak without noise for a benign focus; ``suvmax`` is found in
     the image inside the true boundary. ``volume_ml`` is true, ``mask_ml`` as the site contours it, ``contoured`` says
-    whether the site's convention sees the lesion at all.
+    whether a reader sees the lesion, and the site's convention has a voxel of it.
     ``centre_mm`` is in the millimetres of the images' affine; ``category_hint`` is the PSMA-RADS category of a
     careful reader, ``category_read`` that of a reader who errs at times. ``ct_class`` is what a CT shows,
     or would show where the site has none.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import StudyRow
-from fedpsma.io.files import read_text, write_text
+from fedpsma.io.files import file_state, read_text, write_text
 from fedpsma.site_check.facts import StudyFacts, study_facts
 from fedpsma.site_check.limits import limits
 
@@ -72,8 +72,6 @@ def _holds_facts(path: Path) -> bool:
 def _key(dataset: Path, row: StudyRow) -> str:
     """Name the state of a study's files by their names, sizes and times of change."""
     state: list[object] = [_FACTS_VERSION, limits().rules.low_suv.value, limits().rules.liver_hu.value]
-    for name in (row.pet, row.ct, row.mask, row.anatomy):
-        path = None if name is None else dataset / name
-        found = None if path is None or not path.is_file() else path.stat()
-        state.append((name, None if found is None else (found.st_size, found.st_mtime_ns)))
+    files = (row.pet, row.ct, row.mask, row.anatomy)
+    state += [(name, None if name is None else file_state(dataset / name)) for name in files]
     return hashlib.sha256(repr(state).encode()).hexdigest()

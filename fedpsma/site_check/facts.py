@@ -10,12 +10,11 @@ from typing import Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.domain.study import FloatVolume, LabelVolume, Study, VoxelPrediction
+from fedpsma.domain.study import CT_OUTSIDE_HU, FloatVolume, LabelVolume, Study, VoxelPrediction
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import StudyRow
 from fedpsma.io.nifti import Volume, read_labels_like, read_volume, read_volume_like
 from fedpsma.io.orientation import same_grid
-from fedpsma.io.resample import CT_OUTSIDE_HU
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.references import measure_references
 from fedpsma.site_check.coarse import CoarseGrid, Mask, coarse_grid

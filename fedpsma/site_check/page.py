@@ -8,6 +8,7 @@ from importlib import resources
 from itertools import groupby
 from string import Template
 
+from fedpsma.pages.parts import UNKNOWN, escaped, number, page, table
 from fedpsma.site_check.facts import OrganSuv
 from fedpsma.site_check.histogram import histogram
 from fedpsma.site_check.limits import Interval, Number, Range, limits
@@ -17,7 +18,6 @@ from fedpsma.site_check.summary import Spread, StudySummary, TracerSummary
 
 _SHOWN = 8
 _LEAST_CHARTED = 3
-_UNKNOWN = "–"
 _HOW_FOUND = (
     "Median (least to largest; studies in which it was found). Liver: 3 cm of it where the anatomical map has it, else "
     "found by rules. Blood pool: by the map, else the descending aorta on the CT. Where the rules find none, "
@@ -32,8 +32,8 @@ _HEADINGS = {
 
 def render_page(report: CheckReport) -> str:
     """Return the whole page."""
-    template = Template(resources.files(__package__).joinpath("data/page.html").read_text("utf-8"))
-    return template.substitute(
+    data = resources.files(__package__).joinpath("data")
+    body = Template(data.joinpath("page.html").read_text("utf-8")).substitute(
         name=escape(report.dataset.name),
         site=escape(report.dataset.site),
         software=escape(report.software),
@@ -52,6 +52,7 @@ def render_page(report: CheckReport) -> str:
         studies=_studies(report),
         limits=_limits(),
     )
+    return page(f"Check of {report.dataset.name}", body, data.joinpath("page.css").read_text("utf-8"))
 
 
 def _banner(report: CheckReport) -> str:
@@ -85,7 +86,7 @@ def _grouped(problems: list[Problem]) -> str:
 
 def _problem_table(problems: Iterable[Problem]) -> str:
     rows = [[one.file, _sentence(one.what), _sentence(one.remedy)] for one in problems]
-    return _table(["file", "finding", "what to do"], rows, kind="problems")
+    return table(["file", "finding", "what to do"], escaped(rows), kind="problems")
 
 
 def _sentence(text: str) -> str:
@@ -102,7 +103,7 @@ def _cards(report: CheckReport) -> str:
         (found.with_mask, "studies with a lesion mask"),
         (found.without_lesion, "masks without a lesion"),
         (found.lesions, "lesions"),
-        (len(found.scanners) or _UNKNOWN, "known scanners"),
+        (len(found.scanners) or UNKNOWN, "known scanners"),
     ]
     return "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in cards)
 
@@ -110,7 +111,7 @@ def _cards(report: CheckReport) -> str:
 def _tracers(report: CheckReport) -> str:
     titles = ["tracer", "studies", "liver SUV", "usual", "blood pool SUV", "usual", "body mean SUV"]
     rows = [_tracer_row(one) for one in report.summary.tracers]
-    return _table(titles, rows, numeric=range(1, 7)) + f'<p class="quiet">{_HOW_FOUND}</p>'
+    return table(titles, escaped(rows), numeric=range(1, 7)) + f'<p class="quiet">{_HOW_FOUND}</p>'
 
 
 def _tracer_row(one: TracerSummary) -> list[str]:
@@ -119,9 +120,9 @@ def _tracer_row(one: TracerSummary) -> list[str]:
         one.tracer or "unknown",
         str(one.studies),
         _median(one.liver),
-        _UNKNOWN if usual is None else _range(usual.liver),
+        UNKNOWN if usual is None else _range(usual.liver),
         _median(one.blood_pool),
-        _UNKNOWN if usual is None else _range(usual.blood_pool),
+        UNKNOWN if usual is None else _range(usual.blood_pool),
         _median(one.body_mean),
     ]
 
@@ -157,8 +158,12 @@ def _figure(values: Sequence[float], title: str, spread: Spread | None, *, logar
 def _scanners(report: CheckReport) -> str:
     scanners = [[name, str(count)] for name, count in report.summary.scanners.items()]
     sizes = [[f"{size} mm", str(count)] for size, count in report.summary.voxel_sizes.items()]
-    named = _table(["scanner", "studies"], scanners, numeric=[1]) if scanners else "<p>No study names its scanner.</p>"
-    return named + _table(["PET voxel", "studies"], sizes, numeric=[1])
+    named = (
+        table(["scanner", "studies"], escaped(scanners), numeric=[1])
+        if scanners
+        else "<p>No study names its scanner.</p>"
+    )
+    return named + table(["PET voxel", "studies"], escaped(sizes), numeric=[1])
 
 
 def _contours(report: CheckReport) -> str:
@@ -177,21 +182,21 @@ def _contours(report: CheckReport) -> str:
 
 def _studies(report: CheckReport) -> str:
     titles = ["study", "patient", "tracer", "voxel (mm)", "SUVmax", "body mean", "liver", "blood pool", "lesions", "ml"]
-    return _table(titles, [_study_row(row) for row in report.studies], numeric=range(4, 10))
+    return table(titles, escaped(_study_row(row) for row in report.studies), numeric=range(4, 10))
 
 
 def _study_row(row: StudySummary) -> list[str]:
     return [
         row.id,
         row.patient,
-        row.tracer or _UNKNOWN,
-        _UNKNOWN if row.spacing_mm is None else " x ".join(f"{edge:.3g}" for edge in row.spacing_mm),
-        _number(row.maximum),
-        _number(row.body_mean),
+        row.tracer or UNKNOWN,
+        UNKNOWN if row.spacing_mm is None else " x ".join(f"{edge:.3g}" for edge in row.spacing_mm),
+        number(row.maximum),
+        number(row.body_mean),
         _organ(row.liver),
         _organ(row.blood_pool),
-        _UNKNOWN if row.lesion_ml is None else str(len(row.lesion_ml)),
-        _UNKNOWN if row.lesion_ml is None else f"{sum(row.lesion_ml):.3g}",
+        UNKNOWN if row.lesion_ml is None else str(len(row.lesion_ml)),
+        UNKNOWN if row.lesion_ml is None else f"{sum(row.lesion_ml):.3g}",
     ]
 
 
@@ -204,21 +209,8 @@ def _limits() -> str:
     rules = [[name, _value(limit), limit.tag, limit.source] for name, limit in limits().rules]
     return (
         f'<p class="quiet">{escape(tags)}</p>'
-        + _table(["tracer", "liver", "blood pool", "liver / blood", "tag", "source"], tracers)
-        + _table(["limit", "value", "tag", "source"], rules)
-    )
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Iterable[int] = (), kind: str = "") -> str:
-    right = set(numeric)
-    cells = [' class="number"' if at in right else "" for at in range(len(titles))]
-    head = "".join(f"<th{css}>{escape(title)}</th>" for css, title in zip(cells, titles, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{css}>{escape(cell)}</td>" for css, cell in zip(cells, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        + table(["tracer", "liver", "blood pool", "liver / blood", "tag", "source"], escaped(tracers))
+        + table(["limit", "value", "tag", "source"], escaped(rules))
     )
 
 
@@ -232,13 +224,9 @@ def _range(usual: Range) -> str:
 
 def _median(spread: Spread | None) -> str:
     if spread is None:
-        return _UNKNOWN
+        return UNKNOWN
     return f"{spread.median:.2f} ({spread.least:.2f} to {spread.largest:.2f}; {spread.count})"
 
 
-def _number(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.3g}"
-
-
 def _organ(organ: OrganSuv | None) -> str:
-    return _UNKNOWN if organ is None else f"{organ.mean:.2f}"
+    return UNKNOWN if organ is None else f"{organ.mean:.2f}"

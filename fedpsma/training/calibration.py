@@ -1,13 +1,14 @@
 """Fitting the judge: from foci with known truth to an additive model, a temperature a tracer and conformal bounds.
 
-Temperatures and bounds rest on probabilities that the model gave to patients it had not been fitted on (five folds, no
-patient in two of them), so that their error levels hold for new patients of the same kind.
+Temperatures and bounds rest on probabilities that five models gave to patients they had not been fitted on (no patient
+is in two folds). This is cross-conformal prediction: its error levels hold about, not for certain, for new patients of
+the same kind, since the judge in use is fitted on all patients and the foci of one patient resemble each other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,8 @@ from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.lesions.facts import Facts, facts_of
-from fedpsma.lesions.foci import find_foci
-from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured
+from fedpsma.lesions.foci import Focus, find_foci
+from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured, temperature_of
 from fedpsma.lesions.locate import hot_core, place
 from fedpsma.lesions.references import measure_references
 
@@ -47,8 +48,13 @@ class KnownFocus:
     patient: str
 
 
-def known_foci(study: Study, prediction: VoxelPrediction) -> list[KnownFocus]:
+def known_foci(
+    study: Study, prediction: VoxelPrediction, unsure: Callable[[Focus], bool] = lambda focus: False
+) -> list[KnownFocus]:
     """Return the foci of a study with their truth: malignant is one whose hot core holds a voxel of a lesion.
+
+    A focus outside the mask of which ``unsure`` is true, such as one on a lesion that the site did not contour, is
+    neither: it is left out.
 
     Raises:
         InputError: The study has no lesion mask.
@@ -61,8 +67,10 @@ def known_foci(study: Study, prediction: VoxelPrediction) -> list[KnownFocus]:
     references = measure_references(study, prediction)
     found = []
     for focus in find_foci(study, prediction):
-        facts = facts_of(focus, place(focus, study, prediction), study, prediction, references)
         malignant = bool((lesions[focus.box][hot_core(focus, study.pet)] > 0).any())
+        if not malignant and unsure(focus):
+            continue
+        facts = facts_of(focus, place(focus, study, prediction), study, prediction, references)
         found.append(KnownFocus(facts, malignant, study.patient_id))
     return found
 
@@ -94,7 +102,7 @@ def fit_judge(foci: Sequence[KnownFocus], *, fitted_on: str, model_sha256: str, 
         for tracer in Tracer
         if _both_classes(truth[tracers == tracer])
     }
-    scale = np.array([temperature.get(one.facts.tracer, 1.0) for one in foci])  # type: ignore[arg-type]
+    scale = np.array([temperature_of(temperature, one.facts.tracer) for one in foci])
     indeterminate_from, malignant_from = conformal_bounds(1 / (1 + np.exp(-unseen / scale)), truth, error_level)
     terms = layout.terms(design, *_regress(design, truth))
     return Judge(
@@ -113,9 +121,10 @@ def conformal_bounds(
 ) -> tuple[float, float]:
     """Return from which probability on a set holds "malignant", and below which it holds "benign".
 
-    Split conformal prediction by class: a new focus of either class lies in its set with probability of at least
-    1 - ``error_level`` (finite-sample quantiles). Where the classes lie apart, both bounds are the middle between
-    them, so that no set is empty. ``counts`` says how many foci each probability stands for, one if left out.
+    Conformal prediction by class: if foci were drawn independently, a new one of either class would lie in its set with
+    a probability of at least 1 - ``error_level`` (finite-sample quantiles). Where the classes lie apart, both bounds
+    are the middle between them, so that no set is empty. ``counts`` says how many foci each probability
+    stands for, one if left out.
     """
     times = np.ones(len(truth)) if counts is None else counts
     lowest = _quantile(1 - probability[truth], times[truth], error_level)

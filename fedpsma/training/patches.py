@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from fedpsma.errors import InputError
+from fedpsma.model.config import BACKGROUND
 from fedpsma.model.inputs import AIR_HU, PHYSIOLOGICAL_SUV, UNLABELLED, GridStudy, image_of, voxel_targets
 from fedpsma.model.losses import DenseTargets
+from fedpsma.training.masses import NO_MASSES, Mass, Masses, add_density, add_uptake, draw_mass, mass_mask
+from fedpsma.training.randomness import integer_below
 
 Edges = tuple[int, int, int]
 
@@ -18,6 +21,10 @@ LESION_SHARE = 0.7
 UPTAKE_SHARE = 0.2
 _KEPT_VOXELS = 20_000
 _BODY_SUV = 0.15
+_CROPPED_SHARE = 0.08
+_LEAST_FIELD_VOXELS = 6
+_FIELD_ROUND_MASS_VOXELS = (3, 12)
+_LEAST_MASS_VOXELS = 30
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,18 @@ class PatchSource:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to one patch; no flips, for the trunk is not symmetric."""
+    """What happens to one patch; no flips, for the trunk is not symmetric.
+
+    ``mass`` is a large tumour to be drawn in. ``field`` gives the half edges (voxels) of what a small field of view
+    leaves round the middle of the patch.
+    """
 
     suv_scale: float = 1.0
     hu_shift: float = 0.0
     without_ct: bool = False
     without_tracer: bool = False
+    mass: Mass | None = None
+    field: Edges | None = None
 
 
 @dataclass(frozen=True)
@@ -88,17 +101,18 @@ def lesion_mask(study: GridStudy) -> Tensor:
 
 
 def draw_patches(
-    sources: list[PatchSource], count: int, edge: int | Edges, generator: torch.Generator, *, augment: bool = True
+    sources: list[PatchSource], count: int, edge: int | Edges, generator: torch.Generator, masses: Masses = NO_MASSES
 ) -> list[PatchDraw]:
     """Draw ``count`` patches of one patient: most on lesions where there are any, the others on uptake and body.
 
-    ``edge`` is the edge of cubes, or the three edges (x, y, z) of the patches, in voxels.
+    ``edge`` is the edge of cubes, or the three edges (x, y, z) of the patches, in voxels. ``masses`` says how
+    many of them get a large tumour.
     """
     draws = []
     for _ in range(count):
-        source = sources[_integer(len(sources), generator)]
+        source = sources[integer_below(len(sources), generator)]
         centre = _draw_centre(source, edges(edge), generator)
-        draws.append(PatchDraw(source, centre, _draw_augmentation(generator) if augment else Augmentation()))
+        draws.append(PatchDraw(source, centre, _draw_augmentation(edges(edge), generator, masses)))
     return draws
 
 
@@ -132,52 +146,93 @@ def cut_patches(draws: list[PatchDraw], edge: int | Edges) -> PatchBatch:
 
 def _cut(draw: PatchDraw, shape: Edges) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     study, how = draw.source.study, draw.augmentation
-    corner = [
-        min(max(centre - edge // 2, 0), max(size - edge, 0))
-        for centre, edge, size in zip(draw.centre, shape, study.pet.shape, strict=True)
-    ]
-    window = tuple(slice(start, start + edge) for start, edge in zip(corner, shape, strict=True))
+    window = _window(draw, shape)
 
     def part(volume: Tensor, outside: float) -> Tensor:
         cut = volume[window]
         missing = [edge - size for edge, size in zip(shape, cut.shape, strict=True)]
         return nn.functional.pad(cut, (0, missing[2], 0, missing[1], 0, missing[0]), value=outside)
 
-    pet = part(study.pet, 0.0)
+    def field(patch: Tensor, outside: float) -> Tensor:
+        return patch if how.field is None else _in_field(patch, how.field, outside)
+
+    pet, lesions = part(study.pet, 0.0).float(), part(lesion_mask(study), 0)
     ct = None if study.ct is None or how.without_ct else part(study.ct, AIR_HU).float() + how.hu_shift
-    image = image_of(pet.float() * how.suv_scale, ct)
-    voxel = voxel_targets(pet, part(lesion_mask(study), 0))
+    # What the blur of a drawn mass brings into its surroundings is not uptake of their own.
+    own = pet
+    if how.mass is not None:
+        pet, ct, lesions = _with_mass(pet, ct, lesions, how.mass)
+    image = image_of(field(pet, 0.0) * how.suv_scale, None if ct is None else field(ct, AIR_HU))
+    voxel = field(voxel_targets(own, lesions), BACKGROUND)
     tracer = torch.full_like(study.tracer, 1 / len(study.tracer)) if how.without_tracer else study.tracer
     unknown = torch.full(pet.shape, UNLABELLED, dtype=torch.int64)
-    return image, tracer, voxel, unknown if study.anatomy is None else part(study.anatomy, 0).long()
+    return image, tracer, voxel, unknown if study.anatomy is None else field(part(study.anatomy, 0).long(), 0)
+
+
+def _window(draw: PatchDraw, shape: Edges) -> tuple[slice, ...]:
+    corner = [
+        min(max(centre - edge // 2, 0), max(size - edge, 0))
+        for centre, edge, size in zip(draw.centre, shape, draw.source.study.pet.shape, strict=True)
+    ]
+    return tuple(slice(start, start + edge) for start, edge in zip(corner, shape, strict=True))
+
+
+def _in_field(patch: Tensor, field: Edges, outside: float) -> Tensor:
+    """Leave of a patch what lies in a box round its middle."""
+    kept = tuple(
+        slice(max(size // 2 - half, 0), size // 2 + half) for size, half in zip(patch.shape, field, strict=True)
+    )
+    cropped = torch.full_like(patch, outside)
+    cropped[kept] = patch[kept]
+    return cropped
+
+
+def _with_mass(pet: Tensor, ct: Tensor | None, lesions: Tensor, mass: Mass) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Draw a tumour into the body, but not over what takes up the tracer."""
+    room = (pet > _BODY_SUV) & ((pet < PHYSIOLOGICAL_SUV) | (lesions > 0))
+    mask = mass_mask(mass, (pet.shape[0], pet.shape[1], pet.shape[2])) & room
+    if int(mask.sum()) < _LEAST_MASS_VOXELS:
+        return pet, ct, lesions
+    drawn = torch.where(mask, lesions.max() + 1, lesions)
+    return add_uptake(pet, mass, mask), None if ct is None else add_density(ct, mass, mask), drawn
 
 
 def _draw_centre(source: PatchSource, shape: Edges, generator: torch.Generator) -> tuple[int, int, int]:
     chance = float(torch.rand((), generator=generator))
     voxels = source.body
     if source.lesions and chance < LESION_SHARE:
-        voxels = source.lesions[_integer(len(source.lesions), generator)]
+        voxels = source.lesions[integer_below(len(source.lesions), generator)]
     elif len(source.uptake) and chance < LESION_SHARE + UPTAKE_SHARE:
         voxels = source.uptake
-    voxel = voxels[_integer(len(voxels), generator)]
+    voxel = voxels[integer_below(len(voxels), generator)]
     shift = 2 * torch.rand(3, generator=generator) - 1
     x, y, z = (voxel + (shift * torch.tensor(shape) / 4).round().long()).tolist()
     return x, y, z
 
 
-def _draw_augmentation(generator: torch.Generator) -> Augmentation:
+def _draw_augmentation(shape: Edges, generator: torch.Generator, masses: Masses) -> Augmentation:
+    """Draw what happens to a patch of this shape; a patch with a tumour shows little more than the tumour."""
     scale, shift = torch.randn(2, generator=generator).tolist()
-    ct, tracer = torch.rand(2, generator=generator).tolist()
+    ct, tracer, cropped, massive = torch.rand(4, generator=generator).tolist()
+    mass = draw_mass(masses.voxel_ml, generator) if massive < masses.share else None
+    field: Edges | None = None
+    if mass is not None:
+        low, high = _FIELD_ROUND_MASS_VOXELS
+        x, y, z = (round(radius) + low + integer_below(high - low, generator) for radius in mass.radii)
+        field = (x, y, z)
+    elif cropped < _CROPPED_SHARE:
+        x, y, z = (
+            _LEAST_FIELD_VOXELS + integer_below(max(size // 2 - _LEAST_FIELD_VOXELS, 1), generator) for size in shape
+        )
+        field = (x, y, z)
     return Augmentation(
         suv_scale=float(torch.tensor(0.1 * scale).exp()),
         hu_shift=15.0 * shift,
         without_ct=ct < 0.2,
         without_tracer=tracer < 0.1,
+        mass=mass,
+        field=field,
     )
-
-
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))
 
 
 def _thinned(voxels: Tensor) -> Tensor:

@@ -85,3 +85,8 @@ def _system_normal(count: int) -> NDArray[np.float64]:
     radius = np.sqrt(-2 * np.log1p(-_system_uniform(half)))
     angle = 2 * np.pi * _system_uniform(half)
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def integer_below(limit: int, generator: torch.Generator) -> int:
+    """Draw a whole number from 0 on below a limit; for patches, where an ordinary generator will do."""
+    return int(torch.randint(limit, (), generator=generator))

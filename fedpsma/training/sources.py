@@ -7,13 +7,15 @@ from dataclasses import replace
 
 from fedpsma.domain.contour import ContourConvention
 from fedpsma.io.dataset import Dataset, StudyRow
+from fedpsma.io.files import file_state
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.inputs import to_grid
 from fedpsma.training.conventions import without_disputed_edges
 from fedpsma.training.patches import PatchSource, patch_source
 
 Contours = tuple[ContourConvention, ...]
-_Key = tuple[str, str, tuple[int, ...], NetworkConfig, Contours]
+_State = tuple[tuple[int, int] | None, ...]
+_Key = tuple[str, str, _State, NetworkConfig, Contours]
 
 
 class SourceCache:
@@ -51,7 +53,7 @@ class SourceCache:
         return [self.get(dataset, row, config, contours) for row in dataset.rows_of(patient)]
 
 
-def _key(dataset: Dataset, row: StudyRow, config: NetworkConfig) -> tuple[str, str, tuple[int, ...], NetworkConfig]:
+def _key(dataset: Dataset, row: StudyRow, config: NetworkConfig) -> tuple[str, str, _State, NetworkConfig]:
     files = [dataset.folder / name for name in (row.pet, row.ct, row.mask, row.anatomy) if name is not None]
-    changed = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+    changed = tuple(map(file_state, files))
     return str(dataset.folder.resolve()), row.id, changed, config

@@ -41,7 +41,10 @@ def build_patient(
     edge_mm: float = 1.0,
     with_ct: bool = False,
 ) -> Patient:
-    """Draw soft-edged balls: SUV and probability fall off as a logistic of width ``edge_mm`` at the radius."""
+    """Draw soft-edged balls before a spine at the back.
+
+    SUV and probability fall off as a logistic of width ``edge_mm`` at the radius.
+    """
     shape = tuple(round(size / step) for size, step in zip(size_mm, spacing_mm, strict=True))
     affine = np.diag([*spacing_mm, 1.0])
     affine[:3, 3] = [-(count - 1) * step / 2 for count, step in zip(shape, spacing_mm, strict=True)]
@@ -49,6 +52,8 @@ def build_patient(
     pet = np.full(shape, BACKGROUND_SUV)
     probability = np.zeros(shape)
     anatomy = np.full(shape, anatomy_number("soft_tissue"), dtype=np.uint8)
+    spine = (np.abs(axes[0]) <= 12)[:, None] & (axes[1] < axes[1][0] + 20)[None, :]
+    anatomy[spine] = anatomy_number("thoracic_spine")
     ct = np.full(shape, -100.0, dtype=np.float32)
     lesions = np.zeros(shape, dtype=np.int32)
     for ball in balls:

@@ -83,6 +83,14 @@ def test_what_a_convention_cannot_outline_is_listed_without_volume(ball, make_pa
     assert lesion.suvmax == pytest.approx(2.4, abs=0.1)
     assert lesion.volume_ml is lesion.suvmean is lesion.suvpeak is lesion.size_mm is None
     assert any("no volume by the contour suv3: L1" in note for note in found.notes)
+    assert found.exam.psma_vol_ml == 0.0, "below the threshold there is no volume by definition"
+
+
+@pytest.mark.parametrize("suv", [3.1, 7.3, 10.0, 12.7])
+def test_in_an_even_region_the_peak_is_the_maximum(make_patient, ball, suv):
+    made = make_patient([ball((0, 0, 0), 30, suv, anatomy="rib")], edge_mm=1e-3)
+    (lesion,) = describe(made.study, made.prediction).exam.lesions
+    assert lesion.suvpeak == lesion.suvmax == suv
 
 
 def test_the_liver_convention_says_when_there_is_no_liver(patient):
@@ -92,6 +100,7 @@ def test_the_liver_convention_says_when_there_is_no_liver(patient):
     assert by_region[Region.LN_OBTURATOR].volume_ml is None
     assert by_region[Region.BONE_RIB].volume_ml > 0, "bone is outlined by SUV 3, which needs no liver"
     assert any("liver was not measurable" in note for note in found.notes)
+    assert found.exam.psma_vol_ml is None, "the sum of volumes of which one is unknown is unknown"
 
 
 def test_a_peak_that_is_the_neighbours_is_not_given(ball, make_patient):

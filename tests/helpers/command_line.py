@@ -1,11 +1,30 @@
-"""The real command line in a process of its own."""
+"""The command line: one command in this process, or all of it in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+
+def in_process(command: Callable[..., None]) -> Callable[..., Result]:
+    """Return what runs one command in this process; an exception other than an exit is raised again."""
+    app = typer.Typer()
+    app.command()(command)
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(one) for one in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
 
 
 def run_fedpsma(

@@ -15,7 +15,7 @@ TRACERS = (Tracer.PSMA_11, Tracer.PSMA_1007)
 
 
 def label(probability: float) -> str:
-    if probability < 0.35:
+    if probability < 0.12:
         return "physiological"
     return "malignant" if probability >= 0.65 else "indeterminate"
 
@@ -76,7 +76,7 @@ def _hit(lesion: LesionScore) -> FocusScore:
     return FocusScore(
         probability=probability,
         label=label(probability),
-        listed=probability >= 0.2,
+        listed=probability >= 0.2 or label(probability) != "physiological",
         candidate=True,
         hits={rule: True for rule in HIT_RULES},
         region=lesion.region,
@@ -89,7 +89,7 @@ def _other(probability: float, rng: np.random.Generator) -> FocusScore:
     return FocusScore(
         probability=probability,
         label=label(probability),
-        listed=probability >= 0.2,
+        listed=probability >= 0.2 or label(probability) != "physiological",
         candidate=True,
         hits={rule: False for rule in HIT_RULES},
         region=Region.OTHER_SOFT_TISSUE,

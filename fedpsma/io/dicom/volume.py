@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpsma.domain.study import Affine, FloatVolume
+from fedpsma.domain.study import CT_OUTSIDE_HU, Affine, FloatVolume
 from fedpsma.errors import InputError
 from fedpsma.io.dicom.consistency import (
     require_no_outlier,
@@ -26,7 +26,6 @@ from fedpsma.io.dicom.tags import LARGEST_VOLUME, Tags, read_image, tag_name
 from fedpsma.io.nifti import Volume
 from fedpsma.io.orientation import to_working_orientation
 from fedpsma.io.provenance import GridRecord
-from fedpsma.io.resample import CT_OUTSIDE_HU
 
 _ORIENTATION = "ImageOrientationPatient"
 SLOPE, INTERCEPT = tag_name("RescaleSlope"), tag_name("RescaleIntercept")

@@ -10,14 +10,14 @@ import numpy as np
 
 from fedpsma import __version__
 from fedpsma.domain.exam import Technique
-from fedpsma.domain.study import FloatVolume, LabelVolume, Study
+from fedpsma.domain.study import CT_OUTSIDE_HU, FloatVolume, LabelVolume, Study
 from fedpsma.errors import InputError
 from fedpsma.io.importing.lesions import LesionLabels, keep_lesions, number_lesions
 from fedpsma.io.importing.source import ImportedStudy
 from fedpsma.io.nifti import Volume, read_grid, read_labels_like, read_volume
 from fedpsma.io.orientation import same_grid
 from fedpsma.io.provenance import ContourRecord, CtRecord, Provenance, SuvRecord, TracerRecord
-from fedpsma.io.resample import CT_OUTSIDE_HU, NO_CT, ct_beside_pet, share_covered
+from fedpsma.io.resample import NO_CT, ct_beside_pet, share_covered
 from fedpsma.io.suv import check_suv_range
 
 # The noise of a reconstruction stays far above this; the air of a CT lies below.

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import torch
 
+from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.inputs import GridStudy
-from fedpsma.training.patches import Edges, PatchBatch, PatchSource, cross_section, cut_patches, draw_patches, edges
-from fedpsma.training.randomness import generator_of
+from fedpsma.model.inputs import GridStudy, tracer_vector
+from fedpsma.training.masses import NO_MASSES, Masses
+from fedpsma.training.patches import (
+    Edges,
+    PatchBatch,
+    PatchDraw,
+    PatchSource,
+    cross_section,
+    cut_patches,
+    draw_patches,
+    edges,
+)
+from fedpsma.training.randomness import generator_of, integer_below
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.supervised.recipe import TrainRecipe
 
@@ -78,7 +90,7 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
     A pseudonym that stands in several data sets is taken for one man: all his studies lie on the same side.
 
     Raises:
-        InputError: A study has no lesion mask, there is only one patient, or none has a lesion.
+        InputError: A study has no lesion mask, there is only one patient, or fewer than two have a lesion.
     """
     for dataset in datasets:
         _require_masks(dataset)
@@ -94,24 +106,39 @@ def split_patients(datasets: Sequence[Dataset], share: float, seed: int) -> Spli
     if len(known) < 2:
         raise InputError("holds one patient only", where=where, remedy="give one to learn from and one to validate on")
     split = _split(datasets, held_out or set(_shuffled(sorted(known), generator)[:1]))
-    if any(one.has_lesion() for one in split.validation):
-        return split
-    found = next((one.name for one in split.learning if one.has_lesion()), None)
-    if found is None:
-        raise InputError("no patient has a lesion", where=where, remedy="give data with lesions")
-    return _split(datasets, {found, *sorted(held_out)[1:]})
+    return _with_lesions_on_both_sides(split, datasets, where)
+
+
+def _with_lesions_on_both_sides(split: Split, datasets: Sequence[Dataset], where: str) -> Split:
+    """Move one patient with a lesion where one side has none; masks are read only until enough are found."""
+    held_out = {one.name for one in split.validation}
+    validated, learnt = (list(islice(_with_lesion(side), 2)) for side in (split.validation, split.learning))
+    if len({*validated, *learnt}) < 2:
+        problem = "one patient only has a lesion" if validated or learnt else "no patient has a lesion"
+        raise InputError(problem, where=where, remedy="give one to learn from and one to validate on")
+    if not validated:
+        return _split(datasets, {learnt[0], *sorted(held_out)[1:]})
+    return split if learnt else _split(datasets, held_out - {validated[-1]})
+
+
+def _with_lesion(patients: Sequence[Patient]) -> Iterator[str]:
+    seen: set[str] = set()
+    for one in patients:
+        if one.name not in seen and one.has_lesion():
+            seen.add(one.name)
+            yield one.name
 
 
 @dataclass(frozen=True)
 class PatientBatches:
     """Batches of random slabs and cubes of patients, each drawn as often as the others.
 
-    Each of ``patients`` gives the studies of one patient when called. ``stride`` is that of the network.
+    Each of ``patients`` gives the studies of one patient when called.
     """
 
     patients: tuple[PatientStudies, ...]
     recipe: TrainRecipe
-    stride: int
+    network: NetworkConfig
 
     def batch(self, step: int) -> PatchBatch:
         """Return the batch of a step."""
@@ -121,16 +148,21 @@ class PatientBatches:
         count = recipe.patients_per_step * (1 if slab else _CUBES_FOR_A_SLAB)
         sources = [self._source(generator) for _ in range(count)]
         shape = self._slab(sources) if slab else edges(recipe.patch_voxels)
-        return cut_patches([draw_patches([source], 1, shape, generator)[0] for source in sources], shape)
+        return cut_patches([draw for source in sources for draw in self._draws(source, shape, generator)], shape)
+
+    def _draws(self, source: PatchSource, shape: Edges, generator: torch.Generator) -> list[PatchDraw]:
+        masses = Masses(self.recipe.mass_share, self.network.grid_mm**3 / 1000)
+        fdg = torch.equal(source.study.tracer, tracer_vector(Tracer.FDG, self.network))
+        return draw_patches([source], 1, shape, generator, masses if fdg else NO_MASSES)
 
     def _source(self, generator: torch.Generator) -> PatchSource:
-        studies = self.patients[_integer(len(self.patients), generator)]()
-        return studies[_integer(len(studies), generator)]
+        studies = self.patients[integer_below(len(self.patients), generator)]()
+        return studies[integer_below(len(studies), generator)]
 
     def _slab(self, sources: Sequence[PatchSource]) -> Edges:
         """Return the smallest slab that holds the whole cross-section of each study."""
         levels = self.recipe.patch_voxels
-        slabs = [cross_section(one.study, levels, self.stride) for one in sources]
+        slabs = [cross_section(one.study, levels, self.network.stride) for one in sources]
         return max(x for x, _, _ in slabs), max(y for _, y, _ in slabs), levels
 
 
@@ -138,7 +170,7 @@ def patient_batches(patients: Sequence[Patient], network: NetworkConfig, recipe:
     """Return batches of patients of data sets; a study that was read once stays in memory."""
     cache = SourceCache(capacity=sum(len(one.dataset.rows_of(one.name)) for one in patients))
     read = (partial(cache.of_patient, one.dataset, one.name, network) for one in patients)
-    return PatientBatches(tuple(read), recipe, network.stride)
+    return PatientBatches(tuple(read), recipe, network)
 
 
 @dataclass(frozen=True)
@@ -178,7 +210,3 @@ def _require_masks(dataset: Dataset) -> None:
 
 def _shuffled(names: Sequence[str], generator: torch.Generator) -> list[str]:
     return [names[index] for index in torch.randperm(len(names), generator=generator).tolist()]
-
-
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))

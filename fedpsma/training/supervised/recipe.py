@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,7 +20,7 @@ class TrainRecipe(BaseModel):
     The budget is either ``steps`` or ``minutes`` of wall time. ``slab_share`` of the steps see a slab of each of
     ``patients_per_step`` patients: ``patch_voxels`` axial levels over the whole cross-section of the body, as in
     whole-body inference. The others see cubes of that edge, of twice as many patients. ``validation_share`` of the
-    patients are held out.
+    patients are held out. ``mass_share`` of the patches under FDG get a large soft-tissue tumour.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class TrainRecipe(BaseModel):
     patch_voxels: int = Field(default=48, ge=8)
     patients_per_step: int = Field(default=1, ge=1)
     slab_share: float = Field(default=0.5, ge=0, le=1)
+    mass_share: float = Field(default=0.0, ge=0, le=1)
     learning_rate: float = Field(default=FROM_SCRATCH_RATE, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.03, ge=0, lt=1)
@@ -63,6 +65,37 @@ class TrainRecipe(BaseModel):
         )
 
 
+class Settings(NamedTuple):
+    """Details of the recipe, still as text, and other ones."""
+
+    recipe: dict[str, str]
+    others: dict[str, str]
+
+
+def settings_of(given: Sequence[str], others: Collection[str] = ()) -> Settings:
+    """Part settings of the form NAME=VALUE by what they belong to.
+
+    Raises:
+        InputError: One has another form, an unknown name, or a name that was given before.
+
+    Example:
+        >>> settings_of(["patch_voxels=32", "name=pooled"], ["name"])
+        Settings(recipe={'patch_voxels': '32'}, others={'name': 'pooled'})
+    """
+    known = set(TrainRecipe.model_fields) - {"steps", "minutes", "seed"}
+    found = Settings({}, {})
+    for one in given:
+        name, is_one, value = one.partition("=")
+        if not is_one or name not in known | set(others):
+            names = ", ".join(sorted({*known, *others}))
+            raise InputError(f"{one!r} is no setting", where="--set", remedy=f"give NAME=VALUE with one of {names}")
+        part = found.recipe if name in known else found.others
+        if name in part:
+            raise InputError(f"{name} is given twice", where="--set", remedy="give it once")
+        part[name] = value
+    return found
+
+
 def recipe_of(options: dict[str, Any]) -> TrainRecipe:
     """Return the recipe of these options.
 
@@ -73,8 +106,9 @@ def recipe_of(options: dict[str, Any]) -> TrainRecipe:
         recipe = TrainRecipe(**options)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = "--" + str(problem["loc"][0]).replace("_", "-")
-        raise InputError(str(problem["msg"]), where=name, remedy="correct the option") from error
+        name = str(problem["loc"][0])
+        where = f"--{name}" if name in ("steps", "minutes", "seed") else f"--set {name}"
+        raise InputError(str(problem["msg"]), where=where, remedy="correct the value") from error
     if (recipe.steps is None) == (recipe.minutes is None):
         raise InputError("exactly one of the two is needed", where="--steps and --minutes", remedy="give one budget")
     return recipe

@@ -103,7 +103,7 @@ def task_of_datasets(
     """
     if recipe.patch_voxels % network.stride:
         problem = f"{recipe.patch_voxels} is not a multiple of {network.stride}"
-        raise InputError(problem, where="--patch-voxels", remedy=f"use a multiple of {network.stride}")
+        raise InputError(problem, where="--set patch_voxels", remedy=f"use a multiple of {network.stride}")
     split = split_patients(datasets, recipe.validation_share, recipe.seed)
     synthetic = all(dataset.info.synthetic for dataset in datasets)
     return TrainTask(

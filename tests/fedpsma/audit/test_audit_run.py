@@ -54,6 +54,7 @@ def report(config: AuditConfig) -> AuditReport:
     return audit(config)
 
 
+@pytest.mark.slow
 def test_the_report_holds_both_kinds_with_their_limits(report: AuditReport, config: AuditConfig) -> None:
     private, plain = report.models
     assert (private.protection, plain.protection) == ("private", "plain")
@@ -67,10 +68,12 @@ def test_the_report_holds_both_kinds_with_their_limits(report: AuditReport, conf
     assert AuditReport.model_validate_json((config.out / "audit.json").read_text("utf-8")) == report
 
 
+@pytest.mark.slow
 def test_no_patient_is_named(report: AuditReport) -> None:
     assert "p0" not in report.model_dump_json()
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(
     report: AuditReport, config: AuditConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +87,7 @@ def test_it_goes_on_where_it_was_stopped(
     assert len(trained) == PLAN.rounds
 
 
-def test_other_settings_train_anew(config: AuditConfig, tmp_path: Path) -> None:
+def test_each_model_has_its_own_half_of_the_patients() -> None:
     assert (membership(0, 1, 50) != membership(0, 2, 50)).any()
     assert (membership(0, 1, 50) == membership(0, 1, 50)).all()
 

@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import in_process
 
 from fedpsma.analysis import AnalysisOptions, describe
 from fedpsma.commands import analyze as command
@@ -21,16 +20,7 @@ from fedpsma.model.checkpoint import ModelCard
 
 @pytest.fixture
 def app():
-    made = typer.Typer()
-    made.command()(command.analyze)
-
-    def run(*arguments):
-        result = CliRunner().invoke(made, [str(one) for one in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return in_process(command.analyze)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import in_process
 
 from fedpsma.analysis import describe
 from fedpsma.commands.evaluate import evaluate
@@ -30,16 +29,7 @@ def phantoms(tmp_path_factory):
 
 @pytest.fixture
 def app():
-    made = typer.Typer()
-    made.command()(evaluate)
-
-    def run(*arguments):
-        result = CliRunner().invoke(made, [str(one) for one in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return in_process(evaluate)
 
 
 @pytest.fixture
@@ -140,6 +130,7 @@ def test_bad_input_is_one_line(app, phantoms, tmp_path):
         ([phantoms, "--model", tmp_path / "none.safetensors"], "does not exist"),
         ([phantoms, "--patients", "B1"], "names no patient"),
         ([phantoms, "--predicted", mask], "goes with one true mask"),
+        ([mask, "--predicted", mask, "--patients", "A0000"], "--patients: has no meaning for one mask"),
         ([phantoms, "--predicted", tmp_path / "nowhere"], "is not a folder"),
         ([phantoms, phantoms, "--patients", "A0000"], "stands in another data set"),
     ]

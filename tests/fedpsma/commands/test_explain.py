@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from click.testing import Result
+from command_line import in_process
 from PIL import Image
-from typer.testing import CliRunner
 
 from fedpsma.analysis import describe
 from fedpsma.analysis_folder import write_analysis
@@ -47,8 +46,6 @@ def analysed(ball, make_patient, model: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(analysed: Path, model: Path) -> Callable[..., Result]:
-    made = typer.Typer()
-    made.command()(explain)
     folder = analysed.parent
 
     def invoke(
@@ -56,10 +53,7 @@ def run(analysed: Path, model: Path) -> Callable[..., Result]:
     ) -> Result:
         with_ct = [] if ct is None else ["--ct", str(ct)]
         given = [str(pet), str(folder / "read"), *lesions, "--units", "suv", "--model", str(net), *with_ct]
-        result = CliRunner().invoke(made, given)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
+        return in_process(explain)(*given)
 
     return invoke
 

@@ -51,26 +51,26 @@ def run(*arguments: object):
 
 
 def small_run(data: Path, out: Path, *more: object):
-    options = ("--start", "none", "--patch-voxels", 16, "--validate-every", 2, "--device", "cpu")
+    options = ("--start", "small", "--set", "patch_voxels=16", "--set", "validate_every=2", "--device", "cpu")
     return run(data, "--out", out, *options, *more)
 
 
 def test_the_model_and_its_figures_are_told(data: Path, tmp_path: Path) -> None:
-    done = small_run(data, tmp_path / "mine", "--steps", 4, "--licence", "CC-BY-4.0")
+    done = small_run(data, tmp_path / "mine", "--steps", 4, "--set", "licence=CC-BY-4.0")
     assert done.exit_code == 0, done.output
     card = load_checkpoint(tmp_path / "mine/model.safetensors").card
     assert (card.name, card.licence) == ("mine", "CC-BY-4.0")
     assert card.recipe["learning_rate"] == 1.5e-3
     assert f"model: {tmp_path / 'mine/model.safetensors'}" in done.output
     assert f"best at step {card.recipe['best_step']}: selection" in done.output
-    again = small_run(data, tmp_path / "mine", "--steps", 4, "--licence", "CC-BY-4.0")
+    again = small_run(data, tmp_path / "mine", "--steps", 4, "--set", "licence=CC-BY-4.0")
     assert again.exit_code == 0
 
 
 def test_a_checkpoint_is_tuned_at_a_lower_rate_and_keeps_its_size(data: Path, tmp_path: Path) -> None:
     small_run(data, tmp_path / "first", "--steps", 2)
     start = tmp_path / "first/model.safetensors"
-    options = ("--steps", 2, "--patch-voxels", 16, "--device", "cpu")
+    options = ("--steps", 2, "--set", "patch_voxels=16", "--device", "cpu")
     done = run(data, "--out", tmp_path / "second", "--start", start, *options)
     assert done.exit_code == 0, done.output
     card = load_checkpoint(tmp_path / "second/model.safetensors").card
@@ -100,7 +100,7 @@ def test_a_stopped_run_can_be_gone_on_with(
     monkeypatch.undo()
     monkeypatch.setattr(presets, "network_preset", lambda name: TINY)
     assert small_run(data, tmp_path / "run", "--steps", 6).exit_code == 0
-    through = small_run(data, tmp_path / "through", "--steps", 6, "--name", "run")
+    through = small_run(data, tmp_path / "through", "--steps", 6, "--set", "name=run")
     assert through.exit_code == 0
     models = [load_checkpoint(tmp_path / name / "model.safetensors").card.sha256 for name in ("run", "through")]
     assert models[0] == models[1]
@@ -111,9 +111,10 @@ def test_a_stopped_run_can_be_gone_on_with(
     [
         ((), "--steps and --minutes: exactly one"),
         (("--steps", 3, "--minutes", 1), "--steps and --minutes: exactly one"),
-        (("--steps", 3, "--patch-voxels", 17), "--patch-voxels: 17 is not a multiple of 2"),
-        (("--steps", 3, "--validation-share", 1.5), "--validation-share: "),
-        (("--steps", 3, "--start", "base", "--preset", "large"), "--preset: a network that starts from base"),
+        (("--steps", 3, "--set", "patch_voxels=32"), "--set: patch_voxels is given twice"),
+        (("--steps", 3, "--set", "validation_share=1.5"), "--set validation_share: "),
+        (("--steps", 3, "--set", "learning_rat=1"), "--set: 'learning_rat=1' is no setting"),
+        (("--steps", 3, "--set", "name=a", "--set", "name=b"), "--set: name is given twice"),
     ],
 )
 def test_wrong_options_are_named(data: Path, tmp_path: Path, options: tuple[object, ...], message: str) -> None:
@@ -122,6 +123,11 @@ def test_wrong_options_are_named(data: Path, tmp_path: Path, options: tuple[obje
     assert str(failed.exception).startswith(message)
     assert "\n" not in str(failed.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_patch_that_does_not_fit_the_network_is_refused(data: Path, tmp_path: Path) -> None:
+    failed = run(data, "--out", tmp_path / "run", "--start", "small", "--steps", 3, "--set", "patch_voxels=17")
+    assert str(failed.exception).startswith("--set patch_voxels: 17 is not a multiple of 2")
 
 
 def test_a_data_set_given_twice_is_refused(data: Path, tmp_path: Path) -> None:

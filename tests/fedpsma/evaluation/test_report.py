@@ -11,6 +11,7 @@ from made_up_scores import made_up_studies
 from fedpsma.evaluation.bootstrap import draw_weights
 from fedpsma.evaluation.figures import figure_facts, measure
 from fedpsma.evaluation.page import render_page
+from fedpsma.evaluation.records import FocusScore
 from fedpsma.evaluation.report import DatasetTold, Evaluation, Reading, ReportOptions, evaluate
 from fedpsma.evaluation.sample import Sample
 
@@ -68,6 +69,25 @@ def test_a_perfect_model_reaches_the_best_of_every_figure():
     for name, figure in figures.items():
         assert figure.value == pytest.approx(best[facts[name].better], abs=1e-9), name
         assert figure.low == pytest.approx(figure.value, abs=1e-9) or figure.low is None, name
+
+
+def test_a_lesion_called_physiological_is_an_error_though_no_table_lists_it():
+    """Half of the lesions are missed in silence: what is listed is all right, and what is promised is not kept."""
+    plain = {
+        "label": None,
+        "listed": True,
+        "candidate": True,
+        "hits": dict.fromkeys(("overlap", "suvmax", "iou"), True),
+    }
+    found = FocusScore(probability=0.9, **plain | {"label": "malignant"})
+    missed = FocusScore(probability=0.05, **plain | {"label": "physiological", "listed": False})
+    study = made_up_studies(1)[0].model_copy(update={"foci": (found, missed) * 5})
+    figures = report([study]).models[0].groups[0].figures
+    assert figures["coverage_lesions"].value == 0.5
+    assert figures["error_decided"].value == 0.5
+    assert figures["error_decided_listed"].value == 0.0
+    assert figures["abstention"].value == 0.0
+    assert figures["calibration_error"].value == pytest.approx(0.5 * 0.1 + 0.5 * 0.95)
 
 
 def test_every_figure_has_a_row_of_facts_and_every_row_a_figure():

@@ -129,6 +129,7 @@ def test_the_coordinator_sees_who_is_unlike() -> None:
 def test_names_are_escaped_on_the_page() -> None:
     page = render_page(compare_sites([_told([_study(n) for n in range(9)], "<b>")]))
     assert "<b>" not in page
+    assert "&lt;b&gt;" in page
 
 
 @pytest.mark.parametrize("broken", [{"patients": "many"}, {"extra": 1}])

@@ -150,3 +150,8 @@ def test_the_ct_beyond_the_edge_of_the_image_is_not_needed(describe):
     edge = 120.0 / 2 - 3.0
     _, found = describe([focus("obturator", 60.0, 5.0, (0, 0, edge))])
     assert found.short_axis_mm is None or np.isfinite(found.short_axis_mm)
+
+
+@pytest.mark.parametrize("anatomy", ["inguinal", "rib", "lung", "liver"])
+def test_where_the_ct_did_not_reach_nothing_is_said_of_it(describe, anatomy):
+    assert describe([focus(anatomy, -1024.0)])[1] is None

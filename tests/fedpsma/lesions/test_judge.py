@@ -30,6 +30,7 @@ FACTS = Facts(
     suvmax=math.e,
     to_shell=4.0,
     core_ml=1.0,
+    elongation=1.0,
     distance_mm=25.0,
     to_liver=0.5,
 )
@@ -88,7 +89,7 @@ def test_reasons_name_the_facts_the_strongest_first_and_leave_out_what_moved_not
     told = reasons(judge_focus(JUDGE, FACTS))
     assert [one.fact for one in told] == ["network", "region", "tracer", "hu"]
     assert told[1].text == "region: rib"
-    assert told[3].text == "no CT"
+    assert told[3].text == "no CT here"
     assert told[1].log_odds == -0.75
 
 

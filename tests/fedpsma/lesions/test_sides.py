@@ -13,12 +13,12 @@ STRAIGHT = Midline(0.0, 0.0, 0.0)
 
 def spine(shift_mm: float, lean: float, scoliosis_mm: float = 0.0, with_bone: bool = True):
     """A patient whose body and spine lie ``shift_mm`` off the middle of the image and lean with height."""
-    shape, step = (60, 40, 80), 5.0
+    shape, step = (90, 40, 80), 5.0
     affine = np.diag([step, step, step, 1.0])
     affine[:3, 3] = -np.array(shape) * step / 2
     x, y, z = (affine[axis, 3] + np.arange(shape[axis]) * step for axis in range(3))
     line = shift_mm + lean * z[None, None, :] + scoliosis_mm * np.sin(z / 60.0)[None, None, :]
-    body = (np.abs(x[:, None, None] - shift_mm - lean * z) < 90) & (np.abs(y[None, :, None]) < 60)
+    body = (np.abs(x[:, None, None] - shift_mm - lean * z) < 140) & (np.abs(y[None, :, None]) < 60)
     bone = (np.abs(x[:, None, None] - line) < 12) & (np.abs(y[None, :, None] + 40) < 12)
     anatomy = np.where(bone & with_bone, anatomy_number("thoracic_spine"), 0).astype(np.uint8)
     nothing = np.zeros(shape, dtype=np.float32)
@@ -43,7 +43,7 @@ def test_a_scoliosis_does_not_tip_the_plane():
 @pytest.mark.parametrize("with_bone", [True, False])
 def test_one_arm_in_the_field_does_not_move_the_midline(with_bone):
     study, prediction = spine(0.0, 0.0, with_bone=with_bone)
-    study.pet[52:57, 15:25, :] = 1.0
+    study.pet[77:85, 15:25, :] = 1.0
     assert find_midline(study, prediction).right_of(np.zeros(3)) == pytest.approx(0.0, abs=3.0)
 
 
@@ -56,6 +56,34 @@ def test_a_few_levels_are_enough(levels):
     )
     midline = find_midline(Study("s", "p", study.pet[:, :, :levels], study.affine), part)
     assert midline.right_of(np.array([25.0, 0.0, -190.0])) == pytest.approx(0.0, abs=3.0)
+
+
+def _legs(*middles_mm: float) -> tuple[Study, VoxelPrediction]:
+    """Legs round these middles, a little unlike, without any bone of the midline."""
+    study, prediction = spine(0.0, 0.0, with_bone=False)
+    x = study.affine[0, 3] + np.arange(study.pet.shape[0]) * 5.0
+    y = study.affine[1, 3] + np.arange(study.pet.shape[1]) * 5.0
+    study.pet[:] = 0.0
+    for number, middle in enumerate(middles_mm):
+        study.pet[((x[:, None] - middle) ** 2 + y[None, :] ** 2) < (72.0 - 4 * number) ** 2] = 1.0
+    return study, prediction
+
+
+@pytest.mark.parametrize("middles", [(95.0, -95.0), (95.0,), (-60.0,)])
+def test_legs_alone_tell_no_side(middles):
+    assert find_midline(*_legs(*middles)) is None
+
+
+def test_a_trunk_cut_by_the_image_tells_no_side():
+    study, prediction = spine(0.0, 0.0, with_bone=False)
+    study.pet[:30] = 1.0
+    assert find_midline(study, prediction) is None
+
+
+def test_stray_labels_of_bone_tell_no_side():
+    study, prediction = _legs(95.0, -95.0)
+    prediction.anatomy[64, 20, 10:15] = anatomy_number("sacrum")
+    assert find_midline(study, prediction) is None
 
 
 def test_too_few_levels_tell_no_side():

@@ -30,6 +30,7 @@ def _foci(seed: int, patients: int = 60, per_patient: int = 20, slope: float = 1
                 suvmax=float(rng.lognormal(1.5, 0.7)),
                 to_shell=3.0,
                 core_ml=float(rng.lognormal(0, 0.5)),
+                elongation=float(rng.uniform(1, 3)),
                 distance_mm=float(rng.uniform(0, 40)),
                 hu=float(rng.normal(200, 80)) if patient % 3 else None,
             )

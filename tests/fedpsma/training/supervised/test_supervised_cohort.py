@@ -51,12 +51,15 @@ def test_the_seed_decides_who_is_held_out(data: Dataset) -> None:
     assert len({frozenset(one) for one in drawn}) > 2
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_patient_with_a_lesion_is_always_held_out_and_one_always_learnt_from(data: Dataset, seed: int) -> None:
-    # Patients 0 and 3 have no lesion, patient 1 has.
-    few = replace(data, rows=tuple(row for row in data.rows if row.id in ("s0", "s1", "s3")))
-    split = split_patients([few], 0.2, seed)
-    assert (names(split.validation), names(split.learning)) == ({"p01"}, {"p00", "p03"})
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_both_sides_hold_a_patient_with_a_lesion(data: Dataset, seed: int, share: float) -> None:
+    # Patients 0, 3 and 6 have no lesion, patients 1 and 2 have.
+    few = replace(data, rows=tuple(row for row in data.rows if row.id in ("s0", "s1", "s2", "s3", "s6")))
+    split = split_patients([few], share, seed)
+    for side in (split.validation, split.learning):
+        assert len(names(side) & {"p01", "p02"}) == 1
+    assert len(names(split.validation) | names(split.learning)) == 5
 
 
 def test_data_that_cannot_be_learnt_from_is_refused(data: Dataset) -> None:
@@ -67,6 +70,8 @@ def test_data_that_cannot_be_learnt_from_is_refused(data: Dataset) -> None:
         split_patients([replace(data, rows=data.rows[:1])], 0.2, seed=0)
     with pytest.raises(InputError, match="no patient has a lesion"):
         split_patients([replace(data, rows=(data.rows[0], data.rows[3]))], 0.2, seed=0)
+    with pytest.raises(InputError, match="one patient only has a lesion"):
+        split_patients([replace(data, rows=(data.rows[0], data.rows[1], data.rows[3]))], 0.2, seed=0)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(data: Dataset) -> None:
