@@ -41,7 +41,7 @@ BUDGETS = (1.0, 3.0, 8.0)
 def main() -> None:
     """Audit and print both tables."""
     options = _options()
-    console = Console()
+    console = Console(width=150)
     console.print(_steps(options))
     started = time.perf_counter()
     report = _models(options)

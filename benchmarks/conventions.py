@@ -1,10 +1,10 @@
 """Sites that outline lesions by different rules: what it helps to learn nothing from the edges on which they disagree.
 
-Synthetic sites with their own rules train one small network by plain federated averaging, once on the edges as each site
-drew them and once with the disputed ones left out (``contours`` of the plan), from the same weights and draws. Held-out
-patients of all sites together: lesion average precision and Dice of the network by itself, on the working grid, by each
-site's own masks, as means over seeds with the difference of each seed. Run it with ``python benchmarks/conventions.py``;
-``--toy`` shows only that it runs.
+Synthetic sites with their own rules train one small network by plain federated averaging, once on the edges as each
+site drew them and once with the disputed ones left out (``contours`` of the plan), from the same weights and draws.
+Held-out patients of all sites together: lesion average precision and Dice of the network by itself, on the working
+grid, by each site's own masks, as means over seeds with the difference of each seed. Run it with ``python
+benchmarks/conventions.py``; ``--toy`` shows only that it runs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
             contours = tuple(sorted({one.info.contour for one in sites})) if name == AGREED else ()
             weights, network = _train(sites, _plan(options, seed).model_copy(update={"contours": contours}), options)
             scores.append(_score(weights, network, held_out))
-    Console().print(_table(found, sites, len(held_out)))
+    Console(width=140).print(_table(found, sites, len(held_out)))
 
 
 def _options() -> Any:

@@ -47,7 +47,7 @@ def main() -> None:
     truth = _truth(options.truth)
     found = [_federation(seed) for seed in track(range(1, options.federations + 1), "federations")]
     widths = [_pooled(seed) for seed in track(range(1, min(COMPARED, options.federations) + 1), "bootstrap")]
-    Console().print(_table(truth, found, widths))
+    Console(width=120).print(_table(truth, found, widths))
 
 
 def _samples(seed: int, times: int = 1) -> list[Sample]:

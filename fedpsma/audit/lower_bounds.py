@@ -131,7 +131,7 @@ def epsilon_from_scores(
         right = int(members[order[len(order) - half :]].sum() + (~members[order[:half]]).sum())
         guesses = Guesses(len(scores), 2 * half, right)
         found.append((epsilon_from_guesses(guesses, delta, each).epsilon, guesses))
-    epsilon, guesses = max(found, key=lambda one: one[0])
+    epsilon, guesses = max(found, key=lambda one: (one[0], one[1].made))
     return LowerBound(epsilon, delta, confidence), guesses
 
 
