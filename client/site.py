@@ -23,6 +23,14 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import model_hash
+from fedpsma.training.local_rules import (
+    RoundMemory,
+    correction,
+    split_control,
+    to_keep,
+    to_release,
+    with_own,
+)
 
 ERROR_LOG = "errors.log"
 Released = tuple[SiteReport, Weights]
@@ -89,7 +97,13 @@ def _code(error: Exception) -> RefusalReason:
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
 
 
-def _train(site: Site, order: RoundOrder, weights: Weights) -> Released:
+def _train(site: Site, order: RoundOrder, arrays: Weights) -> Released:
+    weights, control = split_control(arrays)
+    if control.keys() != (weights.keys() if order.plan.control_variates else set()):
+        raise RefusalError("plan_not_allowed")
+    memory = RoundMemory.of_run(site.state, order.run)
+    kept = memory.before(order.round)
+    start, steering = with_own(weights, kept, order.plan), correction(control, kept)
     policy = _allowing_policy(site, order)
     trainer = load_trainer(policy.trainer)
     dataset = _open(site, order)
@@ -99,7 +113,7 @@ def _train(site: Site, order: RoundOrder, weights: Weights) -> Released:
     try:
         trained = trainer.train(
             TrainingTask(
-                weights=weights,
+                weights=start,
                 network=order.network,
                 dataset=dataset,
                 plan=order.plan,
@@ -107,13 +121,15 @@ def _train(site: Site, order: RoundOrder, weights: Weights) -> Released:
                 site=site.name,
                 charge=charge,
                 history=payment.before,
+                correction=steering,
             )
         )
+        memory.keep(order.round, to_keep(order.plan, start, trained, steering))
     except BaseException:
         ledger.close(payment.entry, "failed")
         raise
     ledger.close(payment.entry, "released")
-    return _report(site, order, charge, payment.epsilon), trained
+    return _report(site, order, charge, payment.epsilon), to_release(order.plan, weights, trained)
 
 
 def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:

@@ -22,6 +22,7 @@ class TrainingTask:
 
     ``weights`` are those to start from and ``network`` the configuration of their network. ``charge`` is what the
     ledger was charged for this round and ``history`` what it was charged before, as far as there was privacy.
+    ``correction`` is added to the gradient of every step where the plan asks for control variates.
     """
 
     weights: Weights
@@ -32,6 +33,7 @@ class TrainingTask:
     network: Mapping[str, Any]
     charge: Charge | None
     history: tuple[Charge, ...]
+    correction: Weights | None = None
 
 
 class Trainer(Protocol):

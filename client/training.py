@@ -46,6 +46,7 @@ def train(task: TrainingTask) -> Weights:
         task.site,
         history=_spends(task.history),
         network=NetworkConfig.model_validate(task.network),
+        correction=task.correction,
     )
     if _charge(result.spend) != task.charge:
         raise SpentOtherwiseError

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fedpsma.domain.contour import ContourConvention
 
 TrainingScope = Literal["all", "adaptive"]
+KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
     "delta_too_large",
@@ -24,6 +25,8 @@ RefusalReason = Literal[
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
+# Names of the control variates that travel beside the weights; no parameter has a slash in its name.
+CONTROL = "control/"
 
 
 class TrainingPlan(BaseModel):
@@ -31,9 +34,16 @@ class TrainingPlan(BaseModel):
 
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
-    parameters, so little noise); "all" trains the whole network. ``contours`` are the rules by which the sites outline
-    lesions; with any, nothing is learnt from voxels on which they disagree. ``seed`` makes a simulation repeatable;
-    ``None`` draws patients and noise from the operating system, as every real federation must.
+    parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
+    patients and noise from the operating system, as every real federation must. ``contours`` are the rules by which the
+    sites outline lesions; with any, nothing is learnt from voxels on which they disagree.
+
+    ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
+    can use one at a time.
+
+    ``proximal_mu`` adds ``mu / 2 * |w - w0|^2`` to the local objective (FedProx). ``control_variates`` corrects the
+    drift of a site towards its own patients (SCAFFOLD). ``kept_at_site`` names the parameters that each site trains for
+    itself and never sends: scale and shift of every normalisation (FedBN), or the voxel head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +62,11 @@ class TrainingPlan(BaseModel):
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpu_share: float = Field(default=1.0, gt=0, le=1)
+    proximal_mu: float = Field(default=0.0, ge=0)
+    control_variates: bool = False
+    kept_at_site: KeptAtSite = "nothing"
 
 
 class SiteReport(BaseModel):
@@ -101,6 +116,7 @@ class FederationSite(BaseModel):
 
     ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
     ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
+    ``patients`` is what the site registered, once and with its own consent; no reply can change it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,6 +125,7 @@ class FederationSite(BaseModel):
     dataset: Path | None = None
     state: Path | None = None
     synthetic: bool | None = None
+    patients: int | None = Field(default=None, ge=1)
 
 
 class Federation(BaseModel):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fedpsma import __version__
 from fedpsma.contract import Federation, TrainingPlan
 from fedpsma.model.checkpoint import ModelCard
-from server.run_folder import RoundState
-
-RULE = "FedAvg of all valid updates, every site with the same weight"
+from server.run_folder import RoundState, RunRules
 
 
-def federated_card(initial: ModelCard, plan: TrainingPlan, federation: Federation, state: RoundState) -> ModelCard:
+def federated_card(
+    initial: ModelCard, plan: TrainingPlan, federation: Federation, state: RoundState, rules: RunRules
+) -> ModelCard:
     """Return the card of the weights after a round; ``epsilon`` is that of the site that spent most."""
     spent = [site.epsilon for site in state.sites.values() if site.epsilon is not None]
     return ModelCard(
@@ -19,7 +19,7 @@ def federated_card(initial: ModelCard, plan: TrainingPlan, federation: Federatio
         recipe={
             "initial": {"name": initial.name, "sha256": initial.sha256, "epsilon": initial.epsilon},
             "plan": plan.model_dump(mode="json"),
-            "aggregation": RULE,
+            "rules": rules.model_dump(mode="json"),
             "rounds": state.round,
             "sites": {name: site.model_dump(mode="json") for name, site in sorted(state.sites.items())},
             "synthetic": synthetic(federation),

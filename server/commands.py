@@ -2,98 +2,89 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from fedpsma.contract import TrainingPlan
+    from rich.console import Console
+
+    from server.simulation import SimulationConfig, SimulationResult
 
 
-class Engine(StrEnum):
-    """What runs the sites."""
-
-    INPROCESS = "inprocess"
-    RAY = "ray"
-
-
-class Scope(StrEnum):
-    """Which weights are trained."""
-
-    ADAPTIVE = "adaptive"
-    ALL = "all"
-
-
-def simulate(  # noqa: PLR0913 - a command has as many parameters as options
-    datasets: Annotated[list[Path], typer.Argument(help="Data set folders, one a site.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Run folder; run again to go on in it.")] = Path("federation"),
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training and averaging.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a site in a round.")] = 8,
-    epsilon: Annotated[
-        str, typer.Option(help="Privacy loss of each site over all rounds; 'none' trains without privacy.")
-    ] = "8",
-    delta: Annotated[float, typer.Option(help="Less than one over the patients of every site.")] = 0.01,
-    scope: Annotated[Scope, typer.Option(help="Train the few adaptive weights or all of them.")] = Scope.ADAPTIVE,
-    engine: Annotated[
-        Engine, typer.Option(help="Sites one by one in this process, or as Ray workers.")
-    ] = Engine.INPROCESS,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Same seed, same model. Known noise protects nobody: not for release.")
+def simulate(
+    datasets: Annotated[
+        list[Path] | None, typer.Argument(help="Data set folders, one a site.", show_default=False)
     ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="Checkpoint to start from. Default: the base checkpoint.", show_default=False)
+    config: Annotated[Path | None, typer.Option(help="TOML file with any settings; options go over it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; run again to go on in it. Default: federation.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="fedavg, fedmedian, trimmed_mean, multi_krum, fedprox, scaffold, fedbn, ...")
+    ] = None,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training and averaging. Default: 3.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also train pooled and alone, and judge all on held-out patients.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; give it as often.")
     ] = None,
 ) -> None:
     """Train one model over several data sets as a federation on this machine, privately by default.
 
     Each data set is a site: its patients stay with it, its ledger counts what they pay, and only weights are averaged.
+    The same command again goes on where a run was stopped. Ends with simulation.html: curves by site, epsilon against
+    budget, and with --compare the table against pooled and single-site training. docs/simulate.md names all settings.
     Research use only, not for clinical use.
+
+    Example: fedpsma simulate site_a site_b site_c --strategy fedmedian --compare --set attack=sign_flip --set seed=1
     """
     from rich.console import Console
 
-    from server.display import closing_table, progress_bar
-    from server.simulation import SimulationConfig
-    from server.simulation import simulate as run
+    from server.display import closing_table
+    from server.simulation.settings import read_config
 
-    plan = _plan(
-        rounds=rounds,
-        steps_per_round=steps,
-        target_epsilon=_epsilon(epsilon),
-        delta=delta,
-        scope=scope.value,
-        seed=seed,
-        min_sites=min(2, len(datasets)),
-    )
-    config = SimulationConfig(datasets=tuple(datasets), out=out, plan=plan, engine=engine.value, init=init)
+    options = {
+        "datasets": datasets or None,
+        "out": out,
+        "strategy": strategy,
+        "plan.target_epsilon": epsilon,
+        "plan.rounds": rounds,
+        "compare": compare or None,
+    }
+    wanted = read_config(config, options, settings or [])
     console = Console()
-    with progress_bar(console, rounds, len(datasets)) as on_event:
-        result = run(config, on_event)
-    console.print(closing_table(result, plan.delta if plan.target_epsilon else None))
+    result = _run(wanted, console)
+    console.print(closing_table(result, wanted.plan.delta if wanted.plan.target_epsilon else None))
+    page = _report(wanted, console)
     console.print(f"model: {result.model}", soft_wrap=True)
+    console.print(f"page: {page}", soft_wrap=True)
 
 
-def _epsilon(text: str) -> float | None:
-    from fedpsma.errors import InputError
+def _run(config: SimulationConfig, console: Console, title: str = "") -> SimulationResult:
+    from server import simulation
+    from server.display import progress_bar
 
-    if text.lower() == "none":
-        return None
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{text!r} is not a number", where="--epsilon", remedy="give a number or 'none'") from error
+    with progress_bar(console, config.plan.rounds, title) as on_event:
+        return simulation.simulate(config, on_event)
 
 
-def _plan(**settings: object) -> TrainingPlan:
-    from pydantic import ValidationError
+def _report(config: SimulationConfig, console: Console) -> Path:
+    """Train what the shared model is compared with, judge all models, and write the page."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from fedpsma.contract import TrainingPlan
-    from fedpsma.errors import InputError
+    from server.simulation.datasets import site_data
+    from server.simulation.page import write_report
+    from server.simulation.report import baselines, judgements, make_report
 
-    try:
-        return TrainingPlan.model_validate(settings)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise InputError(problem["msg"], where=field, remedy="correct the option") from error
+    for name, one in baselines(config).items():
+        _run(one, console, name)
+    studies = sum(len(site.held_out.rows) for site in site_data(config) if site.held_out)
+    columns: tuple[Any, ...] = (TextColumn("judging held-out patients"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not studies) as bar:
+        task = bar.add_task("", total=studies * judgements(config))
+        report = make_report(config, lambda: bar.advance(task))
+    return write_report(config.out, report)

@@ -14,19 +14,23 @@ from server.simulation import SimulationResult
 
 
 @contextmanager
-def progress_bar(console: Console, rounds: int, sites: int) -> Iterator[OnEvent]:
-    """Give a callback for the events of a run that moves a bar, one step a site and round."""
+def progress_bar(console: Console, rounds: int, title: str = "") -> Iterator[OnEvent]:
+    """Give a callback for the events of a run that moves a bar, one part a site and round."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    front = f"{title}, " if title else ""
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("waiting for the sites", total=rounds * sites)
+        task = bar.add_task(f"{front}waiting for the sites", total=rounds)
+        share = 1.0
 
         def on_event(event: Event) -> None:
+            nonlocal share
             if event.kind == "round_started" and event.round is not None:
-                bar.update(task, description=f"round {event.round}/{rounds}", completed=(event.round - 1) * sites)
+                share = 1 / max(len(event.sites or ()), 1)
+                bar.update(task, description=f"{front}round {event.round}/{rounds}", completed=event.round - 1)
             elif event.kind == "site_reported":
-                bar.advance(task)
+                bar.advance(task, share)
             elif event.kind in ("site_refused", "site_quarantined"):
-                bar.advance(task, 1 if event.round else 0)
+                bar.advance(task, share if event.round else 0)
                 console.print(_left_out(event))
 
         yield on_event

@@ -11,16 +11,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord, RecordDict
 from flwr.app import Context as Context
 from flwr.app import Message as Message
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.serverapp import Grid as Grid
 from flwr.serverapp import ServerApp
-from flwr.serverapp.strategy import FedAvg
+from flwr.serverapp import strategy as strategies
 from flwr.simulation.run_simulation import _run_simulation
 from flwr.supercore.constant import NOOP_FEDERATION_ID
 from flwr.supercore.run import Run as Run
@@ -30,12 +32,16 @@ from flwr.supercore.telemetry import EventType
 from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SITE, WEIGHTS, RoundOrder
 from fedpsma.model.checkpoint import Weights
 from server.replies import Reply
+from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
 IDENTIFY_TIMEOUT_S = 300.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
+_SHARE = "share"
+Waits = Callable[[float], bool]
+"""Whether to go on waiting for replies after so many seconds."""
 
 
 class EngineStoppedError(Exception):
@@ -56,15 +62,15 @@ class Link:
     def identify(self, nodes: Sequence[int]) -> dict[int, str]:
         """Ask nodes for the names of their sites; those that do not answer are left out, an empty name is no name."""
         questions = {node: RecordDict() for node in nodes}
-        replies = self._exchange(questions, f"query.{IDENTIFY}", IDENTIFY_TIMEOUT_S)
+        replies = self._exchange(questions, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
         return {node: _text(reply, SITE, "name") for node, reply in replies}
 
-    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, timeout_s: float) -> Iterator[Reply]:
+    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, waits: Waits) -> Iterator[Reply]:
         """Send an order with weights to nodes and yield their replies as they come, until all are there or late."""
         arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
         content = {ORDER: ConfigRecord({"json": order.model_dump_json()}), WEIGHTS: arrays}
         orders = {node: RecordDict(dict(content)) for node in nodes}
-        for node, message in self._exchange(orders, "train", timeout_s):
+        for node, message in self._exchange(orders, "train", waits):
             yield _reply(node, message)
 
     def pause(self, seconds: float) -> None:
@@ -76,24 +82,21 @@ class Link:
         if self.interrupted.wait(seconds):
             raise EngineStoppedError
 
-    def _exchange(
-        self, contents: Mapping[int, RecordDict], kind: str, timeout_s: float
-    ) -> Iterator[tuple[int, Message]]:
+    def _exchange(self, contents: Mapping[int, RecordDict], kind: str, waits: Waits) -> Iterator[tuple[int, Message]]:
         asked: dict[str, int] = {}
         for node, content in contents.items():
             # One at a time, because what Flower returns for a message it could not push differs between its grids.
             for message_id in self.grid.push_messages([Message(content, node, kind)]):
                 if message_id:
                     asked[message_id] = node
-        deadline = time.monotonic() + timeout_s
-        pause = FIRST_PAUSE_S
-        while asked and time.monotonic() < deadline:
+        started, pause = time.monotonic(), FIRST_PAUSE_S
+        while asked and waits(time.monotonic() - started):
             replies = list(self.grid.pull_messages(list(asked)))
             for reply in replies:
                 if reply.metadata.reply_to_message_id in asked:
                     yield asked.pop(reply.metadata.reply_to_message_id), reply
             if asked and not replies:
-                self.pause(min(pause, max(0.0, deadline - time.monotonic())))
+                self.pause(pause)
                 pause = min(1.3 * pause, LONGEST_PAUSE_S)
 
 
@@ -114,18 +117,53 @@ def _reply(node: int, message: Message) -> Reply:
     return Reply(node, "malformed")
 
 
-def federated_average(round_number: int, updates: Sequence[Weights]) -> Weights:
-    """Average models with Flower's FedAvg; every site counts the same.
+@dataclass(frozen=True)
+class FlowerRule:
+    """One of Flower's strategies, used for its aggregation alone, with its settings."""
 
-    The numbers of patients would be the usual weights, but differential privacy does not cover them.
-    """
-    replies = []
-    for weights in updates:
-        arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
-        content = RecordDict({WEIGHTS: arrays, "metrics": MetricRecord({"weight": 1.0})})
-        replies.append(Message(content, SUPERLINK_NODE_ID, "train"))
-    averaged, _ = FedAvg(weighted_by_key="weight").aggregate_train(round_number, replies)
-    return {name: array.numpy() for name, array in averaged.items()}
+    name: str
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def build(self) -> Any:
+        """Return the strategy."""
+        return getattr(strategies, self.name)(weighted_by_key=_SHARE, **self.settings)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moment of an adaptive rule, by parameter name; empty before the first round."""
+
+    first: Arrays
+    second: Arrays
+
+
+def combine(
+    rule: FlowerRule, round_number: int, updates: Sequence[Arrays], shares: Sequence[float] | None = None
+) -> Arrays:
+    """Let one of Flower's strategies make one update of several; ``shares`` weigh those that take a mean."""
+    weighed = zip(updates, shares or [1.0] * len(updates), strict=True)
+    combined, _ = rule.build().aggregate_train(round_number, [_as_reply(one, share) for one, share in weighed])
+    return _numpy(combined)
+
+
+def adapt(rule: FlowerRule, round_number: int, update: Arrays, moments: Moments) -> tuple[Arrays, Moments]:
+    """Return the step that one of Flower's adaptive rules makes of an update, and its moments after it."""
+    optimiser = rule.build()
+    # The step from zero is the step from anywhere.
+    optimiser.current_arrays = {name: np.zeros_like(change) for name, change in update.items()}
+    optimiser.m_t, optimiser.v_t = dict(moments.first), dict(moments.second)
+    step, _ = optimiser.aggregate_train(round_number, [_as_reply(update, 1.0)])
+    return _numpy(step), Moments(optimiser.m_t, optimiser.v_t)
+
+
+def _as_reply(update: Arrays, share: float) -> Message:
+    arrays = ArrayRecord({name: Array(update[name]) for name in sorted(update)})
+    content = RecordDict({WEIGHTS: arrays, "metrics": MetricRecord({_SHARE: share})})
+    return Message(content, SUPERLINK_NODE_ID, "train")
+
+
+def _numpy(arrays: ArrayRecord) -> Arrays:
+    return {name: array.numpy() for name, array in arrays.items()}
 
 
 def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
@@ -139,7 +177,7 @@ def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
     return app
 
 
-def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int) -> None:
+def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:
     """Run both apps in Flower's simulation runtime on Ray.
 
     Args:
@@ -147,6 +185,7 @@ def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, proce
         app_folder: A folder whose ``pyproject.toml`` gives the clients their run configuration.
         sites: Number of virtual nodes.
         processes: Number of Ray workers, one CPU each.
+        gpus: Share of a GPU that each worker takes.
     """
     take_identity()
     run = Run.create_empty(TaskIdentity.run_id)
@@ -164,7 +203,7 @@ def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, proce
             server_app_context=context_of(0, {}, {"run-folder": str(run_folder)}),
             backend_config={
                 "init_args": {"num_cpus": processes, "log_to_driver": False, "logging_level": logging.ERROR},
-                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+                "client_resources": {"num_cpus": 1, "num_gpus": gpus},
             },
         )
     except BaseException:

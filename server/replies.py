@@ -25,6 +25,8 @@ QuarantineReason = Literal[
     "wrong_shape",
     "wrong_dtype",
     "not_finite",
+    "too_long",
+    "away",
     "unknown_site",
     "duplicate_site",
 ]

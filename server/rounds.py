@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, TrainingPlan
 from fedpsma.io.files import finished_folder
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
+from fedpsma.training.local_rules import split_control
 from server.card import federated_card
 from server.events import EventKind, EventLog
-from server.flower import EngineStoppedError, Link, federated_average
+from server.flower import EngineStoppedError, Link, Waits
+from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
-from server.run_folder import RoundState, RunFolder, SiteState
+from server.run_folder import RoundState, RunFolder, RunRules, SiteState
+from server.strategies.rule import Given
+from server.updates import Arrays, changes, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
@@ -36,6 +38,7 @@ class _Run:
     folder: RunFolder
     plan: TrainingPlan
     federation: Federation
+    rules: RunRules
     events: EventLog
     initial: ModelCard
     names: dict[int, str] = field(default_factory=dict)
@@ -59,7 +62,7 @@ def run_rounds(link: Link, path: Path) -> None:
     """
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
-    run = _Run(link, folder, folder.plan(), folder.federation(), folder.events, initial)
+    run = _Run(link, folder, folder.plan(), folder.federation(), folder.rules(), folder.events, initial)
     state = folder.last_state()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
@@ -78,23 +81,39 @@ def run_rounds(link: Link, path: Path) -> None:
 def _play_round(run: _Run, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
-    weights = run.folder.weights(state)
-    nodes = _roll_call(run, everyone=not run.names)
+    weights, memory = run.folder.weights(state), run.folder.memory(state)
+    sent = weights | run.rules.strategy.sent(run.plan, weights, memory)
+    nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
     run.events.append(
         "round_started",
         round=number,
         rounds=run.plan.rounds,
         sites=tuple(sorted(nodes.values())),
-        bytes=len(nodes) * sum(array.nbytes for array in weights.values()),
+        bytes=len(nodes) * sum(array.nbytes for array in sent.values()),
         model_sha256=state.model_sha256,
     )
-    harvest = _collect(run, nodes, number, weights)
-    if len(harvest.updates) < run.plan.min_sites:
+    harvest = _collect(run, nodes, number, sent)
+    updates = _updates(run, harvest, number, weights)
+    if len(updates) < _least(run):
         raise FederationError(_too_few(run, number, harvest))
-    combined = _aggregate(number, weights, harvest.updates)
-    state = _finish(run, state, combined, harvest.reports)
+    made = run.rules.strategy.aggregate(_given(run, number, updates, memory))
+    state = _finish(run, state, stepped(weights, made.step), made.memory, harvest.reports)
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
     return state
+
+
+def _least(run: _Run) -> int:
+    return max(run.plan.min_sites, run.rules.strategy.least_updates)
+
+
+def _drawn(run: _Run, present: dict[int, str], number: int) -> dict[int, str]:
+    names = drawn_sites(list(present.values()), run.rules.participation, _draw_key(run, number))
+    return {node: name for node, name in present.items() if name in names}
+
+
+def _draw_key(run: _Run, number: int) -> str:
+    # Not by the run's random name where there is a seed, so that two simulations with one seed ask the same sites.
+    return f"{run.federation.run if run.plan.seed is None else run.plan.seed}/{number}"
 
 
 def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:
@@ -129,20 +148,33 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
     return {node: name for node, name in present.items() if name not in doubles}
 
 
-def _collect(run: _Run, nodes: Mapping[int, str], number: int, weights: Weights) -> _Harvest:
+def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
     order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network)
+    weights, _ = split_control(sent)
+    away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
-    ordered = sorted(nodes, key=lambda node: nodes[node])
+    reached = sorted((node for node in nodes if nodes[node] not in away), key=lambda node: nodes[node])
     answered = set()
-    for reply in run.link.train(ordered, order, weights, run.federation.round_timeout_s):
+    for reply in run.link.train(reached, order, sent, _patience(run, harvest)):
         answered.add(reply.node)
         _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights))
-    for node in ordered:
-        if node not in answered:
-            _set_aside(run, harvest, nodes[node], number, "no_reply")
+    for node in sorted(nodes.keys() - answered, key=lambda node: nodes[node]):
+        _set_aside(run, harvest, nodes[node], number, "no_reply" if node in reached else "away")
     return harvest
+
+
+def _patience(run: _Run, harvest: _Harvest) -> Waits:
+    """Return how long a round waits: to its end, or after the deadline until enough sites have answered well."""
+    deadline_s = run.rules.participation.deadline_s
+
+    def waits(elapsed_s: float) -> bool:
+        late = deadline_s is not None and elapsed_s >= deadline_s
+        enough = len(harvest.updates) >= _least(run)
+        return elapsed_s < run.federation.round_timeout_s and not (late and enough)
+
+    return waits
 
 
 def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
@@ -174,24 +206,33 @@ def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: Qua
 
 def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
     missing = ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
-    return f"round {number}: {len(harvest.updates)} valid updates, {run.plan.min_sites} needed ({missing})"
+    return f"round {number}: {len(harvest.updates)} valid updates, {_least(run)} needed ({missing})"
 
 
-def _aggregate(number: int, weights: Weights, updates: Mapping[str, Weights]) -> Weights:
-    ordered = [updates[site] for site in sorted(updates)]
-    averaged = federated_average(number, ordered)
-    # What no site trained stays bit for bit; the mean of three equal numbers may differ in the last bit.
-    frozen = {name for name in weights if all(np.array_equal(update[name], weights[name]) for update in ordered)}
-    return {name: weights[name] if name in frozen else averaged[name] for name in weights}
+def _updates(run: _Run, harvest: _Harvest, number: int, weights: Weights) -> dict[str, Arrays]:
+    """Return what each site changed, without those that are far longer than the others."""
+    updates = {site: changes(weights, trained) for site, trained in harvest.updates.items()}
+    limit = run.rules.participation.norm_limit
+    for site in sorted(overlong(updates, limit) if limit else ()):
+        _set_aside(run, harvest, site, number, "too_long")
+        del updates[site], harvest.updates[site], harvest.reports[site]
+    return updates
 
 
-def _finish(run: _Run, state: RoundState, weights: Weights, reports: Mapping[str, SiteReport]) -> RoundState:
+def _given(run: _Run, number: int, updates: Mapping[str, Arrays], memory: Arrays) -> Given:
+    patients = {site.name: site.patients for site in run.federation.sites}
+    return Given(number, run.plan, updates, len(run.federation.sites), patients, memory)
+
+
+def _finish(
+    run: _Run, state: RoundState, weights: Weights, memory: Arrays, reports: Mapping[str, SiteReport]
+) -> RoundState:
     sites = dict(state.sites)
     for name, report in reports.items():
         rounds = sites.get(name, SiteState()).rounds + 1
         sites[name] = SiteState(rounds=rounds, epsilon=report.epsilon, delta=report.delta)
     new = RoundState(run=state.run, round=state.round + 1, model_sha256=model_hash(weights), sites=sites)
-    run.folder.finish_round(new, weights, _card(run, new))
+    run.folder.finish_round(new, weights, memory, _card(run, new))
     return new
 
 
@@ -202,7 +243,7 @@ def _write_model(run: _Run, state: RoundState) -> None:
 
 
 def _card(run: _Run, state: RoundState) -> ModelCard:
-    return federated_card(run.initial, run.plan, run.federation, state)
+    return federated_card(run.initial, run.plan, run.federation, state, run.rules)
 
 
 def _failure_code(error: BaseException) -> str:

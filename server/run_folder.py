@@ -1,7 +1,8 @@
 """The run folder: everything a run needs and everything it leaves.
 
-``plan.json``, ``federation.json`` and ``initial.safetensors`` are there before the run; ``events.jsonl``,
-``checkpoints/`` and at the end ``model/`` come from it. A round counts as finished once its ``round_XX.json`` exists.
+``plan.json``, ``federation.json``, ``rules.json`` and ``initial.safetensors`` are there before the run;
+``events.jsonl``, ``checkpoints/`` and at the end ``model/`` come from it. A round counts as finished once its
+``round_XX.json`` exists.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.numpy import load, save
 
 from fedpsma.contract import Federation, TrainingPlan
 from fedpsma.errors import InputError
-from fedpsma.io.files import read_json, write_json
+from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.model.checkpoint import Checkpoint, ModelCard, Weights, load_checkpoint, save_checkpoint
 from server.events import EventLog
+from server.participation import Participation
+from server.strategies import Strategy
+from server.strategies.fedavg import FedAvg
+from server.updates import Arrays
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,6 +35,15 @@ class SiteState(BaseModel):
     rounds: int = 0
     epsilon: float | None = None
     delta: float | None = None
+
+
+class RunRules(BaseModel):
+    """``rules.json``: how the coordinator makes one model of the replies, and whom it asks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: Strategy = FedAvg()
+    participation: Participation = Participation()
 
 
 class RoundState(BaseModel):
@@ -69,10 +84,11 @@ class RunFolder:
         """Whether a run can start here; the plan is written last."""
         return (self.path / "plan.json").is_file()
 
-    def prepare(self, plan: TrainingPlan, federation: Federation, initial: Checkpoint) -> None:
+    def prepare(self, plan: TrainingPlan, federation: Federation, initial: Checkpoint, rules: RunRules) -> None:
         """Write what a run needs."""
         save_checkpoint(self.initial_path, initial.network, initial.weights, initial.card)
         write_json(self.path / "federation.json", federation.model_dump(mode="json"))
+        write_json(self.path / "rules.json", rules.model_dump(mode="json"))
         write_json(self.path / "plan.json", plan.model_dump(mode="json"))
 
     def plan(self) -> TrainingPlan:
@@ -82,6 +98,10 @@ class RunFolder:
     def federation(self) -> Federation:
         """Read the run's name and its sites."""
         return _read(Federation, self.path / "federation.json")
+
+    def rules(self) -> RunRules:
+        """Read how replies become a model."""
+        return _read(RunRules, self.path / "rules.json")
 
     def checkpoint_path(self, round_number: int) -> Path:
         """Return the file with the weights after a round; round 0 is the initial checkpoint."""
@@ -114,11 +134,21 @@ class RunFolder:
             raise InputError("holds other weights than its round left", where=str(path), remedy="delete that round")
         return checkpoint.weights
 
-    def finish_round(self, state: RoundState, weights: Weights, card: ModelCard) -> None:
+    def memory(self, state: RoundState) -> Arrays:
+        """Read what the strategy kept after a round; empty where it keeps nothing."""
+        path = self._memory_path(state.round)
+        return load(path.read_bytes()) if path.exists() else {}
+
+    def finish_round(self, state: RoundState, weights: Weights, memory: Arrays, card: ModelCard) -> None:
         """Write weights first and the state last, so that a round is finished or did not happen."""
         path = self.checkpoint_path(state.round)
         save_checkpoint(path, card.network, weights, card)
+        if memory:
+            write_bytes(self._memory_path(state.round), save(memory))
         write_json(path.with_suffix(".json"), state.model_dump(mode="json"))
+
+    def _memory_path(self, round_number: int) -> Path:
+        return self.path / "checkpoints" / f"round_{round_number:02d}.memory"
 
 
 def _read(model: type[Model], path: Path) -> Model:

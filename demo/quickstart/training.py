@@ -52,7 +52,7 @@ def _config(place: Workplace) -> SimulationConfig:
 
 
 def _run(config: SimulationConfig, place: Workplace) -> SimulationResult:
-    with progress_bar(place.console, config.plan.rounds, len(config.datasets)) as on_event:
+    with progress_bar(place.console, config.plan.rounds) as on_event:
         return simulate(config, on_event)
 
 

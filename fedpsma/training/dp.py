@@ -98,7 +98,7 @@ def private_gradient(
     """
     total = torch.zeros(size, dtype=torch.float64)
     for gradient in gradients:
-        total += clipped(gradient(), step.clip_norm)
+        total += clipped(gradient(), step.clip_norm).cpu()
     noise = randomness.normal(size) * (step.noise_multiplier * step.clip_norm)
     return (total + noise) / step.expected_patients
 
@@ -109,5 +109,5 @@ def descend(parameters: Iterable[nn.Parameter], gradient: Tensor, learning_rate:
     with torch.no_grad():
         for parameter in parameters:
             part = gradient[offset : offset + parameter.numel()].view_as(parameter)
-            parameter.sub_(learning_rate * part.to(parameter.dtype))
+            parameter.sub_(learning_rate * part.to(parameter))
             offset += parameter.numel()

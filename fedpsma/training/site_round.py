@@ -29,8 +29,8 @@ from fedpsma.training.dp import (
 from fedpsma.training.patches import cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
 from fedpsma.training.sources import SourceCache
-
-OnStep = Callable[[int, int], None]
+from fedpsma.training.steering import Steering
+from fedpsma.training.supervised.device import moved
 
 # A site trains many rounds in one process; what it read once stays.
 _CACHE = SourceCache()
@@ -53,8 +53,13 @@ class _Site:
     plan: TrainingPlan
     net: LesionNet
     parameters: list[nn.Parameter]
+    steering: Steering
     generator: torch.Generator
     randomness: Randomness
+
+    @property
+    def device(self) -> torch.device:
+        return self.parameters[0].device
 
     @property
     def rate(self) -> float:
@@ -77,7 +82,7 @@ def train_round(
     site: str,
     history: Sequence[PrivacySpend] = (),
     network: NetworkConfig | None = None,
-    on_step: OnStep | None = None,
+    correction: Weights | None = None,
 ) -> RoundResult:
     """Train one round on a site's patients, starting from ``weights``.
 
@@ -93,7 +98,7 @@ def train_round(
         site: Name of the site, likewise.
         history: What the site has spent on the same patients before, over all runs.
         network: Architecture of the weights; ``None`` stands for the default one.
-        on_step: Called after each step with (steps done, steps in all).
+        correction: Control variates by parameter name, added to the gradient of every step.
 
     Raises:
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network, or
@@ -103,12 +108,11 @@ def train_round(
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
     with _threads(plan.threads):
-        here = _prepare(weights, dataset, plan, generator_of(plan.seed, site, round_number), network)
-        for done in range(plan.steps_per_round):
-            gradient = _gradient(here, spend)
+        generator = generator_of(plan.seed, site, round_number)
+        here = _prepare(weights, dataset, plan, generator, network, correction)
+        for _ in range(plan.steps_per_round):
+            gradient = here.steering.added_to(_gradient(here, spend), here.parameters)
             descend(here.parameters, gradient, plan.learning_rate)
-            if on_step is not None:
-                on_step(done + 1, plan.steps_per_round)
     report = SiteReport(
         site=site,
         round=round_number,
@@ -127,6 +131,7 @@ def _prepare(
     plan: TrainingPlan,
     generator: torch.Generator,
     network: NetworkConfig | None,
+    correction: Weights | None,
 ) -> _Site:
     config = network or NetworkConfig()
     if plan.patch_voxels % config.stride:
@@ -135,10 +140,12 @@ def _prepare(
             where="patch_voxels",
             remedy=f"use a multiple of {config.stride}",
         )
-    net = LesionNet(config)
+    net = LesionNet(config).to(training_device(plan))
     apply_weights(net, weights)
-    parameters = list(select_parameters(net, plan.scope).values())
-    return _Site(dataset, plan, net.train(), parameters, generator, randomness_of(plan.seed, generator))
+    chosen = select_parameters(net, plan.scope)
+    steering = Steering.of(chosen, plan.proximal_mu, correction)
+    randomness = randomness_of(plan.seed, generator)
+    return _Site(dataset, plan, net.train(), list(chosen.values()), steering, generator, randomness)
 
 
 def _gradient(here: _Site, spend: PrivacySpend | None) -> Tensor:
@@ -154,13 +161,26 @@ def _patient_gradient(here: _Site, patient: str) -> Callable[[], Tensor]:
     def compute() -> Tensor:
         plan = here.plan
         sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
-        batch = cut_patches(
-            draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator), plan.patch_voxels
-        )
+        drawn = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
+        batch = moved(cut_patches(drawn, plan.patch_voxels), here.device)
         loss = dense_loss(here.net(batch.image, batch.tracer), batch.targets)
         return flat_gradient(loss, here.parameters)
 
     return compute
+
+
+def training_device(plan: TrainingPlan) -> torch.device:
+    """Return the device of a plan, with the site's share of its memory set aside.
+
+    Raises:
+        InputError: The plan asks for a GPU and there is none.
+    """
+    if plan.device == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("no CUDA device is available", where="plan.device", remedy='use device = "cpu"')
+    torch.cuda.set_per_process_memory_fraction(plan.gpu_share)
+    return torch.device("cuda")
 
 
 @contextmanager

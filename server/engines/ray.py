@@ -32,7 +32,13 @@ def run_on_ray(folder: RunFolder) -> None:
     with warnings.catch_warnings():
         # Ray announces future versions; which devices its workers see is settled by their resources here.
         warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-        run_simulation_runtime(folder.path.resolve(), _app_folder(folder), sites, processes)
+        run_simulation_runtime(folder.path.resolve(), _app_folder(folder), sites, processes, gpus_of_a_site(folder))
+
+
+def gpus_of_a_site(folder: RunFolder) -> float:
+    """Return the share of a GPU that a site takes; sites share one until it is full."""
+    plan = folder.plan()
+    return plan.gpu_share if plan.device == "cuda" else 0.0
 
 
 def _app_folder(folder: RunFolder) -> Path:

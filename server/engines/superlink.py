@@ -24,7 +24,7 @@ import server
 from fedpsma.errors import InputError
 from fedpsma.io.files import write_text
 from fedpsma.offline import SWITCHES
-from server.engines.ray import ONE_THREAD
+from server.engines.ray import ONE_THREAD, gpus_of_a_site
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 
@@ -58,7 +58,8 @@ def _run_options(folder: RunFolder) -> tuple[str, ...]:
         "--run-config",
         f"run-folder={json.dumps(str(folder.path.resolve()), ensure_ascii=False)}",
         "--federation-config",
-        f"num-supernodes={sites} client-resources-num-cpus=1 init-args-num-cpus={workers}",
+        f"num-supernodes={sites} client-resources-num-cpus=1 init-args-num-cpus={workers}"
+        f" client-resources-num-gpus={gpus_of_a_site(folder)}",
     )
 
 

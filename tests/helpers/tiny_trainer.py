@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from client.adversary import Adversary
 from client.ledger import Charge
 from client.trainer import TrainingTask, Weights
 from fedpsma.contract import TrainingPlan
-from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, write_dataset
+from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
 from fedpsma.model.checkpoint import ModelCard, save_checkpoint
 from fedpsma.model.config import NetworkConfig
 from server.simulation import Engine, SimulationConfig
 
 SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
+nan, scaled, sign_flip = (Adversary(factor, "tiny_trainer") for factor in (float("nan"), 10.0, -4.0))
 
 
 def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
@@ -39,6 +41,8 @@ def train(task: TrainingTask) -> Weights:
     for name in ("layer", "bias"):
         noise = rng.normal(0, 0.1, update[name].shape).astype(np.float32)
         update[name] = update[name] * np.float32(0.9) + noise
+        if task.correction is not None:
+            update[name] = update[name] - np.float32(0.1) * task.correction[name]
     return _faulty(task, update)
 
 
@@ -103,3 +107,9 @@ def tiny_config(folder: Path, engine: Engine = "inprocess", **plan: object) -> S
         init=make_checkpoint(folder / "initial.safetensors"),
         trainer="tiny_trainer",
     )
+
+
+def task_of(weights: Weights, config: SimulationConfig, site: str) -> TrainingTask:
+    """Return what the site of this name is given to do in the first round."""
+    (path,) = (one for one in config.datasets if one.name == f"data_{site}")
+    return TrainingTask(weights, read_dataset(path), config.plan, 1, site, {}, None, ())

@@ -14,7 +14,7 @@ from flwr.simulation.run_simulation import _run_simulation
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from server.flower import federated_average, take_identity
+from server.flower import FlowerRule, combine, take_identity
 
 
 def test_the_version_is_the_one_that_was_tested() -> None:
@@ -74,7 +74,7 @@ def test_the_average_is_the_mean_of_all_sites() -> None:
     take_identity()
     rng = np.random.default_rng(0)
     updates = [{"a": rng.normal(size=(4, 5)).astype(np.float32), "s": np.array(n, np.float32)} for n in range(3)]
-    averaged = federated_average(1, updates)
+    averaged = combine(FlowerRule("FedAvg"), 1, updates)
     np.testing.assert_allclose(
         averaged["a"], np.mean([update["a"] for update in updates], axis=0), rtol=1e-5, atol=1e-7
     )

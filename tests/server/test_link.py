@@ -31,7 +31,7 @@ def _link(client: Callable[[Message], RecordDict]) -> Link:
 
 
 def _answer(content: RecordDict) -> Reply:
-    (reply,) = _link(lambda _: content).train([1], ORDER, WEIGHTS, 60.0)
+    (reply,) = _link(lambda _: content).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
     return reply
 
 
@@ -41,7 +41,7 @@ def test_weights_and_order_reach_the_node_as_they_are() -> None:
         np.testing.assert_array_equal(message.content["weights"]["a"].numpy(), WEIGHTS["a"])
         return RecordDict({"report": JSON, "weights": ARRAYS})
 
-    (reply,) = _link(client).train([1], ORDER, WEIGHTS, 60.0)
+    (reply,) = _link(client).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
     report, weights = read_reply(reply, Asked("A", 1, ORDER.plan, WEIGHTS))
     assert report == REPORT
     np.testing.assert_array_equal(weights["a"], WEIGHTS["a"])
@@ -81,7 +81,7 @@ def test_a_client_app_that_raises_is_an_error_reply() -> None:
     def fail(message: Message) -> RecordDict:
         raise RuntimeError("secret")
 
-    (reply,) = _link(fail).train([1], ORDER, WEIGHTS, 60.0)
+    (reply,) = _link(fail).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
     assert (reply.kind, reply.text) == ("error", "")
 
 
@@ -107,7 +107,7 @@ def test_waiting_ends_at_the_deadline_and_when_the_engine_stops() -> None:
     take_identity()
     stopped = threading.Event()
     link = Link(_SilentGrid(lambda *_: None, {1: context_of(1, {}, {})}), stopped)
-    assert list(link.train([1], ORDER, WEIGHTS, 0.2)) == []
+    assert list(link.train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 0.2)) == []
     stopped.set()
     with pytest.raises(EngineStoppedError):
-        list(link.train([1], ORDER, WEIGHTS, 60.0))
+        list(link.train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60))

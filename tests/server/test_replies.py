@@ -89,6 +89,8 @@ def test_a_missing_array() -> None:
         ({"epsilon": -1.0}, "privacy_missing"),
         ({"delta": 0.5}, "privacy_missing"),
         ({"loss": 0.3}, "malformed_reply"),
+        # What a site counts for is what it registered; a reply has no say in it.
+        ({"patients": 10**12}, "malformed_reply"),
         ({"seconds": "soon"}, "malformed_reply"),
     ],
 )

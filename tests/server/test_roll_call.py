@@ -64,7 +64,7 @@ class _Packed:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A prepared run folder of the sites A, B and C."""
     monkeypatch.setattr(server.rounds, "ARRIVAL_S", 0.0)
-    monkeypatch.setattr(server.simulation, "_engine", lambda name: lambda folder: None)
+    monkeypatch.setattr(server.simulation.run, "_engine", lambda name: lambda folder: None)
     simulate(tiny_config(tmp_path, rounds=1))
     take_identity()
     return RunFolder(tmp_path / "run")

@@ -10,7 +10,6 @@ from tiny_trainer import make_checkpoint, make_sites
 from typer.testing import CliRunner
 
 import server.commands
-import server.simulation
 from fedpsma.errors import InputError
 
 RUN = CliRunner()
@@ -20,13 +19,12 @@ APP.callback()(lambda: None)
 
 
 @pytest.fixture
-def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def arguments(tmp_path: Path) -> list[str]:
     """Three sites that train with a few numbers instead of a network."""
-    config = server.simulation.SimulationConfig
-    monkeypatch.setattr(server.simulation, "SimulationConfig", lambda **given: config(**given, trainer="tiny_trainer"))
     sites = [str(path) for path in make_sites(tmp_path)]
-    options = {"--out": tmp_path / "run", "--init": make_checkpoint(tmp_path / "i.safetensors"), "--rounds": 2}
-    return ["simulate", *sites, *(str(part) for option in options.items() for part in option)]
+    checkpoint = make_checkpoint(tmp_path / "i.safetensors")
+    settings = ["--set", f"init={checkpoint}", "--set", "trainer=tiny_trainer"]
+    return ["simulate", *sites, "--out", str(tmp_path / "run"), "--rounds", "2", *settings]
 
 
 def test_it_ends_with_a_table_of_what_each_site_gave_and_paid(arguments: list[str]) -> None:
@@ -56,7 +54,10 @@ def test_a_bad_site_is_named_while_it_runs(arguments: list[str]) -> None:
     assert done.output.count("C was left out (not_finite)") == 2
 
 
-@pytest.mark.parametrize("option", [["--epsilon", "much"], ["--epsilon", "-1"], ["--delta", "2"]])
+@pytest.mark.parametrize(
+    "option",
+    [["--epsilon", "much"], ["--epsilon", "-1"], ["--set", "delta=2"], ["--set", "deltas=2"], ["--set", "delta"]],
+)
 def test_wrong_options_are_wrong_input(arguments: list[str], option: list[str]) -> None:
     with pytest.raises(InputError):
         RUN.invoke(APP, [*arguments, *option], catch_exceptions=False)

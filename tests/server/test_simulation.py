@@ -218,7 +218,7 @@ def test_wrong_data_sets_are_named(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     with pytest.raises(InputError, match="belongs to site 'A'"):
         simulate(config.model_copy(update={"datasets": (tmp_path / "data_A", tmp_path / "data_A")}))
-    with pytest.raises(InputError, match="the plan needs 2"):
+    with pytest.raises(InputError, match="with fedavg needs 2"):
         simulate(config.model_copy(update={"datasets": (tmp_path / "data_A",)}))
     with pytest.raises(InputError, match="12 patients"):
         simulate(config.model_copy(update={"plan": config.plan.model_copy(update={"delta": 0.09})}))

@@ -134,11 +134,9 @@ def _loss(weights: Weights, site: Dataset) -> float:
         return dense_loss(net(batch.image, batch.tracer), batch.targets).item()
 
 
-def test_steps_are_told_and_threads_put_back(start: Weights, site: Dataset) -> None:
-    seen: list[tuple[int, int]] = []
+def test_threads_are_put_back(start: Weights, site: Dataset) -> None:
     threads = torch.get_num_threads()
-    _round(start, site, on_step=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    _round(start, site)
     assert torch.get_num_threads() == threads
 
 

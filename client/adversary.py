@@ -1,0 +1,38 @@
+"""Trainers that do harm, to try a federation against them; only a site's own policy can name one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from client.ledger import Charge
+from client.policy import DEFAULT_TRAINER
+from client.trainer import TrainingTask, Weights, load_trainer
+from fedpsma.contract import TrainingPlan
+from fedpsma.io.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Trains and pays like the honest trainer and then sends ``factor`` times its update."""
+
+    factor: float
+    trainer: str = DEFAULT_TRAINER
+
+    def cost(self, dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+        """Return what the honest trainer costs."""
+        return load_trainer(self.trainer).cost(dataset, plan)
+
+    def epsilon(self, history: Sequence[Charge], delta: float) -> float:
+        """Return what the honest trainer says."""
+        return load_trainer(self.trainer).epsilon(history, delta)
+
+    def train(self, task: TrainingTask) -> Weights:
+        """Train honestly and spoil the result."""
+        trained = load_trainer(self.trainer).train(task)
+        return {name: (start + self.factor * (trained[name] - start)) for name, start in task.weights.items()}
+
+
+nan = Adversary(float("nan"))
+scaled = Adversary(10.0)
+sign_flip = Adversary(-4.0)

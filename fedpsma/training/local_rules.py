@@ -1,0 +1,111 @@
+"""What a site keeps for itself between the rounds of a run: its own parameters and its control variate.
+
+Both are found by private training, like the weights that are sent: the gradients that are sent depend on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from fedpsma.contract import CONTROL, KeptAtSite, TrainingPlan
+from fedpsma.io.files import write_bytes
+from fedpsma.model.checkpoint import Weights
+
+OWN = "own/"
+_FILE = "round_{:04d}.safetensors"
+_KEPT_ROUNDS = 2
+# MONAI calls a normalisation "N" inside its block of activation, dropout and normalisation.
+_NORMALISATION, _HEAD = ".N.", "voxel_head."
+
+
+def kept_names(names: Iterable[str], kept: KeptAtSite) -> frozenset[str]:
+    """Return the parameters that stay at a site.
+
+    Example:
+        >>> sorted(kept_names(["stem.conv.unit0.adn.N.weight", "voxel_head.bias"], "head"))
+        ['voxel_head.bias']
+    """
+    if kept == "normalisation":
+        return frozenset(name for name in names if _NORMALISATION in name)
+    return frozenset(name for name in names if kept == "head" and name.startswith(_HEAD))
+
+
+@dataclass(frozen=True)
+class RoundMemory:
+    """A folder with one file a round; the last rounds are kept, so that a round can be repeated from where it was."""
+
+    folder: Path
+
+    @classmethod
+    def of_run(cls, state: Path, run: str) -> RoundMemory:
+        """Return the memory of a run below a site's state folder."""
+        # The name comes from the server, so it is no path.
+        return cls(state / "runs" / hashlib.sha256(run.encode()).hexdigest()[:16])
+
+    def before(self, round_number: int) -> Weights:
+        """Return what was kept after the last round before this one; empty where there was none."""
+        rounds = [number for number in self._rounds() if number < round_number]
+        return load((self.folder / _FILE.format(max(rounds))).read_bytes()) if rounds else {}
+
+    def keep(self, round_number: int, arrays: Weights) -> None:
+        """Keep arrays after a round; nothing is written where there are none."""
+        if not arrays:
+            return
+        write_bytes(self.folder / _FILE.format(round_number), save(arrays))
+        for number in self._rounds()[:-_KEPT_ROUNDS]:
+            (self.folder / _FILE.format(number)).unlink(missing_ok=True)
+
+    def _rounds(self) -> list[int]:
+        return sorted(int(path.stem.removeprefix("round_")) for path in self.folder.glob("round_*.safetensors"))
+
+
+def with_own(weights: Weights, memory: Weights, plan: TrainingPlan) -> Weights:
+    """Return the weights with a site's own parameters in the places that the plan leaves to it."""
+    own = kept_names(weights, plan.kept_at_site)
+    return {name: memory.get(f"{OWN}{name}", array) if name in own else array for name, array in weights.items()}
+
+
+def split_control(arrays: Weights) -> tuple[Weights, Weights]:
+    """Split what came from the server into weights and the common control variate."""
+    weights = {name: array for name, array in arrays.items() if not name.startswith(CONTROL)}
+    control = {name.removeprefix(CONTROL): array for name, array in arrays.items() if name.startswith(CONTROL)}
+    return weights, control
+
+
+def correction(control: Weights, memory: Weights) -> Weights | None:
+    """Return the common control variate minus the site's own, which SCAFFOLD adds to every gradient."""
+    if not control:
+        return None
+    return {name: array - memory.get(f"{CONTROL}{name}", np.float32(0)) for name, array in control.items()}
+
+
+def own_control(before: Weights, after: Weights, steering: Weights, plan: TrainingPlan) -> Weights:
+    """Return a site's control variate after a round: the mean gradient of its steps (SCAFFOLD, option II).
+
+    Args:
+        before: Weights at the start of the round.
+        after: Weights at its end.
+        steering: What :func:`correction` gave for the round.
+        plan: Gives steps and learning rate.
+    """
+    pace = plan.steps_per_round * plan.learning_rate
+    return {name: (before[name] - after[name]) / np.float32(pace) - steering[name] for name in steering}
+
+
+def to_keep(plan: TrainingPlan, start: Weights, trained: Weights, steering: Weights | None) -> Weights:
+    """Return what a site keeps after a round, to be given to :meth:`RoundMemory.keep`."""
+    own = {f"{OWN}{name}": trained[name] for name in kept_names(trained, plan.kept_at_site)}
+    variate = {} if steering is None else own_control(start, trained, steering, plan)
+    return own | {f"{CONTROL}{name}": np.ascontiguousarray(array) for name, array in variate.items()}
+
+
+def to_release(plan: TrainingPlan, received: Weights, trained: Mapping[str, np.ndarray]) -> Weights:
+    """Return what leaves the site: what it trained, and for its own parameters what it was sent."""
+    own = kept_names(received, plan.kept_at_site)
+    return {name: received[name] if name in own else array for name, array in trained.items()}

@@ -1,0 +1,199 @@
+"""``simulation.html``: a simulation on one page that opens without a network; every text of the data is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from statistics import fmean
+from string import Template
+from typing import Any
+
+from fedpsma.evaluation.bootstrap import Figure
+from fedpsma.io.files import write_json, write_text
+from fedpsma.pages.parts import UNKNOWN, page, table
+from server.simulation.curves import Line, chart
+from server.simulation.judging import Figures, Judgement
+from server.simulation.report import REPORT_FILE, SHARED, ModelLine, RoundLine, SimulationReport, SiteLine
+
+PAGE_FILE = "simulation.html"
+_ORIGIN = {
+    True: "Every patient is synthetic. These figures say what a model learnt, not how it does in a clinic.",
+    False: "",
+    None: "Some or all patients may be synthetic; the data sets do not agree on it.",
+}
+
+
+def write_report(out: Path, report: SimulationReport) -> Path:
+    """Write ``simulation.json`` and ``simulation.html`` into a folder and return the page."""
+    write_json(out / REPORT_FILE, report.model_dump(mode="json"))
+    write_text(out / PAGE_FILE, render_page(report))
+    return out / PAGE_FILE
+
+
+def render_page(report: SimulationReport) -> str:
+    """Return the whole page."""
+    data = resources.files(__package__).joinpath("data")
+    body = Template(data.joinpath("page.html").read_text("utf-8")).substitute(
+        software=escape(report.software),
+        banner=_banner(report),
+        cards=_cards(report),
+        models=_models(report),
+        curves=_curves(report),
+        privacy=_privacy(report),
+        sites=_sites(report),
+        settings=_settings(report.settings),
+    )
+    return page("Simulated federation", body, data.joinpath("page.css").read_text("utf-8"))
+
+
+def _banner(report: SimulationReport) -> str:
+    text = _ORIGIN[report.synthetic]
+    return f'<p class="banner"><strong>{escape(text)}</strong></p>' if text else ""
+
+
+def _cards(report: SimulationReport) -> str:
+    spent = [site.epsilon for site in report.sites if site.epsilon is not None]
+    settings = report.settings
+    cards = [
+        (str(len(report.sites)), "sites"),
+        (str(sum(site.patients for site in report.sites)), "patients trained on"),
+        (str(sum(site.held_out for site in report.sites)), "patients held out"),
+        (str(len(report.rounds)), "rounds"),
+        (str(settings["strategy"]["name"]), "strategy"),
+        (f"{max(spent):.2f}" if spent else "none", "largest epsilon of a site" if spent else "differential privacy"),
+        (f"{sum(line.seconds or 0 for line in report.rounds):.0f} s", "of training"),
+    ]
+    return "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cards)
+
+
+def _models(report: SimulationReport) -> str:
+    if not report.models:
+        return '<p class="quiet">No patient was held out, so no model was judged: set held_out, or --compare.</p>'
+    names = list(report.models[0].judgement.sites)
+    titles = ["model", "epsilon", "lesion AP", "Dice", *(f"AP at {name}" for name in names)]
+    rows = [_model(line, names) for line in report.models]
+    shown = table(titles, rows, numeric=range(1, len(titles)))
+    return f"{_gain(report)}{shown}<p class='quiet'>{escape(_how_judged(report))}</p>"
+
+
+def _model(line: ModelLine, names: Sequence[str]) -> list[str]:
+    name = f"<strong>{escape(line.name)}</strong>" if line.kind == SHARED else escape(line.name)
+    together = line.judgement.together
+    at_sites = [_value(line.judgement.sites[site].average_precision) for site in names]
+    epsilon = "none" if line.epsilon is None else f"{line.epsilon:.2f}"
+    return [name, epsilon, _figure(together.average_precision), _figure(together.dice), *at_sites]
+
+
+def _gain(report: SimulationReport) -> str:
+    """Say in one sentence what sharing brought, where it was compared."""
+    by_kind: dict[str, ModelLine] = {line.kind: line for line in report.models}
+    alone = [_known(line) for line in report.models if line.kind == "alone"]
+    shared, pool = by_kind[SHARED], by_kind.get("pooled")
+    if not alone or pool is None:
+        return ""
+    own = _known(shared)
+    worst = min(shared.judgement.sites.items(), key=lambda item: item[1].average_precision.value or 0.0)
+    return (
+        f"<p>The shared model's AP is <strong>{own - fmean(alone):+.3f}</strong> against the mean of the sites alone, "
+        f"{own - max(alone):+.3f} against the best of them, and {own - _known(pool):+.3f} against training on the "
+        f"pooled patients. Worst site: {escape(worst[0])}, AP {_value(worst[1].average_precision)}.</p>"
+    )
+
+
+def _known(line: ModelLine) -> float:
+    return line.judgement.together.average_precision.value or 0.0
+
+
+def _how_judged(report: SimulationReport) -> str:
+    together = report.models[0].judgement.together
+    who = "synthetic patients" if report.synthetic else "patients"
+    return (
+        f"On {together.patients} held-out {who} with {together.lesions} lesions; 95 % intervals over patients. AP: "
+        "average precision of connected voxels above 0.5 that meet a lesion with an intersection over union of at "
+        "least 0.1. Dice: mean over the studies with lesions. The baselines are trained by the same plan with the "
+        "same privacy; the pooled one takes as many patients into each step as all sites together."
+    )
+
+
+def _curves(report: SimulationReport) -> str:
+    judged = [(line.round, line.judgement) for line in report.rounds if line.judgement is not None]
+    if not judged:
+        return '<p class="quiet">Not drawn: no patient was held out, or every site keeps a part of the model.</p>'
+    drawn = [
+        chart("lesion AP on held-out patients", _figure_lines(judged, "average_precision"), top=1.0),
+        chart("Dice on held-out patients", _figure_lines(judged, "dice"), top=1.0),
+    ]
+    return f'<div class="charts">{"".join(drawn)}</div>'
+
+
+def _figure_lines(judged: Sequence[tuple[int, Judgement]], name: str) -> list[Line]:
+    def points(of: Iterable[tuple[int, Figures | None]]) -> list[tuple[int, float]]:
+        found = ((number, getattr(one, name).value) for number, one in of if one is not None)
+        return [(number, value) for number, value in found if value is not None]
+
+    sites = sorted({site for _, one in judged for site in one.sites})
+    lines = [Line(site, points((number, one.sites.get(site)) for number, one in judged)) for site in sites]
+    return [*lines, Line("all sites", points((number, one.together) for number, one in judged), thick=True)]
+
+
+def _privacy(report: SimulationReport) -> str:
+    if report.target_epsilon is None:
+        return '<p class="banner">Trained without differential privacy: the model can give away its patients.</p>'
+    lines = [Line(site.name, _paid(report.rounds, site.name)) for site in report.sites]
+    spent = [site.epsilon for site in report.sites if site.epsilon is not None]
+    within = "No site passed its budget." if max(spent, default=0.0) <= report.target_epsilon else ""
+    seed = report.settings["plan"]["seed"]
+    note = " The noise came from a known seed, so it protects nobody: not for release." if seed is not None else ""
+    drawn = chart("epsilon spent at each site", lines, limit=report.target_epsilon)
+    text = f"At delta {report.delta:g}, the unit is the patient. {within}{note}"
+    return f'<div class="charts">{drawn}</div><p>{escape(text)}</p>'
+
+
+def _paid(rounds: Sequence[RoundLine], site: str) -> list[tuple[int, float]]:
+    return [(line.round, line.epsilon[site]) for line in rounds if site in line.epsilon]
+
+
+def _sites(report: SimulationReport) -> str:
+    rows = [_site(site) for site in report.sites]
+    titles = ["site", "patients", "held out", "rounds that counted", "left out", "epsilon"]
+    return table(titles, rows, numeric=(1, 2, 3, 5))
+
+
+def _site(site: SiteLine) -> list[str]:
+    left_out = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in site.left_out.items())
+    name = escape(site.name)
+    if site.attacks:
+        name += f' <span class="chip bad">attacks: {escape(site.attacks.replace("_", " "))}</span>'
+    epsilon = "none" if site.epsilon is None else f"{site.epsilon:.2f}"
+    return [name, str(site.patients), str(site.held_out), str(site.rounds), escape(left_out or UNKNOWN), epsilon]
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    rows = [[escape(name), escape(_text(value))] for name, value in _flat(settings, "")]
+    return table(["setting", "value"], rows)
+
+
+def _flat(table: dict[str, Any], front: str) -> Iterable[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{front}{name}.")
+        else:
+            yield f"{front}{name}", value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value) or UNKNOWN
+    return "none" if value is None else str(value)
+
+
+def _figure(figure: Figure) -> str:
+    if figure.value is None or figure.low is None or figure.high is None:
+        return _value(figure)
+    return f'{_value(figure)} <span class="quiet">({figure.low:.2f} to {figure.high:.2f})</span>'
+
+
+def _value(figure: Figure) -> str:
+    return UNKNOWN if figure.value is None else f"{figure.value:.3f}"

@@ -1,0 +1,105 @@
+"""What every strategy has in common: a description of itself, and the step it makes of a round's updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from fedpsma.contract import TrainingPlan
+from fedpsma.model.checkpoint import Weights
+from server.updates import Arrays
+
+
+@dataclass(frozen=True)
+class Given:
+    """The checked replies of a round, and what the strategy kept from the round before.
+
+    ``updates`` holds by site what it trained minus what it was sent, float64. ``patients`` are those the sites
+    registered, ``sites`` counts the whole federation.
+    """
+
+    round: int
+    plan: TrainingPlan
+    updates: Mapping[str, Arrays]
+    sites: int
+    patients: Mapping[str, int | None] = field(default_factory=dict)
+    memory: Arrays = field(default_factory=dict)
+
+    @property
+    def ordered(self) -> list[Arrays]:
+        """The updates in the order of the sites' names, so that no sum depends on who answered first."""
+        return [self.updates[site] for site in sorted(self.updates)]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What is added to the weights, and the arrays that the strategy wants back in the next round."""
+
+    step: Arrays
+    memory: Arrays = field(default_factory=dict)
+
+
+class Rule(BaseModel):
+    """Base of the strategies; the fields of each are its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def least_updates(self) -> int:
+        """How many valid updates a round needs for what the strategy promises."""
+        return 1
+
+    def plan(self, plan: TrainingPlan) -> TrainingPlan:
+        """Return the plan with what the strategy asks of the sites."""
+        return plan
+
+    def sent(self, plan: TrainingPlan, weights: Weights, memory: Arrays) -> Arrays:
+        """Return the arrays that go to the sites beside the weights."""
+        return {}
+
+    def aggregate(self, given: Given) -> Aggregate:
+        """Return the step of a round."""
+        raise NotImplementedError
+
+
+class MeanRule(Rule):
+    """A strategy that needs the mean of the updates only, never one by itself.
+
+    ``weighting`` "patients" counts a site by the patients it registered, "equal" every site once: differential privacy
+    does not cover the numbers of patients.
+    """
+
+    weighting: Literal["equal", "patients"] = "equal"
+
+    def mean(self, given: Given) -> Arrays:
+        """Return the weighted mean of the updates, by Flower's FedAvg."""
+        from server.flower import FlowerRule, combine
+
+        return combine(FlowerRule("FedAvg"), given.round, given.ordered, self._shares(given))
+
+    def _shares(self, given: Given) -> list[float]:
+        if self.weighting == "equal":
+            return [1.0] * len(given.updates)
+        return [float(given.patients.get(site) or 0) for site in sorted(given.updates)]
+
+    def aggregate(self, given: Given) -> Aggregate:
+        """Return the mean of the updates."""
+        return Aggregate(self.mean(given))
+
+
+def named(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays whose names start with a prefix, without it.
+
+    Example:
+        >>> list(named({"m/a": np.zeros(1), "v/a": np.zeros(1)}, "m/"))
+        ['a']
+    """
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def prefixed(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays with a prefix before their names."""
+    return {f"{prefix}{name}": array for name, array in arrays.items()}

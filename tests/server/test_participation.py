@@ -1,0 +1,171 @@
+"""Who is asked in a round, who is away, whose update is out of line, and when waiting ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_trainer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_trainer import make_sites, tiny_config
+
+from fedpsma.model.checkpoint import load_checkpoint
+from server.events import Event
+from server.participation import Participation, away_sites, drawn_sites
+from server.rounds import FederationError
+from server.run_folder import RunFolder
+from server.simulation import SimulationConfig, simulate
+from server.updates import overlong
+
+NAMES = [f"s{number}" for number in range(10)]
+
+
+def _events(config: SimulationConfig) -> list[Event]:
+    return RunFolder(config.out).events.read()[0]
+
+
+def _asked(config: SimulationConfig) -> list[tuple[str, ...] | None]:
+    return [event.sites for event in _events(config) if event.kind == "round_started"]
+
+
+def _with(config: SimulationConfig, **rules: object) -> SimulationConfig:
+    return config.model_copy(update={"participation": Participation.model_validate(rules)})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(NAMES), unique=True, min_size=1), st.integers(1, 12), st.text(max_size=5))
+def test_as_many_are_drawn_as_wanted_whoever_came_first(names: list[str], wanted: int, key: str) -> None:
+    rules = Participation(sites_per_round=wanted)
+    drawn = drawn_sites(names, rules, key)
+    assert len(drawn) == min(wanted, len(names))
+    assert set(drawn) <= set(names)
+    assert drawn == drawn_sites(names[::-1], rules, key)
+
+
+def test_every_site_is_drawn_about_as_often() -> None:
+    rules = Participation(sites_per_round=3)
+    counts = dict.fromkeys(NAMES, 0)
+    for number in range(600):
+        for name in drawn_sites(NAMES, rules, f"7/{number}"):
+            counts[name] += 1
+    assert all(140 < count < 220 for count in counts.values())
+
+
+def test_sites_are_away_with_the_chance_that_was_asked_for() -> None:
+    away = [len(away_sites(NAMES, Participation(dropout=0.3), f"7/{number}")) for number in range(300)]
+    assert np.mean(away) == pytest.approx(3.0, abs=0.3)
+    assert not away_sites(NAMES, Participation(), "7/1")
+
+
+def test_a_round_of_two_sites_trains_with_two_and_is_the_same_again(tmp_path: Path) -> None:
+    config = _with(tiny_config(tmp_path / "a", rounds=4), sites_per_round=2)
+    again = _with(tiny_config(tmp_path / "b", rounds=4), sites_per_round=2)
+    assert simulate(config).model_sha256 == simulate(again).model_sha256
+    assert [len(sites or ()) for sites in _asked(config)] == [2] * 4
+    assert _asked(config) == _asked(again)
+    assert len({*_asked(config)}) > 1
+
+
+def test_a_site_that_is_away_is_named_and_pays_nothing(tmp_path: Path) -> None:
+    config = _with(tiny_config(tmp_path, rounds=4, min_sites=1), dropout=0.5)
+    result = simulate(config)
+    away = [(event.round, event.site) for event in _events(config) if event.reason == "away"]
+    paid = [(event.round, event.site) for event in _events(config) if event.kind == "site_reported"]
+    assert away
+    assert not set(away) & set(paid)
+    assert len(away) + len(paid) == 12
+    rounds = {site.site: site.rounds for site in result.sites}
+    assert all(rounds[name] == sum(site == name for _, site in paid) for name in "ABC")
+
+
+def test_too_many_away_fail_the_run_and_say_so(tmp_path: Path) -> None:
+    config = _with(tiny_config(tmp_path, min_sites=3), dropout=0.999)
+    with pytest.raises(FederationError, match="A: away"):
+        simulate(config)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_stragglers_are_not_waited_for_after_the_deadline_once_enough_are_there(tmp_path: Path, late: bool) -> None:
+    """The sites work one after the other, each for half a second; the deadline is after the first, or never."""
+    for name in make_sites(tmp_path / "data"):
+        (name / "fault.txt").write_text("slow", "utf-8")
+    config = tiny_config(tmp_path, rounds=1)
+    config = _with(config, deadline_s=0.1 if late else None).model_copy(
+        update={"datasets": tuple((tmp_path / "data").iterdir())}
+    )
+    result = simulate(config)
+    named = [(event.site, event.reason) for event in _events(config) if event.reason]
+    assert named == ([("C", "no_reply")] if late else [])
+    assert sum(site.rounds for site in result.sites) == (2 if late else 3)
+
+
+def test_an_update_far_longer_than_the_others_is_out_of_line() -> None:
+    updates = {name: {"a": np.full(4, 1.0 + 0.1 * number)} for number, name in enumerate(NAMES)}
+    assert not overlong(updates, 5.0)
+    assert overlong(updates | {"s3": {"a": np.full(4, 20.0)}}, 5.0) == {"s3"}
+    assert not overlong({"s0": {"a": np.ones(1)}, "s1": {"a": np.full(1, 99.0)}}, 5.0), "of two nobody can tell"
+    idle = {name: {"a": np.zeros(4)} for name in NAMES[:8]}
+    assert not overlong(idle | {"s9": {"a": np.ones(4)}}, 5.0), "the only one that trained is not the bad one"
+
+
+@pytest.mark.parametrize(("attack", "reason"), [("nan", "not_finite"), ("scaled", "too_long"), ("sign_flip", None)])
+def test_attackers_are_set_aside_where_their_reply_shows_it(tmp_path: Path, attack: str, reason: str | None) -> None:
+    config = SimulationConfig.model_validate({**tiny_config(tmp_path, rounds=1).model_dump(), "attack": attack})
+    result = simulate(config)
+    named = [(event.site, event.reason) for event in _events(config) if event.reason]
+    assert named == ([("A", reason)] if reason else [])
+    start = load_checkpoint(config.init).weights
+    trained = {
+        name: tiny_trainer.train(tiny_trainer.task_of(start, config, name))["layer"].astype(np.float64)
+        for name in "ABC"
+    }
+    if reason:
+        expected = (trained["B"] + trained["C"]) / 2
+    else:
+        expected = (start["layer"] - 4 * (trained["A"] - start["layer"]) + trained["B"] + trained["C"]) / 3
+    np.testing.assert_allclose(load_checkpoint(result.model).weights["layer"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_norms_are_not_checked_where_that_is_switched_off(tmp_path: Path) -> None:
+    config = SimulationConfig.model_validate({**tiny_config(tmp_path, rounds=1).model_dump(), "attack": "scaled"})
+    simulate(_with(config, norm_limit=None))
+    assert not [event for event in _events(config) if event.reason]
+
+
+@pytest.mark.parametrize("strategy", ["fedadam", "fedyogi", "scaffold"])
+def test_what_a_strategy_keeps_survives_an_interruption(
+    tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def config(folder: str) -> SimulationConfig:
+        return SimulationConfig.model_validate(
+            {**tiny_config(tmp_path / folder, rounds=4).model_dump(), "strategy": strategy}
+        )
+
+    whole = simulate(config("whole"))
+    honest, calls = tiny_trainer.train, []
+
+    def interrupted(task: object) -> object:
+        calls.append(task)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return honest(task)
+
+    monkeypatch.setattr(tiny_trainer, "train", interrupted)
+    cut = config("cut")
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut)
+    assert RunFolder(cut.out).last_state().round == 2
+    assert simulate(cut).model_sha256 == whole.model_sha256
+    plain = simulate(tiny_config(tmp_path / "plain", rounds=4))
+    assert plain.model_sha256 != whole.model_sha256
+
+
+def test_a_strategy_with_too_few_sites_is_refused_at_the_start(tmp_path: Path) -> None:
+    from fedpsma.errors import InputError
+
+    config = SimulationConfig.model_validate({**tiny_config(tmp_path).model_dump(), "strategy": "krum"})
+    with pytest.raises(InputError, match="krum needs 5"):
+        simulate(config)
+    assert not config.out.exists()
