@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from client.statistics_command import statistics
+
 if TYPE_CHECKING:
     from fedpsma.io.dataset import Dataset
     from fedpsma.site_check.problems import Problem
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from fedpsma.site_check.summary import DatasetSummary, Spread
 
 site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site.")
+site.command("statistics")(statistics)
 
 _PROBLEMS_SHOWN = 30
 _KIND_SHOWN = 4

@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fedpsma.domain.contour import ContourConvention
+
 TrainingScope = Literal["all", "adaptive"]
 ClippingKind = Literal["flat", "per_layer", "adaptive"]
 KeptAtSite = Literal["nothing", "normalisation", "head"]
@@ -75,6 +77,9 @@ class TrainingPlan(BaseModel):
     the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
     ("adaptive"). The charge of a round is the same for all three.
 
+    ``contours`` are the rules by which the sites outline lesions; with any, nothing is learnt from voxels on which they
+    disagree.
+
     ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
     can use one at a time.
 
@@ -97,6 +102,7 @@ class TrainingPlan(BaseModel):
     target_epsilon: float | None = Field(default=8.0, gt=0)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
+    contours: tuple[ContourConvention, ...] = ()
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)

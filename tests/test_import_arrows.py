@@ -19,7 +19,7 @@ FOLDERS = {
 
 LIBRARY = {
     "cli": {"offline"},
-    "contract": set(),
+    "contract": {"domain"},
     "health": {"offline"},
     "offline": set(),
     "domain": set(),
@@ -29,6 +29,7 @@ LIBRARY = {
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
     "training": {"contract", "domain", "evaluation", "health", "io", "lesions", "model"},
+    "audit": {"contract", "domain", "evaluation", "io", "model", "training"},
     "base": {"cli", "domain", "evaluation", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},
     "pages": set(),

@@ -182,7 +182,7 @@ def _gradient(here: _Site) -> Tensor:
 
 def _patches(here: _Site, patient: str) -> PatchBatch:
     plan = here.plan
-    sources = _CACHE.of_patient(here.dataset, patient, here.net.config)
+    sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
     draws = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
     return moved(cut_patches(draws, plan.patch_voxels), here.device)
 
