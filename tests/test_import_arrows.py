@@ -29,6 +29,7 @@ LIBRARY = {
     "phantom": {"domain", "io", "staging"},
     "model": {"domain", "io"},
     "training": {"contract", "domain", "evaluation", "health", "io", "lesions", "model"},
+    "federated": {"domain", "evaluation", "io", "lesions", "pages", "site_check", "training"},
     "audit": {"contract", "domain", "evaluation", "io", "model", "training"},
     "base": {"cli", "domain", "evaluation", "io", "lesions", "model", "phantom", "training"},
     "lesions": {"domain"},

@@ -37,7 +37,7 @@ def test_too_little_noise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     real = mechanism.private_gradient
 
     def weak(gradients, size, step, randomness):  # type: ignore[no-untyped-def]
-        return real(gradients, size, type(step)(step.clip_norm, step.noise_multiplier / 3, 1.0), randomness)
+        return real(gradients, size, type(step)(step.clipping, step.noise_multiplier / 3, 1.0), randomness)
 
     monkeypatch.setattr(mechanism, "private_gradient", weak)
     assert audit_mechanism(spend, DELTA, _randomness(), trials=6000)[0].epsilon > claimed
@@ -45,5 +45,5 @@ def test_too_little_noise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_clip_that_does_not_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     spend = PrivacySpend(noise_multiplier=2.0, sample_rate=0.5, steps=6)
-    monkeypatch.setattr("fedpsma.training.dp.clipped", lambda gradient, norm: gradient)
+    monkeypatch.setattr("fedpsma.training.clipping.flat.shrink_to", lambda norm, lengths: torch.ones_like(lengths))
     assert audit_mechanism(spend, DELTA, _randomness(), trials=3000)[0].epsilon > epsilon_of([spend], DELTA)
