@@ -27,6 +27,10 @@ class Adversary:
         """Return what the honest trainer says."""
         return load_trainer(self.trainer).epsilon(history, delta)
 
+    def accountant(self) -> str:
+        """Return what the honest trainer computes with."""
+        return load_trainer(self.trainer).accountant()
+
     def train(self, task: TrainingTask) -> Weights:
         """Train honestly and spoil the result."""
         trained = load_trainer(self.trainer).train(task)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from client.statistics_command import statistics
+
 if TYPE_CHECKING:
     from fedpsma.io.dataset import Dataset
     from fedpsma.site_check.problems import Problem
@@ -14,16 +16,12 @@ if TYPE_CHECKING:
     from fedpsma.site_check.summary import DatasetSummary, Spread
 
 site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site.")
+site.command("statistics")(statistics)
 
 _PROBLEMS_SHOWN = 30
 _KIND_SHOWN = 4
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _NOT_READY = 2
-
-
-@site.callback()
-def _group() -> None:
-    """Keep the group a group while it has one command."""
 
 
 @site.command("check")
@@ -54,6 +52,44 @@ def check(
         _show(report, place)
     if not report.ready:
         raise typer.Exit(_NOT_READY)
+
+
+@site.command("ledger")
+def ledger(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set folder, or a ledger file.")],
+    state: Annotated[
+        Path | None, typer.Option(help="State folder of the site: its policy says where the ledger lies.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(min=0, max=1, help="At which delta; the smallest promised one if left out.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole account as JSON instead of a table.")] = False,
+) -> None:
+    """Show what the patients of a data set have paid in privacy, over all runs and restarts.
+
+    Counts every round that was charged, also those that failed or were cut off. Exit code 2 means that the ledger
+    cannot be trusted: then no private round runs on it.
+
+    Example: fedpsma site ledger data/ours
+    """
+    from rich.console import Console
+
+    from client.ledger import LedgerError
+    from client.ledger_view import open_ledger, table_of, verdict_of
+    from client.spending import spending_of
+    from fedpsma.errors import InputError
+
+    book, policy, trainer = open_ledger(dataset, state)
+    try:
+        found = spending_of(book, trainer, delta)
+    except LedgerError as error:
+        raise InputError(str(error), where=str(book.path), remedy="bring back the file that the site wrote") from error
+    if json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(table_of(found))
+    console.print(verdict_of(found, policy), soft_wrap=True)
 
 
 def _run(data: Dataset, place: Path, workers: int) -> CheckReport:

@@ -1,7 +1,9 @@
 """The privacy ledger of a site: what its patients have paid, over all rounds, runs and restarts.
 
 An entry is on the disk before the first gradient of its round is computed, so that whatever breaks afterwards the
-ledger can only over-count. Every line carries the SHA-256 of the line before it.
+ledger can only over-count: a round that was cut off and is trained again is charged again. Every line carries the
+SHA-256 of the line before it, and an anchor outside the ledger remembers its end, so that neither a line in the middle
+nor its last lines can go unnoticed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedpsma.io.files import write_text
 
 LEDGER_FILE = "ledger.jsonl"
 FIRST = "0" * 64
@@ -36,7 +40,12 @@ class Charge(BaseModel):
 
 
 class RoundKey(BaseModel):
-    """What a charge was for."""
+    """What a charge was for.
+
+    ``accountant`` names what turns charges into epsilon, ``app_sha256`` is the code that trained
+    (:mod:`client.fingerprint`) and ``patients_sha256`` the patients it could draw from. The rounds of a ``simulated``
+    federation stay on one machine.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +53,10 @@ class RoundKey(BaseModel):
     round: int
     model_sha256: str
     delta: float | None = None
+    accountant: str | None = None
+    app_sha256: str | None = None
+    patients_sha256: str | None = None
+    simulated: bool = False
 
 
 class LedgerEntry(BaseModel):
@@ -64,17 +77,40 @@ class LedgerEntry(BaseModel):
     outcome: Literal["released", "failed"] | None = None
 
 
-class Ledger:
-    """An append-only file of entries; every append is on the disk before the call returns."""
+class _Anchor(BaseModel):
+    """So many lines the ledger had, and the last of them had this SHA-256."""
 
-    def __init__(self, path: Path) -> None:
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lines: int = Field(ge=1)
+    sha256: str
+
+
+class Ledger:
+    """An append-only file of entries; every append is on the disk before the call returns.
+
+    Args:
+        path: The file.
+        anchor: A file in another folder that remembers how far the ledger had come; ``None`` remembers nothing.
+    """
+
+    def __init__(self, path: Path, anchor: Path | None = None) -> None:
         self.path = path
+        self.anchor = anchor
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out between reading what was spent and charging more."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        """Keep other processes out between reading what was spent and charging more.
+
+        Raises:
+            LedgerError: Nothing can be written where the ledger lies.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path.with_suffix(".lock"), "w", encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise LedgerError(f"{self.path} cannot be written; the policy can name another place") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -82,13 +118,19 @@ class Ledger:
         """Return all entries.
 
         Raises:
-            LedgerError: A line is unreadable, or not the one that was written.
+            LedgerError: A line is unreadable, not the one that was written, or missing at the end.
         """
-        return tuple(_read_chain(self._lines()))
+        lines = self._lines()
+        self._require_anchored(lines)
+        return tuple(_read_chain(lines))
+
+    def charged(self) -> tuple[LedgerEntry, ...]:
+        """Return the entry of every round that was ever charged, in order, finished or not."""
+        return tuple(entry for entry in self.entries() if entry.kind == "charged")
 
     def history(self) -> tuple[Charge | None, ...]:
-        """Return every round that was ever charged, in order, finished or not; ``None`` had no privacy."""
-        return tuple(entry.charge for entry in self.entries() if entry.kind == "charged")
+        """Return what every round that was ever charged cost, in order; ``None`` had no privacy."""
+        return tuple(entry.charge for entry in self.charged())
 
     def charge(self, key: RoundKey, charge: Charge | None) -> int:
         """Charge a round and return the number of its entry; call it inside :meth:`locked`."""
@@ -112,6 +154,18 @@ class Ledger:
         # Without its newline a last line was never acknowledged, so no gradient was computed on the strength of it.
         return self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
 
+    def _require_anchored(self, lines: Sequence[bytes]) -> None:
+        if self.anchor is None or not self.anchor.exists():
+            return
+        try:
+            seen = _Anchor.model_validate_json(self.anchor.read_bytes())
+        except ValidationError as error:
+            raise LedgerError(f"its anchor {self.anchor} is unreadable") from error
+        if len(lines) < seen.lines:
+            raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: bring back what was lost")
+        if _hash(lines[seen.lines - 1]) != seen.sha256:
+            raise LedgerError(f"line {seen.lines} of {self.path} is not the one that was written")
+
     def _append(self, entry: LedgerEntry) -> None:
         new = not self.path.exists()
         with open(self.path, "ab") as stream:
@@ -121,6 +175,10 @@ class Ledger:
             os.fsync(stream.fileno())
         if new:
             _sync_folder(self.path.parent)
+        if self.anchor is not None:
+            # Behind the ledger after a crash between the two, never ahead of it.
+            lines = self._lines()
+            write_text(self.anchor, _Anchor(lines=len(lines), sha256=_hash(lines[-1])).model_dump_json())
 
 
 def _read_chain(lines: Sequence[bytes]) -> Iterator[LedgerEntry]:

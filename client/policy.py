@@ -17,9 +17,18 @@ class SitePolicy(BaseModel):
     """The limits of a site; a site without this file trains nothing.
 
     ``epsilon_budget`` is the privacy loss that all runs together may spend on the site's patients (``inf`` sets no
-    limit). ``allow_without_privacy`` lets a plan train without noise. ``allow_fixed_seed`` lets the coordinator fix the
+    limit), at ``delta`` or at the smallest delta that any of them promised, whichever is smaller.
+    ``allow_without_privacy`` lets a plan train without noise. ``allow_fixed_seed`` lets the coordinator fix the
     random numbers: whoever knows them can take the noise away again, so this is for simulations on one machine only.
     ``trainer`` is the module that trains (:class:`client.trainer.Trainer`); only the site can name it.
+
+    ``ledger`` is the file that counts what the patients paid, seen from the state folder; without it, it lies in the
+    data set's folder, so that all projects on the same patients share it. ``count_simulations`` has the rounds of
+    simulations on these patients count like others; turn it off only if no model of them ever left the site.
+    ``simulated`` marks the site of a simulation: its rounds are written down as such, and only its own run limits it.
+
+    ``require_secure_aggregation`` refuses plans that show this site's update to the server. ``peers`` names the only
+    sites that may take part in it, each with its key; without it a site is known by the key it showed first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
@@ -28,6 +37,12 @@ class SitePolicy(BaseModel):
     allow_without_privacy: bool = False
     allow_fixed_seed: bool = False
     trainer: str = DEFAULT_TRAINER
+    delta: float | None = Field(default=None, gt=0, lt=1)
+    ledger: Path | None = None
+    count_simulations: bool = True
+    simulated: bool = False
+    require_secure_aggregation: bool = False
+    peers: dict[str, str] | None = None
 
     def allows(self, plan: TrainingPlan) -> bool:
         """Return whether the plan asks for nothing that the site forbids.
@@ -37,7 +52,8 @@ class SitePolicy(BaseModel):
             False
         """
         private = plan.target_epsilon is not None or self.allow_without_privacy
-        return private and (plan.seed is None or self.allow_fixed_seed)
+        hidden = plan.secure_aggregation is not None or not self.require_secure_aggregation
+        return private and hidden and (plan.seed is None or self.allow_fixed_seed)
 
 
 def read_policy(state: Path) -> SitePolicy:

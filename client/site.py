@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import inf
 from pathlib import Path
 from typing import Any
 
-from client.ledger import LEDGER_FILE, Charge, Ledger, LedgerError, RoundKey
+from client.ledger import Charge, LedgerError
+from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
-from client.trainer import Trainer, TrainingTask, Weights, load_trainer
-from fedpsma.contract import Federation, RefusalReason, RoundOrder, SiteRefusal, SiteReport, TrainingPlan
+from client.refusal import RefusalError
+from client.trainer import TrainingTask, Weights, load_trainer
+from fedpsma.contract import Federation, RefusalReason, RoundOrder, SiteRefusal, SiteReport, Stage
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
@@ -45,23 +46,6 @@ class Site:
     state: Path
 
 
-@dataclass(frozen=True)
-class _Payment:
-    """A charged round: its entry, what was charged before it, and the loss with it (``None`` without privacy)."""
-
-    entry: int
-    before: tuple[Charge, ...]
-    epsilon: float | None
-
-
-class RefusalError(Exception):
-    """The site will not train; carries the code that may leave."""
-
-    def __init__(self, reason: RefusalReason) -> None:
-        super().__init__(reason)
-        self.reason: RefusalReason = reason
-
-
 def locate_site(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> Site:
     """Return the site this node is.
 
@@ -78,15 +62,38 @@ def locate_site(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -
     return Site(site.name, folder / site.dataset, folder / site.state)
 
 
-def answer_order(site: Site, order: RoundOrder, weights: Weights) -> Released | SiteRefusal:
-    """Train one round if the site allows it; whatever goes wrong comes back as a refusal with a code."""
+def answer_order(
+    site: Site, order: RoundOrder, weights: Weights, mask_order: str | None = None
+) -> Released | SiteRefusal:
+    """Train one round if the site allows it; whatever goes wrong comes back as a refusal with a code.
+
+    Args:
+        site: This site.
+        order: What to train.
+        weights: Where to start from.
+        mask_order: Under secure aggregation the JSON of a :class:`fedpsma.secure_aggregation.messages.MaskOrder`; then
+            only the masked update is released.
+    """
     started = time.monotonic()
     try:
-        report, trained = _train(site, order, weights)
+        report, trained = _train(site, order, weights, mask_order)
     except Exception as error:
         _note(site, error)
         return SiteRefusal(site=site.name, round=order.round, reason=_code(error))
-    return report.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), trained
+    if order.plan.target_epsilon is None:
+        report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+    return report, trained
+
+
+def take_stage(site: Site, stage: Stage, text: str) -> str | SiteRefusal:
+    """Answer one stage of secure aggregation, JSON for JSON; an invitation is declined for what refuses its round."""
+    from client.stages import answer_stage
+
+    try:
+        return answer_stage(site.name, site.state, stage, text, lambda order: _admit(site, order).preview(order))
+    except Exception as error:
+        _note(site, error)
+        return SiteRefusal(site=site.name, round=0, reason=_code(error))
 
 
 def _code(error: Exception) -> RefusalReason:
@@ -97,39 +104,59 @@ def _code(error: Exception) -> RefusalReason:
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
 
 
-def _train(site: Site, order: RoundOrder, arrays: Weights) -> Released:
+def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | None) -> Released:
     weights, control = split_control(arrays)
     if control.keys() != (weights.keys() if order.plan.control_variates else set()):
         raise RefusalError("plan_not_allowed")
     memory = RoundMemory.of_run(site.state, order.run)
     kept = memory.before(order.round)
     start, steering = with_own(weights, kept, order.plan), correction(control, kept)
-    policy = _allowing_policy(site, order)
-    trainer = load_trainer(policy.trainer)
-    dataset = _open(site, order)
-    ledger = Ledger(site.state / LEDGER_FILE)
-    charge = _cost(trainer, dataset, order.plan)
-    payment = _pay(ledger, policy, trainer, charge, (order, model_hash(weights)))
+    account = _admit(site, order)
+    mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
+    payment = account.pay(order, model_hash(weights))
     try:
-        trained = trainer.train(
+        trained = account.trainer.train(
             TrainingTask(
                 weights=start,
                 network=order.network,
-                dataset=dataset,
+                dataset=account.dataset,
                 plan=order.plan,
                 round=order.round,
                 site=site.name,
-                charge=charge,
+                charge=account.charge,
                 history=payment.before,
                 correction=steering,
             )
         )
         memory.keep(order.round, to_keep(order.plan, start, trained, steering))
+        released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:
-        ledger.close(payment.entry, "failed")
+        account.ledger.close(payment.entry, "failed")
         raise
-    ledger.close(payment.entry, "released")
-    return _report(site, order, charge, payment.epsilon), to_release(order.plan, weights, trained)
+    account.ledger.close(payment.entry, "released")
+    return _report(site, order, account.charge, payment.epsilon), released
+
+
+def _admit(site: Site, order: RoundOrder) -> Account:
+    """Return the account a round is paid from, if the site allows the round at all."""
+    policy = _allowing_policy(site, order)
+    trainer = load_trainer(policy.trainer)
+    return open_account(policy, trainer, site.state, _open(site, order), order)
+
+
+def _mask_of(
+    site: Site, order: RoundOrder, mask_order: str | None, patients: int
+) -> Callable[[Weights, Weights], Weights]:
+    """Return what makes the released weights of the trained ones; under secure aggregation that works once only."""
+    secure = order.plan.secure_aggregation
+    if (secure is None) != (mask_order is None):
+        raise RefusalError("protocol_violated")
+    if secure is None or mask_order is None:
+        return lambda _, trained: trained
+    from client.stages import mask_of
+
+    mask = mask_of(site.name, site.state, order, mask_order)
+    return lambda start, trained: mask(start, trained, secure.weight_of(patients))
 
 
 def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:
@@ -150,37 +177,6 @@ def _open(site: Site, order: RoundOrder) -> Dataset:
     return dataset
 
 
-def _cost(trainer: Trainer, dataset: Dataset, plan: TrainingPlan) -> Charge | None:
-    try:
-        charge = trainer.cost(dataset, plan)
-    except InputError as error:
-        raise RefusalError("plan_not_allowed") from error
-    if (plan.target_epsilon is None) != (charge is None):
-        raise RefusalError("internal_error")
-    return charge
-
-
-def _pay(
-    ledger: Ledger, policy: SitePolicy, trainer: Trainer, charge: Charge | None, cause: tuple[RoundOrder, str]
-) -> _Payment:
-    """Charge the round if the budget allows it."""
-    order, model_sha256 = cause
-    delta = None if charge is None else order.plan.delta
-    with ledger.locked():
-        history = ledger.history()
-        epsilon = None if delta is None else _loss(trainer, (*history, charge), delta)
-        if epsilon is not None and (epsilon > policy.epsilon_budget or epsilon == inf):
-            raise RefusalError("budget_exceeded")
-        key = RoundKey(run=order.run, round=order.round, model_sha256=model_sha256, delta=delta)
-        before = tuple(spent for spent in history if spent is not None)
-        return _Payment(ledger.charge(key, charge), before, epsilon)
-
-
-def _loss(trainer: Trainer, history: tuple[Charge | None, ...], delta: float) -> float:
-    protected = [charge for charge in history if charge is not None]
-    return trainer.epsilon(protected, delta) if len(protected) == len(history) else inf
-
-
 def _report(site: Site, order: RoundOrder, charge: Charge | None, epsilon: float | None) -> SiteReport:
     return SiteReport(
         site=site.name,
@@ -189,7 +185,6 @@ def _report(site: Site, order: RoundOrder, charge: Charge | None, epsilon: float
         delta=None if charge is None else order.plan.delta,
         noise_multiplier=None if charge is None else charge.noise_multiplier,
         steps=order.plan.steps_per_round,
-        seconds=0.0,
     )
 
 

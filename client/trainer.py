@@ -1,4 +1,4 @@
-"""What a site needs from the code that trains: three functions, usually those of :mod:`client.training`."""
+"""What a site needs from the code that trains: four functions, usually those of :mod:`client.training`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ class Trainer(Protocol):
 
     def epsilon(self, history: Sequence[Charge], delta: float) -> float:
         """Return the privacy loss of everything in the history together."""
+
+    def accountant(self) -> str:
+        """Return what :meth:`epsilon` computes with, by name and version."""
 
     def train(self, task: TrainingTask) -> Weights:
         """Train one round with exactly the noise of the task's charge and return the new weights."""

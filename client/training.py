@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from client.ledger import Charge
 from client.trainer import TrainingTask, Weights
@@ -29,6 +30,11 @@ def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
 def epsilon(history: Sequence[Charge], delta: float) -> float:
     """Return the privacy loss of a history, the larger of the RDP and the PRV accountant."""
     return epsilon_of(_spends(history), delta)
+
+
+def accountant() -> str:
+    """Return what :func:`epsilon` computes with."""
+    return f"larger of RDP and PRV, opacus {version('opacus')}"
 
 
 def train(task: TrainingTask) -> Weights:

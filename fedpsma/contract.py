@@ -6,11 +6,14 @@ Weights travel beside these records as plain arrays by parameter name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fedpsma.domain.contour import ContourConvention
 
 TrainingScope = Literal["all", "adaptive"]
+ClippingKind = Literal["flat", "per_layer", "adaptive"]
 KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
@@ -18,6 +21,9 @@ RefusalReason = Literal[
     "data_unreadable",
     "plan_not_allowed",
     "ledger_unreadable",
+    "too_few_sites",
+    "key_not_trusted",
+    "protocol_violated",
     "internal_error",
 ]
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
@@ -25,6 +31,37 @@ WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal",
 IDENTIFY = "identify"
 # Names of the control variates that travel beside the weights; no parameter has a slash in its name.
 CONTROL = "control/"
+# The stages of secure aggregation before and after training, the record of its messages, and the masked update.
+Stage = Literal["advertise", "share", "unmask"]
+STAGES: tuple[Stage, ...] = ("advertise", "share", "unmask")
+SECURE, MASKED = "secure", "masked"
+# Of two sites each can take its own update off the mean, and what is left is the other's.
+LEAST_HIDDEN_SITES = 3
+
+
+class SecureAggregation(BaseModel):
+    """Let the server learn the mean of the updates only, never the update of one site.
+
+    ``update_norm`` bounds the Euclidean length of what a site changes in a round; a longer update is shortened to it.
+    ``largest_change`` bounds what it changes in one weight, and is the range that 32 bits divide: the sum is right to a
+    millionth of it in every weight. With ``most_patients`` a site counts by its patients, at most so many, and the
+    server learns their sum over the sites; without it all sites count the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    update_norm: float = Field(default=64.0, gt=0, allow_inf_nan=False)
+    largest_change: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    most_patients: int | None = Field(default=None, ge=1)
+
+    def weight_of(self, patients: int) -> float:
+        """Return how much a site of so many patients counts, at most one.
+
+        Example:
+            >>> SecureAggregation(most_patients=40).weight_of(10)
+            0.25
+        """
+        return 1.0 if self.most_patients is None else min(1.0, patients / self.most_patients)
 
 
 class TrainingPlan(BaseModel):
@@ -33,7 +70,15 @@ class TrainingPlan(BaseModel):
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
     parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
-    patients and noise from the operating system, as every real federation must.
+    patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
+    updates of single sites from the server; it needs three sites at least.
+
+    ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
+    the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
+    ("adaptive"). The charge of a round is the same for all three.
+
+    ``contours`` are the rules by which the sites outline lesions; with any, nothing is learnt from voxels on which they
+    disagree.
 
     ``device`` is what trains; on a GPU a site takes ``gpu_share`` of its memory, so that several sites of a simulation
     can use one at a time.
@@ -52,9 +97,12 @@ class TrainingPlan(BaseModel):
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     learning_rate: float = Field(default=0.02, gt=0)
     clip_norm: float = Field(default=1.0, gt=0)
+    clipping: ClippingKind = "flat"
+    clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
+    contours: tuple[ContourConvention, ...] = ()
     min_sites: int = Field(default=2, ge=1)
     seed: int | None = None
     threads: int = Field(default=1, ge=1)
@@ -63,13 +111,21 @@ class TrainingPlan(BaseModel):
     proximal_mu: float = Field(default=0.0, ge=0)
     control_variates: bool = False
     kept_at_site: KeptAtSite = "nothing"
+    secure_aggregation: SecureAggregation | None = None
+
+    @model_validator(mode="after")
+    def _require_sites_to_hide_among(self) -> Self:
+        if self.secure_aggregation is not None and self.min_sites < LEAST_HIDDEN_SITES:
+            raise ValueError(f"secure aggregation needs min_sites of at least {LEAST_HIDDEN_SITES}")
+        return self
 
 
 class SiteReport(BaseModel):
     """What leaves a site beside the weights: no loss, no counts, nothing computed from a patient without protection.
 
     ``epsilon`` is the cumulative privacy loss of the site over all rounds so far, the larger of the RDP and the PRV
-    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy.
+    accountant, at ``delta``; ``None`` where the plan asks for no differential privacy. ``seconds`` is only told
+    without privacy: how long a round takes grows with the number of patients drawn, which is secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,7 +136,7 @@ class SiteReport(BaseModel):
     delta: float | None
     noise_multiplier: float | None
     steps: int
-    seconds: float
+    seconds: float | None = None
 
 
 class SiteRefusal(BaseModel):
@@ -112,7 +168,8 @@ class FederationSite(BaseModel):
 
     ``dataset`` is the folder of the site's data set and ``state`` the folder where it keeps its policy and its privacy
     ledger. ``synthetic`` tells whether its patients are phantoms; ``None`` where the coordinator does not know.
-    ``patients`` is what the site registered, once and with its own consent; no reply can change it.
+    ``patients`` is what the site registered, once and with its own consent; no reply can change it. ``key`` is the
+    Ed25519 key (hexadecimal) that the site was admitted with; without it the first one seen is kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -122,6 +179,7 @@ class FederationSite(BaseModel):
     state: Path | None = None
     synthetic: bool | None = None
     patients: int | None = Field(default=None, ge=1)
+    key: str | None = None
 
 
 class Federation(BaseModel):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from server.simulation import SimulationConfig, SimulationResult
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - a command has as many parameters as options
     datasets: Annotated[
         list[Path] | None, typer.Argument(help="Data set folders, one a site.", show_default=False)
     ] = None,
@@ -28,6 +28,9 @@ def simulate(
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training and averaging. Default: 3.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Also train pooled and alone, and judge all on held-out patients.")
+    ] = False,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="Hide each site's update from the server; needs three sites.")
     ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; give it as often.")
@@ -47,13 +50,15 @@ def simulate(
     from server.display import closing_table
     from server.simulation.settings import read_config
 
-    options = {
+    options: dict[str, Any] = {
         "datasets": datasets or None,
         "out": out,
         "strategy": strategy,
         "plan.target_epsilon": epsilon,
         "plan.rounds": rounds,
         "compare": compare or None,
+        "plan.secure_aggregation": {} if secure else None,
+        "plan.min_sites": 3 if secure else None,
     }
     wanted = read_config(config, options, settings or [])
     console = Console()

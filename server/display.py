@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from server.events import Event, OnEvent
+from server.reasons import plain
 from server.simulation import SimulationResult
 
 
@@ -39,7 +40,7 @@ def progress_bar(console: Console, rounds: int, title: str = "") -> Iterator[OnE
 def _left_out(event: Event) -> str:
     verb = "refused" if event.kind == "site_refused" else "was left out"
     when = f"round {event.round}: " if event.round else ""
-    return f"{when}{event.site or 'an unknown site'} {verb} ({event.reason})"
+    return f"{when}{event.site or 'an unknown site'} {verb} {plain(event.reason)}"
 
 
 def closing_table(result: SimulationResult, delta: float | None) -> Table:

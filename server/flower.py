@@ -29,13 +29,14 @@ from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
 
-from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SITE, WEIGHTS, RoundOrder
+from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, WEIGHTS, RoundOrder, Stage
 from fedpsma.model.checkpoint import Weights
 from server.replies import Reply
 from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
 IDENTIFY_TIMEOUT_S = 300.0
+STAGE_TIMEOUT_S = 600.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
@@ -65,11 +66,29 @@ class Link:
         replies = self._exchange(questions, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
         return {node: _text(reply, SITE, "name") for node, reply in replies}
 
-    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, waits: Waits) -> Iterator[Reply]:
-        """Send an order with weights to nodes and yield their replies as they come, until all are there or late."""
+    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+        """Send each node its message of a stage of secure aggregation and yield the answers as they come."""
+        contents = {node: RecordDict({SECURE: ConfigRecord({"json": text})}) for node, text in questions.items()}
+        for node, message in self._exchange(contents, f"query.{stage}", lambda elapsed: elapsed < STAGE_TIMEOUT_S):
+            yield _reply(node, message)
+
+    def train(
+        self,
+        nodes: Sequence[int],
+        order: RoundOrder,
+        weights: Weights,
+        waits: Waits,
+        extra: Mapping[int, str] | None = None,
+    ) -> Iterator[Reply]:
+        """Send an order with weights to nodes and yield their replies as they come, until all are there or late.
+
+        ``extra`` is what secure aggregation tells each node beside.
+        """
         arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
         content = {ORDER: ConfigRecord({"json": order.model_dump_json()}), WEIGHTS: arrays}
         orders = {node: RecordDict(dict(content)) for node in nodes}
+        for node, text in (extra or {}).items():
+            orders[node][SECURE] = ConfigRecord({"json": text})
         for node, message in self._exchange(orders, "train", waits):
             yield _reply(node, message)
 
@@ -112,6 +131,8 @@ def _reply(node: int, message: Message) -> Reply:
     found = set(message.content)
     if found == {REFUSAL}:
         return Reply(node, "refusal", _text(message, REFUSAL, "json"))
+    if found == {SECURE}:
+        return Reply(node, "answer", _text(message, SECURE, "json"))
     if found == {REPORT, WEIGHTS} and WEIGHTS in message.content.array_records:
         return Reply(node, "report", _text(message, REPORT, "json"), dict(message.content.array_records[WEIGHTS]))
     return Reply(node, "malformed")

@@ -29,6 +29,8 @@ QuarantineReason = Literal[
     "away",
     "unknown_site",
     "duplicate_site",
+    "key_not_trusted",
+    "false_share",
 ]
 HEADER_BYTES = 4096
 
@@ -46,10 +48,10 @@ class WireArray(Protocol):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back from a node; ``text`` is JSON."""
+    """What came back from a node; ``text`` is JSON. An "answer" belongs to a stage of secure aggregation."""
 
     node: int
-    kind: Literal["report", "refusal", "error", "malformed"]
+    kind: Literal["report", "refusal", "answer", "error", "malformed"]
     text: str = ""
     arrays: Mapping[str, WireArray] = field(default_factory=dict)
 
@@ -66,7 +68,7 @@ class Asked:
     site: str
     round: int
     plan: TrainingPlan
-    weights: Weights
+    weights: Mapping[str, NDArray[Any]]
 
 
 class QuarantineError(Exception):
@@ -95,7 +97,7 @@ def read_reply(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteR
 
 
 def _read(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteRefusal:
-    if reply.kind == "malformed":
+    if reply.kind in ("malformed", "answer"):
         raise QuarantineError("malformed_reply")
     if reply.kind == "refusal":
         return SiteRefusal.model_validate_json(reply.text).model_copy(update={"site": asked.site})
@@ -115,7 +117,7 @@ def _check_report(report: SiteReport, asked: Asked) -> None:
         raise QuarantineError("privacy_missing")
 
 
-def _read_weights(arrays: Mapping[str, WireArray], expected: Weights) -> Weights:
+def _read_weights(arrays: Mapping[str, WireArray], expected: Mapping[str, NDArray[Any]]) -> Weights:
     if expected.keys() - arrays.keys():
         raise QuarantineError("missing_array")
     if arrays.keys() - expected.keys():

@@ -7,11 +7,11 @@ A finished round is on the disk before the next one starts, so an interruption c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, TrainingPlan
+from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
 from fedpsma.io.files import finished_folder
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
@@ -22,10 +22,12 @@ from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundState, RunFolder, RunRules, SiteState
 from server.strategies.rule import Given
-from server.updates import Arrays, changes, overlong, stepped
+from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
+# Under secure aggregation there is one update, of no site in particular.
+TOGETHER = "all sites"
 
 
 class FederationError(Exception):
@@ -49,7 +51,7 @@ class _Harvest:
     """What a round brought: the valid updates by site, and why the others are missing."""
 
     reports: dict[str, SiteReport] = field(default_factory=dict)
-    updates: dict[str, Weights] = field(default_factory=dict)
+    updates: dict[str, Arrays] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ def run_rounds(link: Link, path: Path) -> None:
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
     run = _Run(link, folder, folder.plan(), folder.federation(), folder.rules(), folder.events, initial)
+    run.rules.strategy.require_hideable(run.plan.secure_aggregation)
     state = folder.last_state()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
@@ -82,7 +85,7 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
     weights, memory = run.folder.weights(state), run.folder.memory(state)
-    sent = weights | run.rules.strategy.sent(run.plan, weights, memory)
+    sent = {**weights, **run.rules.strategy.sent(run.plan, weights, memory)}
     nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
     run.events.append(
         "round_started",
@@ -93,11 +96,12 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
         model_sha256=state.model_sha256,
     )
     harvest = _collect(run, nodes, number, sent)
-    updates = _updates(run, harvest, number, weights)
-    if len(updates) < _least(run):
+    _set_overlong_aside(run, harvest, number)
+    if len(harvest.reports) < _least(run):
         raise FederationError(_too_few(run, number, harvest))
-    made = run.rules.strategy.aggregate(_given(run, number, updates, memory))
+    made = run.rules.strategy.aggregate(_given(run, number, harvest, memory))
     state = _finish(run, state, stepped(weights, made.step), made.memory, harvest.reports)
+    run.folder.clear_incoming()
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
     return state
 
@@ -157,6 +161,10 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
     reached = sorted((node for node in nodes if nodes[node] not in away), key=lambda node: nodes[node])
     answered = set()
+    if run.plan.secure_aggregation is not None:
+        _sum_secretly(run, harvest, order, {node: nodes[node] for node in reached}, weights)
+        answered.update(reached)
+        reached = []
     for reply in run.link.train(reached, order, sent, _patience(run, harvest)):
         answered.add(reply.node)
         _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights))
@@ -165,29 +173,82 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
     return harvest
 
 
-def _patience(run: _Run, harvest: _Harvest) -> Waits:
+def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights) -> None:
+    """Collect the mean of all updates as one update of all sites together, which is all that can be known of them."""
+    # Loaded here, because they need a package that plain rounds do not.
+    from fedpsma.secure_aggregation.identity import KeyBook
+    from server.secure_round import SecureRound
+    from server.unmasking import BrokenSecretError, UnmaskingError
+
+    keys = {site.name: site.key for site in run.federation.sites if site.key is not None}
+    book = KeyBook(run.folder.keys_path, keys)
+    desk = _Desk(run, harvest, order, weights)
+    try:
+        harvest.updates[TOGETHER] = SecureRound(nodes, order, weights, book, desk).mean()
+    except BrokenSecretError as error:
+        _set_aside(run, harvest, error.site, order.round, "false_share")
+        harvest.reports.clear()
+        _sum_secretly(run, harvest, order, {n: site for n, site in nodes.items() if site != error.site}, weights)
+    except UnmaskingError as error:
+        raise FederationError(f"round {order.round}: {error} ({_missing(harvest)})") from error
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Sends and takes the messages of a secure round like those of any other."""
+
+    run: _Run
+    harvest: _Harvest
+    order: RoundOrder
+    weights: Weights
+
+    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+        return self.run.link.ask(questions, stage)
+
+    def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
+        from fedpsma.secure_aggregation.messages import threshold
+
+        waits = _patience(self.run, self.harvest, threshold(len(mask_orders)))
+        return self.run.link.train(list(mask_orders), self.order, self.weights, waits, mask_orders)
+
+    def set_aside(self, site: str, reason: QuarantineReason) -> None:
+        _set_aside(self.run, self.harvest, site, self.order.round, reason)
+
+    def accept(self, reply: Reply, site: str, expected: Arrays) -> Weights | None:
+        return _accepted(self.run, self.harvest, reply, Asked(site, self.order.round, self.run.plan, expected))
+
+
+def _patience(run: _Run, harvest: _Harvest, least: int = 0) -> Waits:
     """Return how long a round waits: to its end, or after the deadline until enough sites have answered well."""
     deadline_s = run.rules.participation.deadline_s
 
     def waits(elapsed_s: float) -> bool:
         late = deadline_s is not None and elapsed_s >= deadline_s
-        enough = len(harvest.updates) >= _least(run)
+        enough = len(harvest.reports) >= max(least, _least(run))
         return elapsed_s < run.federation.round_timeout_s and not (late and enough)
 
     return waits
 
 
 def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
+    trained = _accepted(run, harvest, reply, asked)
+    if trained is not None:
+        place = run.folder.incoming / f"{asked.site}.safetensors"
+        harvest.updates[asked.site] = StoredUpdate(place, asked.weights, trained)
+
+
+def _accepted(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> Weights | None:
+    """Return the arrays of a valid reply and note its report; otherwise note why there are none."""
     try:
         content = read_reply(reply, asked)
     except QuarantineError as quarantined:
         _set_aside(run, harvest, asked.site, asked.round, quarantined.reason)
-        return
+        return None
     if isinstance(content, SiteRefusal):
         harvest.missing[asked.site] = content.reason
         run.events.append("site_refused", round=asked.round, site=asked.site, reason=content.reason)
-        return
-    report, harvest.updates[asked.site] = content
+        return None
+    report, trained = content
     harvest.reports[asked.site] = report
     run.events.append(
         "site_reported",
@@ -197,6 +258,7 @@ def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
         epsilon=report.epsilon,
         bytes=reply.bytes,
     )
+    return trained
 
 
 def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: QuarantineReason) -> None:
@@ -205,23 +267,24 @@ def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: Qua
 
 
 def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
-    missing = ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
-    return f"round {number}: {len(harvest.updates)} valid updates, {_least(run)} needed ({missing})"
+    return f"round {number}: {len(harvest.reports)} valid updates, {_least(run)} needed ({_missing(harvest)})"
 
 
-def _updates(run: _Run, harvest: _Harvest, number: int, weights: Weights) -> dict[str, Arrays]:
-    """Return what each site changed, without those that are far longer than the others."""
-    updates = {site: changes(weights, trained) for site, trained in harvest.updates.items()}
+def _missing(harvest: _Harvest) -> str:
+    return ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
+
+
+def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
     limit = run.rules.participation.norm_limit
-    for site in sorted(overlong(updates, limit) if limit else ()):
+    lengths = {site: one.length for site, one in harvest.updates.items() if isinstance(one, StoredUpdate)}
+    for site in sorted(overlong(lengths, limit) if limit else ()):
         _set_aside(run, harvest, site, number, "too_long")
-        del updates[site], harvest.updates[site], harvest.reports[site]
-    return updates
+        del harvest.updates[site], harvest.reports[site]
 
 
-def _given(run: _Run, number: int, updates: Mapping[str, Arrays], memory: Arrays) -> Given:
+def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
     patients = {site.name: site.patients for site in run.federation.sites}
-    return Given(number, run.plan, updates, len(run.federation.sites), patients, memory)
+    return Given(number, run.plan, harvest.updates, len(run.federation.sites), patients, memory)
 
 
 def _finish(

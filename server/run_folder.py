@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -80,6 +81,20 @@ class RunFolder:
         return self.path / "model" / "model.safetensors"
 
     @property
+    def keys_path(self) -> Path:
+        """The keys by which the sites are known under secure aggregation."""
+        return self.path / "keys.json"
+
+    @property
+    def incoming(self) -> Path:
+        """Where the updates of the round lie that is being played; those of an interrupted one are written over."""
+        return self.path / "incoming"
+
+    def clear_incoming(self) -> None:
+        """Remove the updates of a finished round: the coordinator keeps no site's own weights."""
+        shutil.rmtree(self.incoming, ignore_errors=True)
+
+    @property
     def is_prepared(self) -> bool:
         """Whether a run can start here; the plan is written last."""
         return (self.path / "plan.json").is_file()
@@ -144,7 +159,7 @@ class RunFolder:
         path = self.checkpoint_path(state.round)
         save_checkpoint(path, card.network, weights, card)
         if memory:
-            write_bytes(self._memory_path(state.round), save(memory))
+            write_bytes(self._memory_path(state.round), save(dict(memory)))
         write_json(path.with_suffix(".json"), state.model_dump(mode="json"))
 
     def _memory_path(self, round_number: int) -> Path:

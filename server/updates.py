@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from fedpsma.model.checkpoint import Weights
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = Mapping[str, NDArray[Any]]
 """Arrays by parameter name, float64 where they are updates."""
 
 # Of two, nobody can say which one is out of line.
 LEAST_COMPARED = 3
 
 
-def changes(sent: Weights, trained: Weights) -> Arrays:
-    """Return an update, float64: the difference of two float32 numbers is exact there in all but extreme cases."""
-    return {name: trained[name].astype(np.float64) - sent[name] for name in sent}
+class StoredUpdate(Mapping[str, NDArray[np.float64]]):
+    """An update whose arrays lie on disk until they are asked for, so that many sites need the memory of one.
+
+    ``length`` is its Euclidean length. The difference of two float32 numbers is taken in float64, where it is exact in
+    all but extreme cases.
+    """
+
+    def __init__(self, path: Path, sent: Arrays, trained: Weights) -> None:
+        """Write what was trained; arrays that nobody changed take no room."""
+        self._path, self._sent = path, sent
+        moved = {name: array for name, array in trained.items() if not np.array_equal(array, sent[name])}
+        self._moved = frozenset(moved)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in moved.items()}))
+        self.length = length({name: array.astype(np.float64) - sent[name] for name, array in moved.items()})
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        if name not in self._moved:
+            return np.zeros(self._sent[name].shape)
+        with safe_open(self._path, "numpy") as stored:
+            trained: NDArray[np.float64] = stored.get_tensor(name).astype(np.float64)
+        return trained - self._sent[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sent)
+
+    def __len__(self) -> int:
+        return len(self._sent)
 
 
 def stepped(weights: Weights, step: Arrays) -> Weights:
@@ -41,14 +69,17 @@ def length(update: Arrays) -> float:
     return float(np.sqrt(sum(float(np.vdot(array, array)) for array in update.values())))
 
 
-def overlong(updates: Mapping[str, Arrays], limit: float) -> frozenset[str]:
+def overlong(lengths: Mapping[str, float], limit: float) -> frozenset[str]:
     """Return the sites whose update is more than ``limit`` times as long as the median of the others.
 
     Sites that trained nothing at all do not make the others overlong.
+
+    Example:
+        >>> sorted(overlong({"A": 1.0, "B": 1.2, "C": 30.0}, limit=5.0))
+        ['C']
     """
-    if len(updates) < LEAST_COMPARED:
+    if len(lengths) < LEAST_COMPARED:
         return frozenset()
-    lengths = {site: length(update) for site, update in updates.items()}
     found = set()
     for site, own in lengths.items():
         usual = median(other for name, other in lengths.items() if name != site)

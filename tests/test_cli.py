@@ -16,11 +16,13 @@ from fedpsma.cli import build_app
 
 COMMANDS = [
     "analyze",
+    "audit",
     "calibrate",
     "demo",
     "doctor",
     "evaluate",
     "explain",
+    "federation",
     "import",
     "model",
     "phantom",

@@ -1,4 +1,4 @@
-"""Do the probabilities hold: expected calibration error, Brier score, reliability, and what abstaining costs."""
+"""Do the probabilities hold: expected calibration error, reliability, and what abstaining costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.evaluation.bootstrap import Values, Weights, blocks, quotient, ratio
+from fedpsma.evaluation.bootstrap import Values, Weights, blocks, quotient
 
 BINS = 15
 WANTED = 0.95
@@ -45,11 +45,6 @@ class Forecasts:
         order = np.argsort(values, kind="stable")
         different, starts = np.unique(values[order], return_index=True)
         return cls(different, starts.astype(np.intp), patients[order], np.asarray(events, dtype=np.float64)[order])
-
-    def brier(self, weights: Weights) -> Values:
-        """Return the mean squared difference of probability and truth (Brier 1950)."""
-        errors = (np.repeat(self.probabilities, self._sizes()) - self.events) ** 2
-        return ratio(weights, self.patients, errors.tolist(), np.ones(errors.size).tolist())
 
     def calibration_error(self, weights: Weights, bins: int = BINS) -> Values:
         """Return the expected calibration error over bins of equal numbers of foci (Nguyen and O'Connor 2015).

@@ -17,8 +17,9 @@ from fedpsma.domain.region import Region
 from fedpsma.evaluation.agreement import Equivalence, confusion, equivalence
 from fedpsma.evaluation.bootstrap import REPLICATES, Figure, Values, Weights, draw_weights, figure_of
 from fedpsma.evaluation.calibration import ReliabilityBin
-from fedpsma.evaluation.figures import Figures, axis_of, figure_facts, forecasts_of, measure
+from fedpsma.evaluation.figures import Figures, figure_facts, forecasts_of, measure
 from fedpsma.evaluation.origins import group_of
+from fedpsma.evaluation.ratios import axis_of
 from fedpsma.evaluation.records import StudyScores
 from fedpsma.evaluation.sample import Sample
 from fedpsma.evaluation.stages import M_LEVELS, N_LEVELS, T_LEVELS, m_level, n_level, t_level

@@ -22,6 +22,9 @@ from fedpsma.model.config import BACKGROUND, PHYSIOLOGICAL, SUSPICIOUS, NetworkC
 
 PHYSIOLOGICAL_SUV = 3.0
 UNLABELLED = 255
+DISPUTED = -1
+"""In a lesion mask: whether the voxel belongs to a lesion depends on who draws it."""
+
 AIR_HU = -1024.0
 _NARROW_SUV, _WIDE_SUV, _LOG_SUV = 5.0, 20.0, 100.0
 CT_HALF_WINDOW_HU = 300.0
@@ -105,10 +108,14 @@ def image_of(pet: Tensor, ct: Tensor | None) -> Tensor:
 
 
 def voxel_targets(pet: Tensor, lesions: Tensor) -> Tensor:
-    """Return voxel classes (int64): suspicious in a lesion, physiological at SUV >= 3 elsewhere, else background."""
+    """Return voxel classes (int64): suspicious in a lesion, physiological at SUV >= 3 elsewhere, else background.
+
+    Voxels that are :data:`DISPUTED` are ``UNLABELLED``.
+    """
     target = torch.full(pet.shape, BACKGROUND, dtype=torch.int64)
     target[pet >= PHYSIOLOGICAL_SUV] = PHYSIOLOGICAL
     target[lesions > 0] = SUSPICIOUS
+    target[lesions == DISPUTED] = UNLABELLED
     return target
 
 

@@ -20,7 +20,7 @@ LESION_ANATOMY_WEIGHT = 8.0
 
 
 class DenseTargets(NamedTuple):
-    """Targets (batch, x, y, z), int64: voxel classes, and anatomy classes with ``UNLABELLED`` where unknown.
+    """Targets (batch, x, y, z), int64: voxel classes and anatomy classes, ``UNLABELLED`` where not known.
 
     Both lie on the network's full grid.
     """
@@ -44,19 +44,22 @@ def _on_grid(labels: Tensor, shape: torch.Size) -> Tensor:
 
 
 def focal_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Class-weighted focal loss (Lin et al. 2017, arXiv 1708.02002) with gamma 2, as a weighted mean over voxels."""
-    log_true = torch.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]
-    weight = logits.new_tensor(VOXEL_CLASS_WEIGHTS)[target]
+    """Class-weighted focal loss (Lin et al. 2017, arXiv 1708.02002) with gamma 2, a weighted mean over known voxels."""
+    known = target != UNLABELLED
+    number = target.where(known, BACKGROUND)
+    log_true = torch.log_softmax(logits, dim=1).gather(1, number[:, None])[:, 0]
+    weight = logits.new_tensor(VOXEL_CLASS_WEIGHTS)[number] * known
     focus = (1 - log_true.exp()).pow(FOCAL_GAMMA)
-    return -(weight * focus * log_true).sum() / weight.sum()
+    return -(weight * focus * log_true).sum() / weight.sum().clamp(min=1)
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - soft Dice, averaged over all classes but the background, sums running over the whole batch.
+    """Return 1 - soft Dice, averaged over all classes but the background, sums over all known voxels of the batch.
 
     The one voxel added above and below makes an absent class cost what is predicted of it.
     """
-    probability = torch.softmax(logits, dim=1)
+    known = target != UNLABELLED
+    probability = torch.softmax(logits, dim=1) * known[:, None]
     losses = []
     for number in range(len(VOXEL_CLASSES)):
         if number == BACKGROUND:

@@ -49,18 +49,25 @@ def spend_of_round(plan: TrainingPlan, patients: int) -> PrivacySpend | None:
     A site writes this down before it trains.
 
     Raises:
-        InputError: ``delta`` is above one over the number of patients, or no noise reaches ``target_epsilon``.
+        InputError: There is no patient, ``delta`` is above one over their number, or no noise reaches
+            ``target_epsilon``.
     """
     if plan.target_epsilon is None:
         return None
-    require_small_delta(plan.delta, patients)
     rate = sample_rate(plan, patients)
+    require_small_delta(plan.delta, patients)
     sigma = _noise_multiplier(plan.target_epsilon, plan.delta, rate, plan.rounds * plan.steps_per_round)
     return PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=plan.steps_per_round)
 
 
 def sample_rate(plan: TrainingPlan, patients: int) -> float:
-    """Return the chance of each patient to take part in a step."""
+    """Return the chance of each patient to take part in a step.
+
+    Raises:
+        InputError: There is no patient at all.
+    """
+    if patients == 0:
+        raise InputError("holds no patient", where="the data set", remedy="add studies, or leave the federation")
     return min(1.0, plan.patients_per_step / patients)
 
 

@@ -31,7 +31,10 @@ FOLDS = 5
 _KNOTS = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
 # The inverse weight of the squared terms: small enough that a family with a dozen foci does not decide alone.
 _INVERSE_PENALTY = 0.5
-_LEAST_OF_EACH_CLASS = 20
+LEAST_OF_EACH_CLASS = 20
+"""Lesions, and benign foci, that a fit needs."""
+
+_ROUNDING = 1e-9
 _TEMPERATURES = (0.2, 5.0)
 
 Floats = NDArray[np.float64]
@@ -105,7 +108,7 @@ def fit_judge(foci: Sequence[KnownFocus], *, fitted_on: str, model_sha256: str, 
         unseen[left_out] = design[left_out] @ weights + intercept
     tracers = np.array([str(one.facts.tracer) for one in foci])
     temperature = {
-        tracer: _temperature(unseen[tracers == tracer], truth[tracers == tracer])
+        tracer: best_temperature(unseen[tracers == tracer], truth[tracers == tracer])
         for tracer in Tracer
         if _both_classes(truth[tracers == tracer])
     }
@@ -123,25 +126,32 @@ def fit_judge(foci: Sequence[KnownFocus], *, fitted_on: str, model_sha256: str, 
     )
 
 
-def conformal_bounds(probability: Floats, truth: NDArray[np.bool_], error_level: float) -> tuple[float, float]:
+def conformal_bounds(
+    probability: Floats, truth: NDArray[np.bool_], error_level: float, counts: Floats | None = None
+) -> tuple[float, float]:
     """Return from which probability on a set holds "malignant", and below which it holds "benign".
 
     Conformal prediction by class: if foci were drawn independently, a new one of either class would lie in its set with
     a probability of at least 1 - ``error_level`` (finite-sample quantiles). Where the classes lie apart, both bounds
-    are the middle between them, so that no set is empty.
+    are the middle between them, so that no set is empty. ``counts`` says how many foci each probability
+    stands for, one if left out.
     """
-    lowest = _quantile(1 - probability[truth], error_level)
-    highest = _quantile(probability[~truth], error_level)
+    times = np.ones(len(truth)) if counts is None else counts
+    lowest = _quantile(1 - probability[truth], times[truth], error_level)
+    highest = _quantile(probability[~truth], times[~truth], error_level)
     indeterminate_from, malignant_from = 1 - lowest, highest
     if malignant_from < indeterminate_from:
         indeterminate_from = malignant_from = (indeterminate_from + malignant_from) / 2
     return float(indeterminate_from), float(np.nextafter(malignant_from, 2.0)) if malignant_from < 1 else 1.0
 
 
-def _quantile(scores: Floats, error_level: float) -> float:
+def _quantile(scores: Floats, counts: Floats, error_level: float) -> float:
     """Return the conformal quantile of nonconformity scores: 1 where there are too few to promise the level."""
-    rank = math.ceil((len(scores) + 1) * (1 - error_level))
-    return 1.0 if rank > len(scores) else float(np.sort(scores)[rank - 1])
+    order = np.argsort(scores)
+    reached = np.cumsum(counts[order])
+    rank = math.ceil((counts.sum() + 1) * (1 - error_level) - _ROUNDING)
+    place = int(np.searchsorted(reached, rank - _ROUNDING))
+    return float(scores[order][place]) if place < len(scores) else 1.0
 
 
 @dataclass(frozen=True)
@@ -209,18 +219,21 @@ def _regress(design: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, float]:
     return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])
 
 
-def _temperature(score: Floats, truth: NDArray[np.bool_]) -> float:
-    """Return the temperature with the least log loss (Guo et al. 2017, arXiv 1706.04599)."""
+def best_temperature(score: Floats, truth: NDArray[np.bool_], counts: Floats | None = None) -> float:
+    """Return the temperature with the least log loss (Guo et al. 2017, arXiv 1706.04599).
+
+    ``counts`` says how many foci each score (log-odds) stands for, one if left out.
+    """
 
     def loss(temperature: float) -> float:
         margin = np.where(truth, score, -score) / temperature
-        return float(np.logaddexp(0.0, -margin).mean())
+        return float(np.average(np.logaddexp(0.0, -margin), weights=counts))
 
     return round(float(minimize_scalar(loss, bounds=_TEMPERATURES, method="bounded").x), 4)
 
 
 def _both_classes(truth: NDArray[np.bool_]) -> bool:
-    return min(int(truth.sum()), int((~truth).sum())) >= _LEAST_OF_EACH_CLASS
+    return min(int(truth.sum()), int((~truth).sum())) >= LEAST_OF_EACH_CLASS
 
 
 def _require_enough(truth: NDArray[np.bool_], patients: Sequence[str]) -> None:
@@ -228,5 +241,5 @@ def _require_enough(truth: NDArray[np.bool_], patients: Sequence[str]) -> None:
         raise InputError(
             f"hold {int(truth.sum())} lesions and {int((~truth).sum())} benign foci of {len(set(patients))} patients",
             where="the studies to calibrate on",
-            remedy=f"give studies with at least {_LEAST_OF_EACH_CLASS} of each, of at least {FOLDS} patients",
+            remedy=f"give studies with at least {LEAST_OF_EACH_CLASS} of each, of at least {FOLDS} patients",
         )

@@ -1,38 +1,42 @@
-"""Differentially private gradients, one patient at a time (Abadi et al. 2016, arXiv 1607.00133).
+"""The private step: clip every patient, add up, add noise, descend (Abadi et al. 2016, arXiv 1607.00133).
 
-A patient gives one gradient, whatever the number of patches, and it is clipped as a whole. The loop over patients needs
-the memory of one patient and is easy to audit.
+The patient is the unit: he gives one gradient, whatever the number of patches, and it is clipped as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from fedpsma.contract import TrainingScope
+from fedpsma.training.clipping.rule import Clipping
+from fedpsma.training.gradients.engine import Block
+from fedpsma.training.gradients.engine import TrainingDivergedError as TrainingDivergedError
 from fedpsma.training.randomness import Randomness
 
 ADAPTIVE_PARTS = ("tracer_film", "lesion_film", "voxel_head", "anatomy_head")
 
 
-class TrainingDivergedError(RuntimeError):
-    """A loss or gradient is not finite, so the round is given up."""
-
-
 @dataclass(frozen=True)
 class PrivateStep:
-    """The mechanism of one step: clip to ``clip_norm``, add noise of ``noise_multiplier * clip_norm``, divide.
+    """The mechanism of one step: clip, add noise of ``noise_multiplier`` times the clip norm, divide.
 
     ``expected_patients`` is the mean size of a Poisson draw. It divides instead of the drawn number, which is secret.
     A ``noise_multiplier`` of 0 gives no privacy; clipping then only keeps one patient from deciding the step.
     """
 
-    clip_norm: float
+    clipping: Clipping
     noise_multiplier: float
     expected_patients: float
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise on the sum of gradients."""
+        return self.noise_multiplier * self.clipping.norm / math.sqrt(self.clipping.gradient_share)
 
 
 def select_parameters(net: nn.Module, scope: TrainingScope) -> dict[str, nn.Parameter]:
@@ -60,47 +64,40 @@ def draw_patients(patients: int, rate: float, randomness: Randomness) -> list[in
     return torch.nonzero(randomness.uniform(patients) < rate).ravel().tolist()
 
 
-def flat_gradient(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Return the gradient of a scalar loss as one vector, in the order of ``parameters``.
-
-    Raises:
-        TrainingDivergedError: The loss or an element of the gradient is not finite.
-    """
-    gradients = torch.autograd.grad(loss, list(parameters))
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    if not bool(torch.isfinite(loss.detach())) or not bool(torch.isfinite(flat).all()):
-        raise TrainingDivergedError("the loss or its gradient is not finite; lower the learning rate")
-    return flat
-
-
-def clipped(gradient: Tensor, norm: float) -> Tensor:
-    """Scale a vector down to a Euclidean length of at most ``norm``.
-
-    Example:
-        >>> clipped(torch.tensor([3.0, 4.0]), 1.0).tolist()
-        [0.6000000238418579, 0.800000011920929]
-    """
-    length = float(gradient.double().norm())
-    return gradient if length <= norm else gradient * (norm / length)
-
-
-def private_gradient(
-    gradients: Iterable[Callable[[], Tensor]], size: int, step: PrivateStep, randomness: Randomness
-) -> Tensor:
-    """Return the noisy mean gradient of one step, in float64.
+def private_gradient(blocks: Iterable[Block], size: int, step: PrivateStep, randomness: Randomness) -> Tensor:
+    """Return the noisy mean gradient of one step as one float64 vector in main memory; then the clipping adapts.
 
     Args:
-        gradients: One function for each drawn patient that computes the patient's flat gradient; none at all makes a
-            step of noise alone.
-        size: Length of the vectors.
+        blocks: The gradients of the drawn patients, some patients a block; none at all makes a step of noise alone.
+        size: Length of the vector: the elements of all parameters.
         step: The mechanism.
         randomness: Where the noise comes from.
+
+    Raises:
+        TrainingDivergedError: An element of a gradient is not finite.
     """
     total = torch.zeros(size, dtype=torch.float64)
-    for gradient in gradients:
-        total += clipped(gradient(), step.clip_norm).cpu()
-    noise = randomness.normal(size) * (step.noise_multiplier * step.clip_norm)
-    return (total + noise) / step.expected_patients
+    seen = []
+    for block in blocks:
+        lengths = patient_lengths(block)
+        if not bool(torch.isfinite(lengths).all()):
+            raise TrainingDivergedError("a gradient is not finite; lower the learning rate")
+        total += clipped_sum(block, step.clipping.scales(lengths)).cpu()
+        seen.append(lengths.cpu())
+    total += randomness.normal(size) * step.noise
+    everyone = torch.cat(seen, dim=1) if seen else torch.zeros(1, 0, dtype=torch.float64)
+    step.clipping.adapt(everyone, step.noise_multiplier, step.expected_patients, randomness.normal)
+    return total / step.expected_patients
+
+
+def patient_lengths(block: Block) -> Tensor:
+    """Return the Euclidean length of each parameter's gradient, (parameters, patients) in float64."""
+    return torch.stack([torch.linalg.vector_norm(part.flatten(1), dim=1, dtype=torch.float64) for part in block])
+
+
+def clipped_sum(block: Block, scales: Tensor) -> Tensor:
+    """Add up the gradients of a block's patients, each scaled by (parameters, patients), as one float64 vector."""
+    return torch.cat([scale @ part.flatten(1).double() for scale, part in zip(scales, block, strict=True)])
 
 
 def descend(parameters: Iterable[nn.Parameter], gradient: Tensor, learning_rate: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -9,26 +12,33 @@ from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.model.losses import DenseTargets, dense_loss
 from fedpsma.training.dp import select_parameters
+from fedpsma.training.gradients.trial import trial_patients
 
+_PATIENTS = 3
 _REMEDY = "replace it with a layer that treats every patient alone, as GroupNorm does"
+OnOutput = Callable[[str, Tensor], None]
 
 
-def check_trainable(net: nn.Module, plan: TrainingPlan, *, channels: int = 5, tracers: int = 5) -> None:
-    """Let a network make one forward and one backward step on random patches of two patients.
+def check_trainable(
+    net: nn.Module, plan: TrainingPlan, *, channels: int = 5, tracers: int = 5, edge: int | None = None
+) -> None:
+    """Let a network make one forward and one backward step on random patches of three patients.
 
     Args:
         net: A network called with an image (batch, channels, x, y, z) and tracer mixtures (batch, tracers).
         plan: Gives the patch and which parameters are trained.
         channels: Channels of the image.
         tracers: Length of the tracer mixture.
+        edge: Edge of the patches in voxels, where a smaller one than the plan's is enough to see what layers do.
 
     Raises:
         InputError: A module mixes patients or keeps statistics of them, the backward step fails, or a parameter of the
             plan's scope gets no gradient; the module is named.
     """
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn(2, channels, *[plan.patch_voxels] * 3, generator=generator)
-    tracer = torch.full((2, tracers), 1 / tracers)
+    device = next((parameter.device for parameter in net.parameters()), None)
+    size = edge or plan.patch_voxels
+    patients = trial_patients(_PATIENTS, 1, size, channels=channels, tracers=tracers, device=device)
+    image, tracer = (torch.cat(tensors) for tensors in zip(*(one[:2] for one in patients), strict=True))
     net.train()
     _require_patients_apart(net, image, tracer)
     parameters = select_parameters(net, plan.scope)
@@ -41,48 +51,80 @@ def check_trainable(net: nn.Module, plan: TrainingPlan, *, channels: int = 5, tr
 
 
 def _require_patients_apart(net: nn.Module, image: Tensor, tracer: Tensor) -> None:
-    """Find the first module whose output for one patient changes with the other patient of the batch."""
+    """Find the first module whose output for a patient changes with the patient before or after him in the batch."""
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    alone = _outputs_of_first(net, image, tracer)
+    before = _outputs_of_neighbours(net, image, tracer)
     for name, buffer in net.named_buffers():
         if not torch.equal(buffer, buffers[name]):
             raise InputError("keeps statistics of patients", where=name.rpartition(".")[0], remedy=_REMEDY)
     other = image.clone()
     other[1] = 3 * image[1] + 1
-    for (name, before), (_, after) in zip(alone, _outputs_of_first(net, other, tracer), strict=True):
-        if not torch.allclose(before, after, rtol=1e-4, atol=1e-5):
+    for (name, one), (_, two) in zip(before, _outputs_of_neighbours(net, other, tracer), strict=True):
+        if not torch.allclose(one, two, rtol=1e-4, atol=1e-5):
             raise InputError("mixes the patients of a batch", where=name, remedy=_REMEDY)
 
 
-def _outputs_of_first(net: nn.Module, image: Tensor, tracer: Tensor) -> list[tuple[str, Tensor]]:
+def _outputs_of_neighbours(net: nn.Module, image: Tensor, tracer: Tensor) -> list[tuple[str, Tensor]]:
+    """Return what each module gives for the first and the last patient, the inner modules first.
+
+    Whatever the network draws at random, it draws the same at every call.
+    """
     seen: list[tuple[str, Tensor]] = []
+
+    def keep(name: str, output: Tensor) -> None:
+        seen.append((name, output.detach()[[0, -1]].clone()))
+
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), _listening(net, keep):
+        torch.manual_seed(0)
+        net(image, tracer)
+    return seen
+
+
+@contextmanager
+def _listening(net: nn.Module, on_output: OnOutput) -> Iterator[None]:
+    """Be told every tensor that a module returns, with the module's name, as soon as it returns."""
     handles = []
     for name, module in net.named_modules():
-        if next(module.children(), None) is None:
 
-            def keep(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
-                seen.append((name, output.detach()[0].clone()))
+        def tell(_: nn.Module, __: object, output: object, name: str = name) -> None:
+            for tensor in output if isinstance(output, tuple | list) else (output,):
+                if isinstance(tensor, Tensor) and tensor.dim():
+                    on_output(name or type(net).__name__, tensor)
 
-            handles.append(module.register_forward_hook(keep))
+        handles.append(module.register_forward_hook(tell))
     try:
-        with torch.no_grad():
-            net(image, tracer)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return seen
 
 
 def _gradients(
     net: nn.Module, image: Tensor, tracer: Tensor, parameters: dict[str, nn.Parameter]
 ) -> dict[str, Tensor | None]:
-    logits = net(image, tracer)
+    outputs: list[tuple[str, Tensor]] = []
     shape = (len(image), *image.shape[2:])
-    targets = DenseTargets(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64))
+    nothing = torch.zeros(shape, dtype=torch.int64, device=image.device)
+    targets = DenseTargets(nothing, nothing)
     try:
-        found = torch.autograd.grad(dense_loss(logits, targets), list(parameters.values()), allow_unused=True)
+        with _listening(net, lambda name, output: outputs.append((name, output))):
+            loss = dense_loss(net(image, tracer), targets)
+        found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
     except RuntimeError as error:
         raise InputError(
-            "cannot be trained: the backward step fails", where=type(net).__name__, remedy="avoid operations in place"
+            "cannot be trained: the backward step fails",
+            where=_first_failing(outputs, list(parameters.values())) or type(net).__name__,
+            remedy="avoid operations in place, here and on what goes in and out",
         ) from error
     return dict(zip(parameters, found, strict=True))
+
+
+def _first_failing(outputs: list[tuple[str, Tensor]], parameters: list[nn.Parameter]) -> str | None:
+    """Return the first module from whose output the backward step does not get to the parameters."""
+    for name, output in outputs:
+        if output.requires_grad:
+            try:
+                torch.autograd.grad(output.sum(), parameters, retain_graph=True, allow_unused=True)
+            except RuntimeError:
+                return name
+    return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -18,31 +21,33 @@ from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet
 from fedpsma.training.accounting import PrivacySpend, epsilon_of, sample_rate, spend_of_round
-from fedpsma.training.dp import (
-    PrivateStep,
-    descend,
-    draw_patients,
-    flat_gradient,
-    private_gradient,
-    select_parameters,
-)
-from fedpsma.training.patches import cut_patches, draw_patches
+from fedpsma.training.clipping.rule import clipping_of
+from fedpsma.training.dp import PrivateStep, descend, draw_patients, private_gradient, select_parameters
+from fedpsma.training.gradients.choice import GradientChoice, choose_gradients
+from fedpsma.training.gradients.engine import Trainee
+from fedpsma.training.patches import PatchBatch, cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
+from fedpsma.training.readiness import check_trainable
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.steering import Steering
 from fedpsma.training.supervised.device import moved
 
 # A site trains many rounds in one process; what it read once stays.
 _CACHE = SourceCache()
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What a round gives: the new weights, the report beside them, and what the round cost in privacy."""
+    """What a round gives: the new weights, the report beside them, and what the round cost in privacy.
+
+    ``gradients`` tells which way to the patients' gradients was used, and why.
+    """
 
     weights: Weights
     report: SiteReport
     spend: PrivacySpend | None
+    gradients: GradientChoice
 
 
 @dataclass(frozen=True)
@@ -54,24 +59,14 @@ class _Site:
     net: LesionNet
     parameters: list[nn.Parameter]
     steering: Steering
+    step: PrivateStep
+    gradients: GradientChoice
     generator: torch.Generator
     randomness: Randomness
 
     @property
     def device(self) -> torch.device:
         return self.parameters[0].device
-
-    @property
-    def rate(self) -> float:
-        return sample_rate(self.plan, len(self.dataset.patients))
-
-    @property
-    def expected_patients(self) -> float:
-        return self.rate * len(self.dataset.patients)
-
-    @property
-    def size(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters)
 
 
 def train_round(
@@ -101,17 +96,17 @@ def train_round(
         correction: Control variates by parameter name, added to the gradient of every step.
 
     Raises:
-        InputError: The weights are of another network, a study cannot be read, the patch does not fit the network, or
-            delta is too large for so few patients.
+        InputError: The weights are of another network, a study cannot be read, the patch does not fit the network,
+            delta is too large for so few patients, or a layer mixes patients or cannot be trained.
         TrainingDivergedError: A loss or gradient is not finite.
     """
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
     with _threads(plan.threads):
         generator = generator_of(plan.seed, site, round_number)
-        here = _prepare(weights, dataset, plan, generator, network, correction)
+        here = _prepare(weights, dataset, plan, spend, generator, network, correction)
         for _ in range(plan.steps_per_round):
-            gradient = here.steering.added_to(_gradient(here, spend), here.parameters)
+            gradient = here.steering.added_to(_gradient(here), here.parameters)
             descend(here.parameters, gradient, plan.learning_rate)
     report = SiteReport(
         site=site,
@@ -120,15 +115,16 @@ def train_round(
         delta=None if spend is None else plan.delta,
         noise_multiplier=None if spend is None else spend.noise_multiplier,
         steps=plan.steps_per_round,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - started if spend is None else None,
     )
-    return RoundResult(weights_of(here.net), report, spend)
+    return RoundResult(weights_of(here.net), report, spend, here.gradients)
 
 
 def _prepare(
     weights: Weights,
     dataset: Dataset,
     plan: TrainingPlan,
+    spend: PrivacySpend | None,
     generator: torch.Generator,
     network: NetworkConfig | None,
     correction: Weights | None,
@@ -143,30 +139,58 @@ def _prepare(
     net = LesionNet(config).to(training_device(plan))
     apply_weights(net, weights)
     chosen = select_parameters(net, plan.scope)
-    steering = Steering.of(chosen, plan.proximal_mu, correction)
-    randomness = randomness_of(plan.seed, generator)
-    return _Site(dataset, plan, net.train(), list(chosen.values()), steering, generator, randomness)
+    expected = sample_rate(plan, len(dataset.patients)) * len(dataset.patients)
+    noise_multiplier = 0.0 if spend is None else spend.noise_multiplier
+    return _Site(
+        dataset=dataset,
+        plan=plan,
+        net=net.train(),
+        parameters=list(chosen.values()),
+        steering=Steering.of(chosen, plan.proximal_mu, correction),
+        step=PrivateStep(clipping_of(plan, list(chosen)), noise_multiplier, expected),
+        gradients=_way_to_gradients(LesionNet, config, plan, expected),
+        generator=generator,
+        randomness=randomness_of(plan.seed, generator),
+    )
 
 
-def _gradient(here: _Site, spend: PrivacySpend | None) -> Tensor:
-    patients = here.dataset.patients
-    drawn = draw_patients(len(patients), here.rate, here.randomness)
-    gradients = [_patient_gradient(here, patients[index]) for index in drawn]
-    noise = 0.0 if spend is None else spend.noise_multiplier
-    step = PrivateStep(here.plan.clip_norm, noise, here.expected_patients)
-    return private_gradient(gradients, here.size, step, here.randomness)
+@lru_cache(maxsize=16)
+def _way_to_gradients(
+    kind: type[LesionNet], config: NetworkConfig, plan: TrainingPlan, expected_patients: float
+) -> GradientChoice:
+    """Try a network of this kind once in the life of the process: no patient is needed for it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = kind(config).to(training_device(plan))
+    tracers = len(config.tracers)
+    check_trainable(net, plan, tracers=tracers, edge=min(plan.patch_voxels, 2 * config.stride))
+    parameters = list(select_parameters(net, plan.scope).values())
+    choice = choose_gradients(Trainee(net, parameters, dense_loss), plan, expected_patients, tracers=tracers)
+    _LOG.info("%s, %d patients at once: %s", choice.method, choice.patients_at_once, choice.reason)
+    return choice
 
 
-def _patient_gradient(here: _Site, patient: str) -> Callable[[], Tensor]:
-    def compute() -> Tensor:
-        plan = here.plan
-        sources = _CACHE.of_patient(here.dataset, patient, here.net.config)
-        drawn = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
-        batch = moved(cut_patches(drawn, plan.patch_voxels), here.device)
-        loss = dense_loss(here.net(batch.image, batch.tracer), batch.targets)
-        return flat_gradient(loss, here.parameters)
+def _gradient(here: _Site) -> Tensor:
+    everyone = here.dataset.patients
+    drawn = draw_patients(len(everyone), sample_rate(here.plan, len(everyone)), here.randomness)
+    batches = (_patches(here, everyone[index]) for index in drawn)
+    trainee = Trainee(here.net, here.parameters, dense_loss)
+    blocks = (here.gradients.engine(trainee, group) for group in _in_groups(batches, here.gradients.patients_at_once))
+    size = sum(parameter.numel() for parameter in here.parameters)
+    return private_gradient(blocks, size, here.step, here.randomness)
 
-    return compute
+
+def _patches(here: _Site, patient: str) -> PatchBatch:
+    plan = here.plan
+    sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
+    draws = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
+    return moved(cut_patches(draws, plan.patch_voxels), here.device)
+
+
+def _in_groups(batches: Iterable[PatchBatch], size: int) -> Iterator[list[PatchBatch]]:
+    left = iter(batches)
+    while group := list(islice(left, size)):
+        yield group
 
 
 def training_device(plan: TrainingPlan) -> torch.device:

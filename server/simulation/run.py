@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset
+from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import require_folder_or_nothing, write_text
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.offline import go_offline
@@ -21,7 +21,7 @@ from server.simulation.config import Engine, SimulationConfig
 from server.simulation.datasets import SiteData, site_data
 
 # Everything at a simulated site belongs to the one who simulates, so its policy forbids nothing.
-POLICY = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\n"
+POLICY = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\nsimulated = true\n"
 ADVERSARIES = "client.adversary"
 
 
@@ -95,6 +95,7 @@ def _check(config: SimulationConfig, sites: Sequence[SiteData]) -> None:
     if len(sites) < least:
         what = f"{len(sites)} given, the plan with {config.strategy.name} needs {least}"
         raise InputError(what, where="data sets", remedy="give more data sets")
+    config.strategy.require_hideable(config.plan.secure_aggregation)
     for site in sites:
         _require_small_delta(config.plan, site.training)
     unknown = set(config.attack.sites if config.attack else ()) - {site.name for site in sites}
@@ -124,7 +125,8 @@ def _prepare(config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteDa
             )
         return
     for site in admitted:
-        write_text(folder.path / "sites" / site.name / "site.toml", _policy(config, site.name, admitted))
+        text = _policy(config, site.name, admitted) + _ledger(config, site)
+        write_text(folder.path / "sites" / site.name / "site.toml", text)
     folder.prepare(config.full_plan, Federation(run=secrets.token_hex(8), sites=admitted), initial, config.rules)
 
 
@@ -133,6 +135,17 @@ def _policy(config: SimulationConfig, name: str, sites: Sequence[FederationSite]
     if attack and attack.kind != "label_flip" and name in attack.attackers([site.name for site in sites]):
         trainer = f"{trainer or ADVERSARIES}:{attack.kind}"
     return POLICY + (f"trainer = {json.dumps(trainer, ensure_ascii=False)}\n" if trainer else "")
+
+
+def _ledger(config: SimulationConfig, site: FederationSite) -> str:
+    """Return where a site's ledger lies: phantoms lose nothing, so each run counts for itself.
+
+    What real patients pay is written down in the one given data set they come from, if it is one.
+    """
+    given = [path for path in config.datasets if config.partition or read_dataset(path).info.site == site.name]
+    if site.synthetic or len(given) != 1:
+        return 'ledger = "ledger.jsonl"\n'
+    return f"ledger = {json.dumps(str(given[0].resolve() / 'ledger.jsonl'), ensure_ascii=False)}\n"
 
 
 def _site(site: SiteData) -> FederationSite:

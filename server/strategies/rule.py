@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import SecureAggregation, TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.updates import Arrays
 
@@ -52,6 +54,21 @@ class Rule(BaseModel):
         """How many valid updates a round needs for what the strategy promises."""
         return 1
 
+    @property
+    def needs_each_update(self) -> bool:
+        """Whether the strategy looks at single updates, so that their mean is not enough."""
+        return True
+
+    def require_hideable(self, secure: SecureAggregation | None) -> None:
+        """Raise InputError where secure aggregation would hide what the strategy needs."""
+        name = str(getattr(self, "name", type(self).__name__))
+        if secure is not None and self.needs_each_update:
+            raise InputError(
+                f"{name} looks at each site's update, which secure aggregation hides",
+                where="strategy",
+                remedy="take fedavg, fedprox, fedadam or fedyogi, or leave secure aggregation out",
+            )
+
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
         """Return the plan with what the strategy asks of the sites."""
         return plan
@@ -74,11 +91,34 @@ class MeanRule(Rule):
 
     weighting: Literal["equal", "patients"] = "equal"
 
+    @property
+    def needs_each_update(self) -> bool:
+        """No: the mean is all."""
+        return False
+
+    def require_hideable(self, secure: SecureAggregation | None) -> None:
+        """Raise InputError where sites would count otherwise under secure aggregation than without."""
+        super().require_hideable(secure)
+        if secure is not None and (self.weighting == "patients") != (secure.most_patients is not None):
+            raise InputError(
+                "under secure aggregation each site weighs itself",
+                where="weighting",
+                remedy='give most_patients together with weighting = "patients", or neither',
+            )
+
     def mean(self, given: Given) -> Arrays:
-        """Return the weighted mean of the updates, by Flower's FedAvg."""
+        """Return the weighted mean of the updates, by Flower's FedAvg.
+
+        One update after the other joins the mean of those before it, so that hundreds need the memory of two.
+        """
         from server.flower import FlowerRule, combine
 
-        return combine(FlowerRule("FedAvg"), given.round, given.ordered, self._shares(given))
+        shares = self._shares(given)
+        whole, joined = given.ordered[0], shares[0]
+        for update, share in zip(given.ordered[1:], shares[1:], strict=True):
+            whole = combine(FlowerRule("FedAvg"), given.round, [whole, update], [joined, share])
+            joined += share
+        return dict(whole)
 
     def _shares(self, given: Given) -> list[float]:
         if self.weighting == "equal":
@@ -90,16 +130,17 @@ class MeanRule(Rule):
         return Aggregate(self.mean(given))
 
 
-def named(arrays: Arrays, prefix: str) -> Arrays:
+def named(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """Return the arrays whose names start with a prefix, without it.
 
     Example:
+        >>> import numpy as np
         >>> list(named({"m/a": np.zeros(1), "v/a": np.zeros(1)}, "m/"))
         ['a']
     """
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def prefixed(arrays: Arrays, prefix: str) -> Arrays:
+def prefixed(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """Return the arrays with a prefix before their names."""
     return {f"{prefix}{name}": array for name, array in arrays.items()}

@@ -24,6 +24,11 @@ class Scaffold(MeanRule):
     name: Literal["scaffold"] = "scaffold"
     learning_rate: float = Field(default=1.0, gt=0)
 
+    @property
+    def needs_each_update(self) -> bool:
+        """Yes: the common control variate follows by how many sites took part, and a second mean would be needed."""
+        return True
+
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
         """Return the plan with control variates."""
         return plan.model_copy(update={"control_variates": True})

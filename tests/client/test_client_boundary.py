@@ -54,7 +54,11 @@ def _here(*_: object) -> Site:
 )
 @pytest.mark.parametrize("place", ["locate", "answer"])
 def test_no_text_of_an_exception_leaves(error: Exception, place: str) -> None:
-    app = build_app(_raise(error), _raise(error)) if place == "locate" else build_app(_here, _raise(error))
+    app = (
+        build_app(_raise(error), _raise(error), _raise(error))
+        if place == "locate"
+        else build_app(_here, _raise(error), _raise(error))
+    )
     reply = _send(app, "train")
     assert reply.has_content()
     assert not reply.has_error()
@@ -62,19 +66,19 @@ def test_no_text_of_an_exception_leaves(error: Exception, place: str) -> None:
     assert refusal.reason == "internal_error"
     assert set(reply.content) == {"refusal"}
     assert "DOE" not in repr(reply)
-    assert "DOE" not in repr(_send(build_app(_raise(error), _here), "query.identify"))
+    assert "DOE" not in repr(_send(build_app(_raise(error), _here, _here), "query.identify"))
 
 
 def test_a_plan_that_is_not_one_is_not_allowed() -> None:
     order = json.loads(ORDER) | {"plan": {"rounds": 3, "send_me_the_scans": True}}
-    reply = _send(build_app(_here, _raise(ValueError(SECRET))), "train", json.dumps(order))
+    reply = _send(build_app(_here, _raise(ValueError(SECRET)), _here), "train", json.dumps(order))
     assert SiteRefusal.model_validate_json(str(reply.content["refusal"]["json"])).reason == "plan_not_allowed"
 
 
 def test_report_and_weights_arrive_as_they_were_sent() -> None:
     report = SiteReport(site="A", round=1, epsilon=1.5, delta=0.01, noise_multiplier=1.0, steps=8, seconds=0.1)
     weights = {"a": np.array([1.5, -2], np.float32)}
-    reply = _send(build_app(_here, lambda *_: (report, weights)), "train")
+    reply = _send(build_app(_here, lambda *_: (report, weights), _here), "train")
     assert SiteReport.model_validate_json(str(reply.content["report"]["json"])) == report
     np.testing.assert_array_equal(reply.content["weights"]["a"].numpy(), weights["a"])
 

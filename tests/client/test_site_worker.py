@@ -38,7 +38,7 @@ def _order(number: int = 1, run: str = "r", **plan: object) -> RoundOrder:
 
 
 def _ledger(site: Site) -> Ledger:
-    return Ledger(site.state / "ledger.jsonl")
+    return Ledger(site.dataset / "ledger.jsonl")
 
 
 def _refusal(site: Site, order: RoundOrder) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from client.ledger import Ledger
 from fedpsma.contract import TrainingPlan
@@ -120,3 +121,26 @@ def test_weights_of_another_network_are_refused_not_trained(
     save_checkpoint(wrong, NetworkConfig(channels=(8, 16, 32), norm_groups=4), checkpoint.weights, checkpoint.card)
     with pytest.raises(FederationError, match="north: data_unreadable"):
         simulate(_config(sites, wrong, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(("strategy", "part"), [("fedbn", ".N."), ("personal_head", "voxel_head.")])
+def test_what_a_site_keeps_never_leaves_it_and_makes_it_a_model_of_its_own(
+    sites: tuple[Path, ...], initial: Path, tmp_path: Path, strategy: str, part: str
+) -> None:
+    from server.simulation.report import make_report
+
+    settings = {**_config(sites, initial, tmp_path / "run").model_dump(), "strategy": strategy, "held_out": 0.25}
+    config = SimulationConfig.model_validate(settings)
+    result = simulate(config)
+    before, after = load_checkpoint(initial).weights, load_checkpoint(result.model).weights
+    kept = {name for name in before if part in name}
+    assert kept
+    assert all(np.array_equal(before[name], after[name]) for name in kept)
+    assert any(not np.array_equal(before[name], after[name]) for name in before.keys() - kept)
+    own = [load_file(path) for path in sorted(result.folder.glob("sites/*/runs/*/round_0002.safetensors"))]
+    assert [{name.removeprefix("own/") for name in one} for one in own] == [kept, kept]
+    assert any(not np.array_equal(own[0][name], own[1][name]) for name in own[0])
+    report = make_report(config)
+    assert [line.kind for line in report.models] == ["start", "shared"]
+    assert [line.judgement for line in report.rounds] == [None, None], "no round has one model for all"
+    assert {site.held_out for site in report.sites} == {1}

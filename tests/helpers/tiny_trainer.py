@@ -34,6 +34,10 @@ def epsilon(history: Sequence[Charge], delta: float) -> float:
     return sum(charge.steps * charge.sample_rate / charge.noise_multiplier for charge in history)
 
 
+def accountant() -> str:
+    return "tiny"
+
+
 def train(task: TrainingTask) -> Weights:
     seed = [task.plan.seed or 0, task.round, zlib.crc32(task.site.encode())]
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from server.participation import Participation, away_sites, drawn_sites
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
-from server.updates import overlong
+from server.updates import StoredUpdate, overlong, stepped
 
 NAMES = [f"s{number}" for number in range(10)]
 
@@ -102,12 +102,30 @@ def test_stragglers_are_not_waited_for_after_the_deadline_once_enough_are_there(
 
 
 def test_an_update_far_longer_than_the_others_is_out_of_line() -> None:
-    updates = {name: {"a": np.full(4, 1.0 + 0.1 * number)} for number, name in enumerate(NAMES)}
-    assert not overlong(updates, 5.0)
-    assert overlong(updates | {"s3": {"a": np.full(4, 20.0)}}, 5.0) == {"s3"}
-    assert not overlong({"s0": {"a": np.ones(1)}, "s1": {"a": np.full(1, 99.0)}}, 5.0), "of two nobody can tell"
-    idle = {name: {"a": np.zeros(4)} for name in NAMES[:8]}
-    assert not overlong(idle | {"s9": {"a": np.ones(4)}}, 5.0), "the only one that trained is not the bad one"
+    lengths = {name: 1.0 + 0.1 * number for number, name in enumerate(NAMES)}
+    assert not overlong(lengths, 5.0)
+    assert overlong(lengths | {"s3": 20.0}, 5.0) == {"s3"}
+    assert not overlong({"s0": 1.0, "s1": 99.0}, 5.0), "of two nobody can tell"
+    assert not overlong(dict.fromkeys(NAMES[:8], 0.0) | {"s9": 1.0}, 5.0), "who alone trained is not the bad one"
+
+
+def test_an_update_on_disk_is_the_exact_difference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    sent = {name: rng.normal(size=(3, 4)).astype(np.float32) for name in ("a", "frozen")}
+    trained = {"a": sent["a"] + np.float32(1e-3), "frozen": sent["frozen"].copy()}
+    update = StoredUpdate(tmp_path / "x" / "A.safetensors", sent, trained)
+    assert sorted(update) == ["a", "frozen"]
+    np.testing.assert_array_equal(update["a"], trained["a"].astype(np.float64) - sent["a"].astype(np.float64))
+    np.testing.assert_array_equal(update["frozen"], 0)
+    assert update.length == pytest.approx(float(np.linalg.norm(update["a"])))
+    stepped_back = stepped(sent, update)
+    assert all(np.array_equal(stepped_back[name], trained[name]) for name in sent)
+    assert (tmp_path / "x" / "A.safetensors").stat().st_size < 200, "what nobody changed takes no room"
+
+
+def test_no_sites_own_weights_stay_with_the_coordinator(tmp_path: Path) -> None:
+    result = simulate(tiny_config(tmp_path, rounds=1))
+    assert not (result.folder / "incoming").exists()
 
 
 @pytest.mark.parametrize(("attack", "reason"), [("nan", "not_finite"), ("scaled", "too_long"), ("sign_flip", None)])

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss
 
 from fedpsma.evaluation.calibration import Forecasts
 
@@ -51,14 +50,7 @@ def test_a_drawn_patient_brings_all_his_foci():
     found = Forecasts.of([0.2, 0.9, 0.6], [False, True, False], owner)
     weights = np.array([[2.0, 0.0]])
     alone = forecasts([0.2, 0.2, 0.9, 0.9], [False, False, True, True])
-    assert found.brier(weights)[0] == pytest.approx(alone.brier(ALL)[0])
     assert found.calibration_error(weights)[0] == pytest.approx(alone.calibration_error(ALL)[0])
-
-
-def test_brier_is_that_of_scikit_learn():
-    rng = np.random.default_rng(2)
-    probabilities, events = rng.random(50), rng.random(50) < 0.4
-    assert forecasts(probabilities, events).brier(ALL)[0] == pytest.approx(brier_score_loss(events, probabilities))
 
 
 def test_thresholds_of_95_percent_leave_the_middle_undecided():

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from opacus.accountants import PRVAccountant, RDPAccountant
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
@@ -52,3 +57,65 @@ def test_delta_above_one_over_the_patients_is_refused() -> None:
 
 def test_a_plan_without_protection_spends_no_budget() -> None:
     assert spend_of_round(TrainingPlan(target_epsilon=None, delta=0.5), 100) is None
+
+
+def test_a_site_without_patients_is_told_so() -> None:
+    with pytest.raises(InputError, match="no patient"):
+        spend_of_round(TrainingPlan(), 0)
+
+
+def test_a_site_with_one_patient_pays_for_every_step() -> None:
+    plan = TrainingPlan(delta=0.1, target_epsilon=4.0)
+    spend = spend_of_round(plan, 1)
+    assert spend is not None
+    assert spend.sample_rate == 1
+    assert 3.8 < epsilon_of([spend] * plan.rounds, plan.delta) <= 4
+
+
+def _exact_epsilon(sigma: float, rate: float, delta: float) -> float:
+    """The epsilon of one subsampled step by integrating its hockey-stick divergences, both ways round."""
+    x = np.linspace(-30 * sigma, 1 + 30 * sigma, 400_001)
+    without = norm.pdf(x, 0, sigma)
+    included = (1 - rate) * without + rate * norm.pdf(x, 1, sigma)
+
+    def excess(epsilon: float) -> float:
+        pairs = ((included, without), (without, included))
+        return max(float(np.trapezoid(np.maximum(p - math.exp(epsilon) * q, 0), x)) for p, q in pairs) - delta
+
+    return float(brentq(excess, 0, 50))
+
+
+@pytest.mark.parametrize(("sigma", "rate"), [(0.8, 0.3), (1.5, 0.1), (1.0, 1.0)])
+def test_one_step_costs_no_less_than_its_exact_loss_and_prv_is_within_one_percent(sigma: float, rate: float) -> None:
+    accountant = PRVAccountant()
+    accountant.step(noise_multiplier=sigma, sample_rate=rate)
+    exact = _exact_epsilon(sigma, rate, 1e-4)
+    assert accountant.get_epsilon(delta=1e-4) == pytest.approx(exact, rel=0.01, abs=0.02)
+    spend = PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=1)
+    assert epsilon_of([spend], 1e-4) >= exact * 0.999
+
+
+def test_many_full_steps_are_one_gaussian_mechanism_of_less_noise() -> None:
+    # Without sampling, T steps of sigma are one step of sigma / sqrt(T) (Dong, Roth and Su 2019, arXiv 1905.02383).
+    exact = _exact_epsilon(4.0 / math.sqrt(16), 1.0, 1e-4)
+    accountant = PRVAccountant()
+    for _ in range(16):
+        accountant.step(noise_multiplier=4.0, sample_rate=1.0)
+    assert accountant.get_epsilon(delta=1e-4) == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("rows", HISTORIES)
+def test_an_independent_accountant_agrees(rows: list[tuple[float, float, int]]) -> None:
+    dp = pytest.importorskip("dp_accounting", reason="the independent accountant is not installed")
+    from dp_accounting.pld import PLDAccountant
+    from dp_accounting.rdp import RdpAccountant
+
+    found = {}
+    for accountant, own in ((PLDAccountant(), PRVAccountant()), (RdpAccountant(), RDPAccountant())):
+        for sigma, rate, steps in rows:
+            accountant.compose(dp.PoissonSampledDpEvent(rate, dp.GaussianDpEvent(sigma)), steps)
+        own.history = list(rows)
+        found[type(own)] = own.get_epsilon(delta=1e-3)
+        assert found[type(own)] == pytest.approx(accountant.get_epsilon(1e-3), rel=0.01)
+    history = [PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=steps) for sigma, rate, steps in rows]
+    assert epsilon_of(history, 1e-3) == pytest.approx(max(found.values()), rel=1e-9)

@@ -2,23 +2,24 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import DenseTargets, dense_loss
-from fedpsma.model.network import LesionNet, build
+from fedpsma.model.network import build
+from fedpsma.training.clipping.flat import FlatClipping
 from fedpsma.training.dp import (
     PrivateStep,
     TrainingDivergedError,
-    clipped,
     descend,
     draw_patients,
-    flat_gradient,
     private_gradient,
     select_parameters,
 )
+from fedpsma.training.gradients.engine import Trainee
+from fedpsma.training.gradients.grouped import grouped_gradients
+from fedpsma.training.gradients.loop import loop_gradients
+from fedpsma.training.patches import PatchBatch
 from fedpsma.training.randomness import SeededRandomness
 
 SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
@@ -28,27 +29,29 @@ def _random(seed: int = 0) -> SeededRandomness:
     return SeededRandomness(torch.Generator().manual_seed(seed))
 
 
-def _loss(net: LesionNet, patient: int, patches: int = 2) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(patient)
+def _patient(number: int, patches: int = 2) -> PatchBatch:
+    generator = torch.Generator().manual_seed(number)
     image = torch.randn(patches, 5, 8, 8, 8, generator=generator, dtype=torch.float64)
     voxel = torch.randint(3, (patches, 8, 8, 8), generator=generator)
     anatomy = torch.randint(42, (patches, 8, 8, 8), generator=generator)
-    return dense_loss(net(image, torch.eye(5, dtype=torch.float64)[:patches]), DenseTargets(voxel, anatomy))
+    return PatchBatch(image, torch.eye(5, dtype=torch.float64)[:patches], DenseTargets(voxel, anatomy))
 
 
+@pytest.mark.parametrize("way", [loop_gradients, grouped_gradients])
 @pytest.mark.parametrize("scope", ["all", "adaptive"])
-def test_clipped_sum_equals_plain_autograd_patient_by_patient(scope) -> None:
+def test_clipped_sum_equals_plain_autograd_patient_by_patient(scope, way) -> None:
     net = build(SMALL).double()
     chosen = select_parameters(net, scope)
     parameters, size = list(chosen.values()), sum(one.numel() for one in chosen.values())
-    step = PrivateStep(clip_norm=0.5, noise_multiplier=0.0, expected_patients=3.0)
-    found = private_gradient(
-        [lambda k=k: flat_gradient(_loss(net, k), parameters) for k in range(3)], size, step, _random()
-    )
+    step = PrivateStep(FlatClipping(0.5), noise_multiplier=0.0, expected_patients=3.0)
+    trainee = Trainee(net, parameters, dense_loss)
+    blocks = (way(trainee, [_patient(k) for k in group]) for group in ((0, 1), (2,)))
+    found = private_gradient(blocks, size, step, _random())
     expected = torch.zeros(size, dtype=torch.float64)
     for patient in range(3):
         net.zero_grad()
-        _loss(net, patient).backward()
+        one = _patient(patient)
+        dense_loss(net(one.image, one.tracer), one.targets).backward()
         flat = torch.cat([one.grad.flatten() for one in parameters if one.grad is not None])
         expected += flat / max(1.0, float(flat.norm()) / 0.5) / 3
     assert float((found - expected).abs().max()) < 1e-10
@@ -56,28 +59,18 @@ def test_clipped_sum_equals_plain_autograd_patient_by_patient(scope) -> None:
 
 
 def test_noise_has_the_stated_standard_deviation_also_when_nobody_was_drawn() -> None:
-    step = PrivateStep(clip_norm=0.7, noise_multiplier=1.3, expected_patients=5.0)
+    step = PrivateStep(FlatClipping(0.7), noise_multiplier=1.3, expected_patients=5.0)
     noise = private_gradient([], 200_000, step, _random())
     assert float(noise.std()) == pytest.approx(1.3 * 0.7 / 5, rel=0.01)
     assert float(noise.mean()) == pytest.approx(0, abs=0.001)
 
 
 def test_noise_does_not_shrink_with_the_number_drawn() -> None:
-    step = PrivateStep(clip_norm=1.0, noise_multiplier=1.0, expected_patients=4.0)
+    step = PrivateStep(FlatClipping(1.0), noise_multiplier=1.0, expected_patients=4.0)
     gradient = torch.ones(100) / 10
-    one = private_gradient([lambda: gradient], 100, step, _random()) - gradient / 4
-    many = private_gradient([lambda: gradient] * 9, 100, step, _random()) - gradient * 9 / 4
+    one = private_gradient([[gradient[None]]], 100, step, _random()) - gradient / 4
+    many = private_gradient([[gradient.expand(9, -1)]], 100, step, _random()) - gradient * 9 / 4
     torch.testing.assert_close(one, many, atol=1e-6, rtol=0)
-
-
-@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20), st.floats(1e-3, 1e3))
-def test_clipping_bounds_the_length_and_keeps_the_direction(values: list[float], norm: float) -> None:
-    gradient = torch.tensor(values, dtype=torch.float64)
-    found = clipped(gradient, norm)
-    assert float(found.norm()) <= norm * (1 + 1e-12)
-    if float(gradient.norm()) <= norm:
-        assert torch.equal(found, gradient)
-    torch.testing.assert_close(found * gradient.norm(), gradient * found.norm())
 
 
 def test_adaptive_scope_trains_heads_conditioning_and_normalisation_only() -> None:
@@ -103,16 +96,17 @@ def test_poisson_draws_have_the_rate_and_can_be_empty() -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_round(bad: float) -> None:
-    parameter = nn.Parameter(torch.ones(2))
+def test_a_gradient_that_is_not_finite_stops_the_round(bad: float) -> None:
+    block = [torch.zeros(2, 3), torch.tensor([[1.0], [bad]])]
     with pytest.raises(TrainingDivergedError, match="not finite"):
-        flat_gradient((parameter * bad).sum(), [parameter])
+        private_gradient([block], 4, PrivateStep(FlatClipping(1.0), 1.0, 2.0), _random())
 
 
 def test_descent_follows_the_mean_gradient() -> None:
     first, second = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.zeros(3))
-    step = PrivateStep(clip_norm=100.0, noise_multiplier=0.0, expected_patients=4.0)
-    gradient = private_gradient([lambda: torch.arange(7.0)] * 2, 7, step, _random())
+    step = PrivateStep(FlatClipping(100.0), noise_multiplier=0.0, expected_patients=4.0)
+    block = [torch.arange(4.0).view(1, 2, 2), torch.arange(4.0, 7.0).view(1, 3)]
+    gradient = private_gradient([block] * 2, 7, step, _random())
     descend([first, second], gradient, learning_rate=2.0)
     assert first.flatten().tolist() == [1, 0, -1, -2]
     assert second.tolist() == [-4, -5, -6]

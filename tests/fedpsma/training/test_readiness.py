@@ -30,6 +30,21 @@ class _CentredByBatch(nn.Module):
         return features - features.mean(dim=0, keepdim=True)
 
 
+class _HandedOn(nn.Module):
+    """Lets every patient see the one before him, never the one after."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + features.roll(1, 0) * torch.tensor([0.0, 1.0, 1.0])[: len(features), None, None, None, None]
+
+
+class _MixedAtTheEnd(_Toy):
+    """Mixes patients behind its last layer."""
+
+    def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
+        found = super().forward(image, tracer)
+        return DenseLogits(found.voxel - found.voxel.mean(dim=0), found.anatomy)
+
+
 class _InPlace(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         found = features.exp()
@@ -43,7 +58,7 @@ def test_our_network_is_ready(scope) -> None:
     check_trainable(net, PLAN.model_copy(update={"scope": scope}))
 
 
-@pytest.mark.parametrize("layer", [nn.GroupNorm(2, 4), nn.InstanceNorm3d(4), nn.PReLU()])
+@pytest.mark.parametrize("layer", [nn.GroupNorm(2, 4), nn.InstanceNorm3d(4), nn.PReLU(), nn.Dropout()])
 def test_layers_that_treat_patients_alone_pass(layer: nn.Module) -> None:
     check_trainable(_Toy(layer), PLAN)
 
@@ -55,10 +70,21 @@ def test_layers_that_treat_patients_alone_pass(layer: nn.Module) -> None:
         (_Toy(nn.ReLU(), nn.BatchNorm3d(4, track_running_stats=False)), "body.2", "mixes"),
         (_Toy(nn.InstanceNorm3d(4, track_running_stats=True)), "body.1", "statistics"),
         (_Toy(_CentredByBatch()), "body.1", "mixes"),
-        (_Toy(_InPlace()), "_Toy", "backward step fails"),
+        (_Toy(_HandedOn()), "body.1", "mixes"),
+        (_MixedAtTheEnd(), "_MixedAtTheEnd", "mixes"),
+        (_Toy(nn.GroupNorm(2, 4), _InPlace()), "body.2", "backward step fails"),
         (_Toy(unused=True), "extra.weight", "no finite gradient"),
     ],
-    ids=["batch norm", "batch norm without buffers", "tracking instance norm", "batch mean", "in place", "unused"],
+    ids=[
+        "batch norm",
+        "batch norm without buffers",
+        "tracking instance norm",
+        "batch mean",
+        "one way only",
+        "behind the last layer",
+        "in place",
+        "unused",
+    ],
 )
 def test_the_module_at_fault_is_named(net: nn.Module, where: str, what: str) -> None:
     with pytest.raises(InputError, match=what) as caught:

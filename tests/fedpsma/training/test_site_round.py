@@ -11,10 +11,11 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights, model_hash, weights_of
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.network import build
+from fedpsma.model.network import DenseLogits, LesionNet, build
 from fedpsma.training import site_round
 from fedpsma.training.accounting import epsilon_of
 from fedpsma.training.dp import TrainingDivergedError
+from fedpsma.training.gradients.choice import GradientChoice
 from fedpsma.training.site_round import train_round
 
 SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
@@ -93,6 +94,70 @@ def test_one_patient_moves_the_sum_by_no_more_than_the_clip_norm(start: Weights,
     assert 0.0001 < sums(0.001) <= 0.001 * 1.01
 
 
+def test_a_round_in_which_nobody_is_drawn_is_noise_alone(start: Weights, site: Dataset, monkeypatch) -> None:
+    plan = PLAN.model_copy(update={"patients_per_step": 1e-9, "steps_per_round": 3, "learning_rate": 1.0})
+    monkeypatch.setattr(site_round, "_patches", lambda *_: pytest.fail("a patient was drawn"))
+    # So rare a draw needs hardly any noise, but never none.
+    monkeypatch.setattr(site_round, "descend", lambda parameters, gradient, rate: steps.append(gradient))
+    steps: list[torch.Tensor] = []
+    found = _round(start, site, plan)
+    assert found.spend is not None
+    expected = found.spend.noise_multiplier * plan.clip_norm / (site_round.sample_rate(plan, 5) * 5)
+    assert [float(step.std()) for step in steps] == pytest.approx([expected] * 3, rel=0.1)
+    assert found.report.steps == 3
+
+
+@pytest.mark.parametrize("clipping", ["flat", "per_layer", "adaptive"])
+def test_every_kind_of_clipping_costs_the_same_and_trains(start: Weights, site: Dataset, clipping: str) -> None:
+    plan = PLAN.model_copy(update={"clipping": clipping})
+    found = _round(start, site, plan)
+    assert found.spend == _round(start, site).spend
+    assert model_hash(found.weights) != model_hash(start)
+    assert all(np.isfinite(array).all() for array in found.weights.values())
+
+
+def test_how_long_a_private_round_took_is_not_told(start: Weights, site: Dataset) -> None:
+    assert _round(start, site).report.seconds is None
+    open_plan = PLAN.model_copy(update={"target_epsilon": None, "steps_per_round": 1})
+    assert (_round(start, site, open_plan).report.seconds or 0) > 0
+
+
+def test_both_ways_to_gradients_train_the_same(start: Weights, site: Dataset, monkeypatch, caplog) -> None:
+    loop = _round(start, site)
+    assert loop.gradients.method == "loop"
+    grouped = GradientChoice("grouped", 2, "tried")
+    monkeypatch.setattr(site_round, "_way_to_gradients", lambda *_: grouped)
+    found = _round(start, site)
+    assert found.gradients is grouped
+    assert max(float(np.abs(found.weights[name] - loop.weights[name]).max()) for name in start) < 1e-5
+
+
+def test_the_way_is_chosen_by_trial_once_and_noted(start: Weights, site: Dataset, caplog) -> None:
+    site_round._way_to_gradients.cache_clear()
+    plan = PLAN.model_copy(update={"seed": None, "steps_per_round": 1})
+    with caplog.at_level("INFO", logger="fedpsma.training"):
+        first, second = _round(start, site, plan), _round(start, site, plan, number=2)
+    assert first.gradients is second.gradients
+    assert [record.message for record in caplog.records] == [
+        f"{first.gradients.method}, {first.gradients.patients_at_once} patients at once: {first.gradients.reason}"
+    ]
+
+
+def test_a_network_that_hides_batch_statistics_is_refused_before_any_patient_is_read(
+    start: Weights, site: Dataset, monkeypatch
+) -> None:
+    class Hiding(LesionNet):
+        def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
+            return super().forward(image - image.mean(dim=0, keepdim=True), tracer)
+
+    monkeypatch.setattr(site_round, "LesionNet", Hiding)
+    monkeypatch.setattr(site_round, "_patches", lambda *_: pytest.fail("a patient was read"))
+    with pytest.raises(InputError, match="mixes the patients of a batch") as caught:
+        _round(start, site)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith("stem.")
+
+
 class _Silent:
     """Draws everybody and adds no noise."""
 
@@ -141,7 +206,7 @@ def test_threads_are_put_back(start: Weights, site: Dataset) -> None:
 
 
 def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(site_round, "flat_gradient", lambda *_: pytest.fail("a gradient was computed"))
+    monkeypatch.setattr(site_round, "private_gradient", lambda *_: pytest.fail("a gradient was computed"))
     with pytest.raises(InputError, match="delta"):
         _round(start, site, PLAN.model_copy(update={"delta": 0.3}))
     with pytest.raises(InputError, match="unknown parameter"):

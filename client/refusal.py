@@ -1,0 +1,13 @@
+"""The refusal of a site, as an exception until it leaves as a code."""
+
+from __future__ import annotations
+
+from fedpsma.contract import RefusalReason
+
+
+class RefusalError(Exception):
+    """The site will not train; carries the code that may leave."""
+
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__(reason)
+        self.reason: RefusalReason = reason

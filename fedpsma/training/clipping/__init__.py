@@ -1,0 +1,1 @@
+"""Ways to bound what one patient adds to a step."""

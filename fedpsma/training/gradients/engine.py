@@ -1,0 +1,52 @@
+"""What both ways to one gradient a patient have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fedpsma.model.losses import DenseTargets
+from fedpsma.model.network import DenseLogits
+from fedpsma.training.patches import PatchBatch
+
+Loss = Callable[[DenseLogits, DenseTargets], Tensor]
+# For each trained parameter the gradients of some patients, (patients, *shape).
+Block = list[Tensor]
+
+
+class TrainingDivergedError(RuntimeError):
+    """A loss or gradient is not finite, so the round is given up."""
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A network called with image and tracer, the parameters of it that are trained, and the loss of one patient.
+
+    The loss is computed over all patches of a patient together, so that he gives one gradient however many there are.
+    """
+
+    net: nn.Module
+    parameters: Sequence[nn.Parameter]
+    loss: Loss
+
+
+class PatientGradients(Protocol):
+    """A way to one gradient a patient."""
+
+    def __call__(self, trainee: Trainee, patients: Sequence[PatchBatch]) -> Block:
+        """Return the gradients of patients with equally many patches each.
+
+        Raises:
+            TrainingDivergedError: The loss of a patient is not finite.
+        """
+        ...
+
+
+def require_finite(loss: Tensor) -> None:
+    """Raise :class:`TrainingDivergedError` unless all losses are finite."""
+    if not bool(torch.isfinite(loss.detach()).all()):
+        raise TrainingDivergedError("the loss is not finite; lower the learning rate")

@@ -1,0 +1,24 @@
+"""Patients one after the other by plain autograd: the memory of one patient, and nothing to trust but PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from fedpsma.training.gradients.engine import Block, Trainee, require_finite
+from fedpsma.training.patches import PatchBatch
+
+
+def loop_gradients(trainee: Trainee, patients: Sequence[PatchBatch]) -> Block:
+    """Return the gradients of patients, (patients, *shape) for each parameter, with one backward step each.
+
+    Raises:
+        TrainingDivergedError: The loss of a patient is not finite.
+    """
+    found = []
+    for patient in patients:
+        loss = trainee.loss(trainee.net(patient.image, patient.tracer), patient.targets)
+        require_finite(loss)
+        found.append(torch.autograd.grad(loss, list(trainee.parameters)))
+    return [torch.stack(gradients) for gradients in zip(*found, strict=True)]
