@@ -128,6 +128,7 @@ class SimulationConfig(BaseModel):
         patients = len(read_dataset(dataset).patients)
         changes = {
             "min_sites": 1,
+            "secure_aggregation": None,
             "patients_per_step": sites * self.plan.patients_per_step,
             "delta": min(self.plan.delta, 0.5 / patients),
         }
