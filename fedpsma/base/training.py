@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress
@@ -17,6 +18,13 @@ from fedpsma.training.supervised.run import train as run
 from fedpsma.training.supervised.task import task_of_datasets
 
 
+def _told(patients: int) -> str:
+    return (
+        f"{patients} synthetic patients of all synthetic sites and tracers, except the pairs of site and tracer that "
+        "fedpsma/base/data/recipe.json holds out"
+    )
+
+
 def train_base(
     folders: list[Path], out: Path, recipe: BaseRecipe, minutes: float | None = None, start: Checkpoint | None = None
 ) -> Path:
@@ -28,6 +36,7 @@ def train_base(
     how = recipe.training if minutes is None else recipe.training.model_copy(update={"minutes": minutes})
     datasets = [read_dataset(folder) for folder in folders]
     task = task_of_datasets(datasets, how, NetworkConfig(), start, name="fedpsma base")
+    task = replace(task, data=_told(sum(len(one.patients) for one in datasets) - len(task.held_out)))
     with Progress() as bar:
         steps = bar.add_task("training", total=1.0)
 
