@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -111,6 +112,25 @@ def require_writable(path: Path) -> None:
         raise InputError("is a file, not a folder", where=str(there), remedy="name another place")
     if not os.access(there if there.is_dir() else there.parent, os.W_OK | os.X_OK):
         raise InputError("cannot be written", where=str(there), remedy="name another place, or ask for the right to")
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder while the block runs; it is free again however the process ends.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise InputError("is in use by another process", where=str(folder), remedy="wait for it to end") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

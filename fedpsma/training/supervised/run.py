@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import read_json, require_folder_or_nothing, write_json
+from fedpsma.io.files import held_alone, read_json, require_folder_or_nothing, write_json
 from fedpsma.model.checkpoint import save_checkpoint, weights_of
 from fedpsma.model.inputs import GridStudy
 from fedpsma.training.dp import TrainingDivergedError
@@ -78,12 +78,16 @@ def train(task: TrainTask, out: Path, compute: Compute, watch: Watch | None = No
         Whether the budget is spent; ``False`` where the run was asked to stop, its state being saved.
 
     Raises:
-        InputError: The folder holds another run or something else, no held-out study has a lesion, or a study cannot
-            be read.
+        InputError: The folder holds another run or something else, or another process trains in it, no held-out study
+            has a lesion, or a study cannot be read.
         TrainingDivergedError: The loss is not finite.
     """
-    watch = watch or Watch()
     _claim(task, out)
+    with held_alone(out):
+        return _train(task, out, compute, watch or Watch())
+
+
+def _train(task: TrainTask, out: Path, compute: Compute, watch: Watch) -> bool:
     state = fresh_state(task.recipe, task.network, task.start, compute)
     if (out / STATE_FILE).is_file():
         restore_state(out / STATE_FILE, state)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import finished_folder, read_json, read_text, require_writable, write_json, write_text
+from fedpsma.io.files import finished_folder, held_alone, read_json, read_text, require_writable, write_json, write_text
 from fedpsma.io.pseudonym import read_or_create_key
 
 
@@ -151,3 +153,16 @@ def test_the_right_to_write_is_asked_of_the_nearest_folder_that_is_there(
     with pytest.raises(InputError, match="cannot be written"):
         require_writable(tmp_path / "new/folder")
     assert asked == [tmp_path]
+
+
+def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from fedpsma.io.files import held_alone\n"
+    code += "with held_alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="is in use by another process"), held_alone(tmp_path):
+            pass
+        other.kill()
+    with held_alone(tmp_path):
+        assert not list(tmp_path.iterdir())
