@@ -121,7 +121,9 @@ def test_control_c_leaves_what_was_imported_and_the_same_command_goes_on(tmp_pat
     (tmp_path / "table.csv").write_text("id,patient,pet\n" + lines)
     out = tmp_path / "out"
     arguments = ["import", "nifti", str(tmp_path / "table.csv"), "--out", str(out), *OPTIONS]
-    command = [sys.executable, "-c", "from fedpsma.cli import main; main()", *arguments]
+    # A shell starts what it puts into the background, and its children, with Ctrl-C ignored.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", heeding + "from fedpsma.cli import main; main()", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not (out / "studies.jsonl").is_file():
         assert running.poll() is None
