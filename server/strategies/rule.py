@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -44,7 +45,7 @@ class Aggregate:
     memory: Arrays = field(default_factory=dict)
 
 
-class Rule(BaseModel):
+class Rule(BaseModel, ABC):
     """Base of the strategies; the fields of each are its settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,9 +78,9 @@ class Rule(BaseModel):
         """Return the arrays that go to the sites beside the weights."""
         return {}
 
+    @abstractmethod
     def aggregate(self, given: Given) -> Aggregate:
         """Return the step of a round."""
-        raise NotImplementedError
 
 
 class MeanRule(Rule):
