@@ -57,4 +57,4 @@ def test_what_cannot_be_calibrated_on_is_refused_before_the_network_looks_at_it(
     twice = _run(data, data, "--model", model)
     assert "is given twice" in str(twice.exception)
     few = _run(data, "--model", model)
-    assert "hold too few patients; give studies of at least 5 patients" in str(few.exception)
+    assert "too few patients to calibrate on; give studies of at least 5 patients" in str(few.exception)
