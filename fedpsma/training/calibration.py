@@ -55,7 +55,9 @@ def require_enough_patients(sets: Sequence[Dataset]) -> None:
         require_masks(one)
     if len({row.patient for one in sets for row in one.rows}) < FOLDS:
         where = ", ".join(str(one.folder) for one in sets)
-        raise InputError("too few patients to calibrate on", where=where, remedy=f"give studies of at least {FOLDS} patients")
+        raise InputError(
+            "too few patients to calibrate on", where=where, remedy=f"give studies of at least {FOLDS} patients"
+        )
 
 
 def known_foci(
