@@ -24,6 +24,7 @@ LIBRARY = {
     "offline": set(),
     "domain": set(),
     "secure_aggregation": {"contract", "io"},
+    "joining": {"io", "secure_aggregation"},
     "io": {"domain"},
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
