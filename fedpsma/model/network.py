@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from monai.networks.blocks import Convolution, ResidualUnit, UpSample
 from torch import Tensor, nn
 
+from fedpsma.model.blocks import Convolution, ResidualUnit, UpSample
 from fedpsma.model.config import VOXEL_CLASSES, NetworkConfig
 
 INPUT_CHANNELS = 5
