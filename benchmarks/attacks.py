@@ -74,6 +74,8 @@ def _options() -> Any:
     parser.add_argument("--patients", type=int, default=16, help="of each site, a quarter held out")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=8, help="of a site in a round")
+    parser.add_argument("--patients-per-step", type=float, default=6.0, help="of a site")
+    parser.add_argument("--patches", type=int, default=2, help="of a patient in a step")
     parser.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--epsilon", type=float, help="privacy loss of each site; without privacy when left out")
@@ -85,23 +87,25 @@ def _options() -> Any:
 
 
 def _setup(options: Any, console: Console) -> Setup:
-    patients, spacing = (4, 8.0) if options.toy else (options.patients, 4.0)
+    patients = 4 if options.toy else options.patients
+    init = _toy_checkpoint(options.folder) if options.toy else options.init
+    grid_mm = load_checkpoint(init).network.grid_mm
     with console.status("making patients"):
         for site in SITES:
-            made = PhantomOptions(spacing_mm=spacing)
+            made = PhantomOptions(spacing_mm=grid_mm)
             write_cohort(options.folder / "sites" / site, site, range(patients), SEED, options=made)
     plan = TrainingPlan(
         rounds=2 if options.toy else options.rounds,
         steps_per_round=2 if options.toy else options.steps,
-        patients_per_step=min(6, patients / 2),
-        patch_voxels=16 if options.toy else 48,
+        patients_per_step=min(options.patients_per_step, patients / 2),
+        patches_per_patient=options.patches,
+        patch_voxels=16 * round((128 if options.toy else 192) / grid_mm / 16),
         learning_rate=options.learning_rate,
         target_epsilon=options.epsilon,
         delta=0.5 / patients,
         scope=options.scope,
         seed=options.seed,
     )
-    init = _toy_checkpoint(options.folder) if options.toy else options.init
     return Setup(options.folder, tuple(options.folder / "sites" / site for site in SITES), init, plan)
 
 

@@ -79,16 +79,18 @@ def main() -> None:
             progress.update(task, description=f"{job.network} {job.edge}, {job.variant}")
             found[job] = _in_own_process(job)
             progress.advance(task)
-    for group in dict.fromkeys((job.network, job.edge) for job in jobs):
-        console.print(
-            _table({job.variant: cost for job, cost in found.items() if (job.network, job.edge) == group}, group)
-        )
+            group = {
+                one.variant: cost for one, cost in found.items() if (one.network, one.edge) == (job.network, job.edge)
+            }
+            if len(group) == len(options.variants):
+                console.print(_table(group, (job.network, job.edge)))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three patients of 16 voxels and small networks")
     parser.add_argument("--network", choices=NETWORKS, help="only this one")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="plain is needed for ratios")
     parser.add_argument("--edge", type=int, help="only this edge, in voxels")
     parser.add_argument("--repeats", type=int, default=3, help="steps that are timed")
     parser.add_argument("--threads", type=int, default=1)
@@ -102,7 +104,9 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     networks = (options.network,) if options.network else NETWORKS
     patients = 3 if options.quick else 8
     common = (patients, options.repeats, options.threads, options.device, options.quick)
-    return [Job(network, variant, edge, *common) for network in networks for edge in edges for variant in VARIANTS]
+    return [
+        Job(network, variant, edge, *common) for network in networks for edge in edges for variant in options.variants
+    ]
 
 
 def _in_own_process(job: Job) -> Cost | None:

@@ -10,8 +10,9 @@ best one; a loss of at most 0.03 at epsilon 8 and 0.06 at 3. The figures of the 
 They start from what public data would give: a small network on a grid of 6 mm, trained on FDG of two scanners and
 18F-PSMA-1007 of one; ``--start base`` takes the packaged checkpoint, which was trained on patients like those of all
 sites.
-Run it with ``python benchmarks/phantom_federation.py``; what is finished in ``--folder`` is kept. Several seeds can be
-run side by side with ``--only SEED`` and shown together afterwards; ``--toy`` shows only that it runs.
+Run it with ``python benchmarks/phantom_federation.py``; what is finished in ``--folder`` is kept. When the start
+is trained, seeds can be run side by side with ``--only SEED --start FOLDER/start/model.safetensors`` and shown together
+afterwards; ``--toy`` shows only that it runs.
 """
 
 from __future__ import annotations
@@ -72,15 +73,16 @@ def _options() -> Any:
     parser.add_argument("--folder", type=Path, default=Path("phantom_federation"), help="patients and runs; kept")
     parser.add_argument("--start", default="public", help="public, base, or a checkpoint")
     parser.add_argument("--public-steps", type=int, default=2500, help="training steps of the public start")
-    parser.add_argument("--patients", type=int, default=40, help="of each site, a quarter held out")
+    parser.add_argument("--patients", type=int, default=32, help="of each site, a quarter held out")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, metavar="SEED", help="only this seed")
     parser.add_argument("--epsilon", type=float, nargs="*", default=[8.0, 3.0, 1.0])
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=6, help="of a site in a round")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=5, help="of a site in a round")
     parser.add_argument("--patients-per-step", type=float, default=4.0)
     parser.add_argument("--patches", type=int, default=1, help="of a patient in a step")
-    parser.add_argument("--learning-rate", type=float, default=0.1)
+    parser.add_argument("--learning-rate", type=float, default=0.2)
+    parser.add_argument("--clip-norm", type=float, default=0.5)
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--strategy", default="fedavg")
     parser.add_argument("--toy", action="store_true", help="coarse voxels, few patients, a tiny network")
@@ -175,6 +177,7 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
         patches_per_patient=options.patches,
         patch_voxels=_patch(network),
         learning_rate=options.learning_rate,
+        clip_norm=options.clip_norm,
         target_epsilon=epsilon,
         delta=0.5 / _patients(options),
         scope=options.scope,
