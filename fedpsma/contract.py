@@ -29,6 +29,8 @@ RefusalReason = Literal[
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
+# Asks a site to stop a training that is under way.
+STOP = "stop"
 # Names of the control variates that travel beside the weights; no parameter has a slash in its name.
 CONTROL = "control/"
 # The stages of secure aggregation before and after training, the record of its messages, and the masked update.
@@ -183,10 +185,24 @@ class FederationSite(BaseModel):
 
 
 class Federation(BaseModel):
-    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids."""
+    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids.
+
+    In a real federation orders are signed in its ``name`` with the key in the file ``signing_key`` (Ed25519, raw), and
+    only replies signed by the site's ``key`` count. A simulation has neither.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str
     sites: tuple[FederationSite, ...] = Field(min_length=1)
     round_timeout_s: float = Field(default=12 * 3600.0, gt=0)
+    name: str | None = None
+    signing_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _require_keys_where_orders_are_signed(self) -> Self:
+        if (self.name is None) != (self.signing_key is None):
+            raise ValueError("name and signing_key go together")
+        if self.signing_key is not None and any(site.key is None for site in self.sites):
+            raise ValueError("every site of a real federation needs a key")
+        return self
