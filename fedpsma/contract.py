@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fedpsma.domain.contour import ContourConvention
 
@@ -24,12 +24,20 @@ RefusalReason = Literal[
     "too_few_sites",
     "key_not_trusted",
     "protocol_violated",
+    "code_not_approved",
+    "order_not_signed",
+    "order_repeated",
+    "order_not_current",
+    "outside_hours",
+    "paused",
+    "stopped",
+    "disk_full",
     "internal_error",
 ]
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
-# Asks a site to stop a training that is under way.
+# What ends a run at a site: between two steps, whatever it is at.
 STOP = "stop"
 # Names of the control variates that travel beside the weights; no parameter has a slash in its name.
 CONTROL = "control/"
@@ -154,7 +162,8 @@ class SiteRefusal(BaseModel):
 class RoundOrder(BaseModel):
     """What the server asks of a site in one round, beside the weights to start from.
 
-    ``network`` is the configuration of the network that the weights belong to, as its model card has it.
+    ``network`` is the configuration of the network that the weights belong to, as its model card has it. ``issued`` is
+    when it was given; every order of a real federation says so, and a later one of the same run is given later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -163,6 +172,15 @@ class RoundOrder(BaseModel):
     round: int = Field(ge=1)
     plan: TrainingPlan
     network: dict[str, Any] = Field(default_factory=dict)
+    issued: AwareDatetime | None = None
+
+
+class StopOrder(BaseModel):
+    """Asks a site to end what it does for a run; a signed one is believed whenever it comes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
 
 
 class FederationSite(BaseModel):

@@ -11,6 +11,14 @@ REFUSALS = {
     "too_few_sites": "too few sites are left to hide its update among them",
     "key_not_trusted": "another site shows a key that is not the one it is known by",
     "protocol_violated": "it was asked for something that secure aggregation does not allow",
+    "code_not_approved": "nobody there has approved this version of the application code yet",
+    "order_not_signed": "the order is not signed by the coordinator that it joined",
+    "order_repeated": "it has answered this order, or a later round, before",
+    "order_not_current": "the order is too old or from the future; compare the clocks",
+    "outside_hours": "its policy allows training at other hours only",
+    "paused": "somebody paused it there",
+    "stopped": "its training was stopped",
+    "disk_full": "its disk is full",
     "internal_error": "its training failed; the site's own log says why",
 }
 QUARANTINES = {

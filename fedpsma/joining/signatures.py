@@ -1,22 +1,21 @@
 """Orders signed by the coordinator and reports signed by the site, both over all that they bind.
 
 A signature names the federation, the run, the round and the site, and the fingerprint of the weights beside it, so
-that nothing signed can be used again for another round, another site or other weights. It travels as "signature" beside
-the text it covers:
+that nothing signed can be used again for another round, another site or other weights. It travels under
+:data:`SIGNATURE` in the record whose ``json`` it is for:
 
-=================  ===========================  =========================================================
-message            record                       statement
-=================  ===========================  =========================================================
-query.identify     SITE: json, signature        question; content {"run", "token"}, round 0, no site
-its answer         SITE: name, signature        answer; content is the question's, round 0, the site's name
-train              ORDER: json, signature       order; weights_sha256 of all arrays beside it
-train, masked      SECURE: json, signature      stage; beside the order
-its answer         REPORT: json, signature      report; weights_sha256 of the arrays beside it
-its refusal        REFUSAL: json, signature     report; round of the order
-query.STAGE        SECURE: json, signature      stage
-its answer         SECURE: json, signature      answer
-query.stop         ORDER: json, signature       stop; content {"run"}, round 0
-=================  ===========================  =========================================================
+========  =======================================  ==================================================
+record    from the coordinator                     from the site
+========  =======================================  ==================================================
+order     kind "order", with the weights           -
+report    -                                        kind "report", with the weights
+refusal   -                                        kind "report", without weights
+secure    kind "stage"; run and round of the       kind "answer", likewise
+          session
+stop      kind "stop", round 0                     kind "answer", round 0: its ``json`` again
+site      kind "question", site "", run "", round  kind "answer", likewise but for the site: its
+          0: any ``json`` that is new each time    ``json`` again
+========  =======================================  ==================================================
 """
 
 from __future__ import annotations
@@ -73,16 +72,15 @@ def is_signed(statement: Statement, signature: str, key: str) -> bool:
 
 
 def arrays_sha256(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the SHA-256 (hexadecimal) of names, types, shapes and values, in the order of the names.
+    """Return the SHA-256 (hex) of arrays: names, types, shapes and values, in the order of the names.
 
     Example:
-        >>> arrays_sha256({"a": np.zeros(2, np.uint32)}) == arrays_sha256({"a": np.zeros(2, np.float32)})
+        >>> arrays_sha256({"a": np.zeros(2, np.float32)}) == arrays_sha256({"a": np.zeros(2, np.uint32)})
         False
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
-        header = json.dumps([name, values.dtype.str, list(values.shape)])
-        digest.update(header.encode("ascii"))
-        digest.update(values.tobytes())
+        values = np.ascontiguousarray(arrays[name]).astype(arrays[name].dtype.newbyteorder("<"), copy=False)
+        digest.update(json.dumps([name, values.dtype.str, values.shape]).encode())
+        digest.update(values.data)
     return digest.hexdigest()
