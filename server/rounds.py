@@ -6,13 +6,16 @@ A finished round is on the disk before the next one starts, so an interruption c
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
-from fedpsma.io.files import finished_folder
+from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, StopOrder, TrainingPlan
+from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
 from server.card import federated_card
@@ -22,6 +25,7 @@ from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundState, RunFolder, RunRules, SiteState
 from server.signing import Sealed, Signing, signing_of
+from server.stopping import heeded
 from server.strategies.rule import Given
 from server.updates import Arrays, StoredUpdate, overlong, stepped
 
@@ -62,14 +66,19 @@ def run_rounds(link: Link, path: Path) -> None:
 
     Raises:
         FederationError: A round had fewer valid updates than the plan's ``min_sites``.
-        InputError: The run folder is not as it has to be.
+        InputError: The run folder is not as it has to be, or another process is at it.
     """
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
     federation = folder.federation()
     run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
-    state = folder.last_state()
+    with held_alone(path), heeded(folder.stop_path, link.interrupted):
+        _run_to_the_end(run)
+
+
+def _run_to_the_end(run: _Run) -> None:
+    state = run.folder.last_state()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
     run.events.append(kind, round=state.round, rounds=run.plan.rounds, model_sha256=state.model_sha256)
@@ -78,10 +87,21 @@ def run_rounds(link: Link, path: Path) -> None:
             state = _play_round(run, state)
         _write_model(run, state)
     except BaseException as error:
-        run.events.append("run_failed", round=state.round, reason=_failure_code(error))
+        if run.folder.stop_path.exists():
+            _stop_sites(run)
+        # On a full disk this fails as well, and the error that counts is the first one.
+        with suppress(OSError):
+            run.events.append("run_failed", round=state.round, reason=_failure_code(error))
         raise
     seconds = _seconds_since(started)
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=state.model_sha256)
+
+
+def _stop_sites(run: _Run) -> None:
+    run.link.interrupted.clear()
+    text = StopOrder(run=run.federation.run).model_dump_json()
+    nodes = [node for node, name in run.names.items() if name]
+    run.link.stop({node: run.signing.seal("stop", run.names[node], 0, text) for node in nodes})
 
 
 def _play_round(run: _Run, state: RoundState) -> RoundState:
@@ -162,7 +182,9 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
 def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
-    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network)
+    # A real site takes an order up once; a simulation gives the same order whenever it runs.
+    issued = None if run.federation.name is None else datetime.now(UTC)
+    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=issued)
     weights, _ = split_control(sent)
     away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
@@ -333,6 +355,8 @@ def _card(run: _Run, state: RoundState) -> ModelCard:
 def _failure_code(error: BaseException) -> str:
     if isinstance(error, FederationError):
         return "too_few_sites"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk_full"
     return "stopped" if isinstance(error, KeyboardInterrupt | EngineStoppedError) else "internal_error"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class _Link:
         self.names = names
         self.silent = silent
         self.asked: list[list[str]] = []
+        self.interrupted = threading.Event()
 
     def nodes(self) -> list[int]:
         return sorted(self.names)
