@@ -31,6 +31,8 @@ from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
+# Who only looks whether a run is alive holds its folder for a moment.
+HELD_S = 2.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
 
@@ -73,7 +75,7 @@ def run_rounds(link: Link, path: Path) -> None:
     federation = folder.federation()
     run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
-    with held_alone(path), heeded(folder.stop_path, link.interrupted):
+    with held_alone(path, within_s=HELD_S), heeded(folder.stop_path, link.interrupted):
         _run_to_the_end(run)
 
 
