@@ -10,104 +10,49 @@ from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from pydantic import ValidationError
 
-from client.site import Released, Site
-from client.trainer import Weights
-from fedpsma.contract import (
-    IDENTIFY,
-    ORDER,
-    REFUSAL,
-    REPORT,
-    SECURE,
-    SITE,
-    STAGES,
-    WEIGHTS,
-    RefusalReason,
-    RoundOrder,
-    SiteRefusal,
-    Stage,
-)
+from client.envelope import KEYS, RECORDS, Envelope
+from fedpsma.contract import IDENTIFY, STAGES, STOP, WEIGHTS
 
 Config = Mapping[str, Any]
-Locate = Callable[[Config, Config], Site]
-Answer = Callable[[Site, RoundOrder, Weights, str | None], Released | SiteRefusal]
-Handler = Callable[[Message, Context], Message]
-TakeStage = Callable[[Site, Stage, str], str | SiteRefusal]
+Answer = Callable[[Envelope, Config, Config], Envelope]
+"""Answers a message, given the configuration of the node and that of the run."""
 
 
-def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientApp:
-    """Return a Flower ClientApp that answers ``query.identify``, ``train`` and the stages of secure aggregation.
+def build_app(answer: Answer) -> ClientApp:
+    """Return a Flower ClientApp that answers ``train``, ``query.identify``, ``query.stop`` and the secure stages."""
 
-    Args:
-        locate: Finds the site from the configuration of the node and of the run.
-        answer: Trains one round at the site or refuses it; with a text that says how to mask, where there is one.
-        take_stage: Answers one stage of secure aggregation, JSON for JSON, or refuses it.
-    """
+    def handle(message: Message, context: Context) -> Message:
+        asked = Envelope(message.metadata.message_type, flower_run=context.run_id, node=context.node_id)
+        try:
+            content = _content(answer(_opened(message, asked), context.node_config, context.run_config))
+        except Exception:
+            # Not even its name is known for certain here; the server knows it from the node.
+            content = _content(asked.refusal("", 0, "internal_error"))
+        return Message(content, reply_to=message)
+
     app = ClientApp()
-    app.query(IDENTIFY)(_identify_with(locate))
-    app.train()(_train_with(locate, answer))
-    for name in STAGES:
-        app.query(name)(_stage_with(locate, take_stage, name))
+    app.train()(handle)
+    for name in (IDENTIFY, STOP, *STAGES):
+        app.query(name)(handle)
     return app
 
 
-def _identify_with(locate: Locate) -> Handler:
-    def identify(message: Message, context: Context) -> Message:
-        try:
-            name = locate(context.node_config, context.run_config).name
-        except Exception:
-            name = ""
-        return Message(RecordDict({SITE: ConfigRecord({"name": name})}), reply_to=message)
-
-    return identify
-
-
-def _train_with(locate: Locate, answer: Answer) -> Handler:
-    def train(message: Message, context: Context) -> Message:
-        try:
-            site = locate(context.node_config, context.run_config)
-            content = _content(answer(site, *_read(message), _mask_order(message)))
-        except ValidationError:
-            content = _refusal("plan_not_allowed")
-        except Exception:
-            content = _refusal("internal_error")
-        return Message(content, reply_to=message)
-
-    return train
+def _opened(message: Message, asked: Envelope) -> Envelope:
+    """Return what the contract knows of a message; anything else in it is left behind."""
+    found = message.content.config_records
+    records = {
+        record: {key: str(found[record][key]) for key in KEYS if key in found[record]}
+        for record in RECORDS
+        if record in found
+    }
+    weights = message.content.array_records.get(WEIGHTS, {})
+    arrays = {name: array.numpy() for name, array in weights.items()}
+    return Envelope(asked.kind, records, arrays, asked.flower_run, asked.node)
 
 
-def _stage_with(locate: Locate, take_stage: TakeStage, name: Stage) -> Handler:
-    def take(message: Message, context: Context) -> Message:
-        try:
-            site = locate(context.node_config, context.run_config)
-            answer = take_stage(site, name, str(message.content[SECURE]["json"]))
-        except Exception:
-            return Message(_refusal("internal_error"), reply_to=message)
-        if isinstance(answer, SiteRefusal):
-            return Message(_content(answer), reply_to=message)
-        return Message(RecordDict({SECURE: ConfigRecord({"json": answer})}), reply_to=message)
-
-    return take
-
-
-def _read(message: Message) -> tuple[RoundOrder, Weights]:
-    order = RoundOrder.model_validate_json(str(message.content[ORDER]["json"]))
-    return order, {name: array.numpy() for name, array in message.content[WEIGHTS].items()}
-
-
-def _mask_order(message: Message) -> str | None:
-    return str(message.content[SECURE]["json"]) if SECURE in message.content else None
-
-
-def _content(answer: Released | SiteRefusal) -> RecordDict:
-    if isinstance(answer, SiteRefusal):
-        return RecordDict({REFUSAL: ConfigRecord({"json": answer.model_dump_json()})})
-    report, trained = answer
-    arrays = ArrayRecord({name: Array(trained[name]) for name in sorted(trained)})
-    return RecordDict({REPORT: ConfigRecord({"json": report.model_dump_json()}), WEIGHTS: arrays})
-
-
-def _refusal(reason: RefusalReason) -> RecordDict:
-    # Not even its name is known for certain here; the server knows it from the node.
-    return _content(SiteRefusal(site="", round=0, reason=reason))
+def _content(reply: Envelope) -> RecordDict:
+    content = RecordDict({record: ConfigRecord(dict(texts)) for record, texts in reply.records.items()})
+    if reply.arrays:
+        content[WEIGHTS] = ArrayRecord({name: Array(reply.arrays[name]) for name in sorted(reply.arrays)})
+    return content
