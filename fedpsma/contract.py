@@ -203,10 +203,24 @@ class FederationSite(BaseModel):
 
 
 class Federation(BaseModel):
-    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids."""
+    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids.
+
+    In a real federation orders are signed in its ``name`` with the key in the file ``signing_key`` (Ed25519, raw), and
+    only replies signed by the site's ``key`` count. A simulation has neither.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str
     sites: tuple[FederationSite, ...] = Field(min_length=1)
     round_timeout_s: float = Field(default=12 * 3600.0, gt=0)
+    name: str | None = None
+    signing_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _require_keys_where_orders_are_signed(self) -> Self:
+        if (self.name is None) != (self.signing_key is None):
+            raise ValueError("name and signing_key go together")
+        if self.signing_key is not None and any(site.key is None for site in self.sites):
+            raise ValueError("every site of a real federation needs a key")
+        return self

@@ -29,14 +29,17 @@ from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
 
-from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, WEIGHTS, RoundOrder, Stage
+from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, WEIGHTS, Stage
+from fedpsma.joining.signatures import SIGNATURE
 from fedpsma.model.checkpoint import Weights
-from server.replies import Reply
+from server.replies import Reply, ReplyKind, WireArray
+from server.signing import Sealed
 from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
 IDENTIFY_TIMEOUT_S = 300.0
 STAGE_TIMEOUT_S = 600.0
+STOP_TIMEOUT_S = 15.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
@@ -60,37 +63,45 @@ class Link:
         """Return the ids of the nodes that are there now."""
         return sorted(self.grid.get_node_ids())
 
-    def identify(self, nodes: Sequence[int]) -> dict[int, str]:
-        """Ask nodes for the names of their sites; those that do not answer are left out, an empty name is no name."""
-        questions = {node: RecordDict() for node in nodes}
-        replies = self._exchange(questions, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
-        return {node: _text(reply, SITE, "name") for node, reply in replies}
+    def identify(self, nodes: Sequence[int], question: Sealed) -> dict[int, Sealed]:
+        """Ask nodes for the names of their sites, with their signatures; those that do not answer are left out.
 
-    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+        An empty name is no name.
+        """
+        asked = RecordDict({SITE: _sealed_record(question)}) if question.text else RecordDict()
+        contents = {node: asked for node in nodes}
+        replies = self._exchange(contents, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
+        return {node: Sealed(_text(reply, SITE, "name"), _text(reply, SITE, SIGNATURE)) for node, reply in replies}
+
+    def ask(self, questions: Mapping[int, Sealed], stage: Stage) -> Iterator[Reply]:
         """Send each node its message of a stage of secure aggregation and yield the answers as they come."""
-        contents = {node: RecordDict({SECURE: ConfigRecord({"json": text})}) for node, text in questions.items()}
+        contents = {node: RecordDict({SECURE: _sealed_record(one)}) for node, one in questions.items()}
         for node, message in self._exchange(contents, f"query.{stage}", lambda elapsed: elapsed < STAGE_TIMEOUT_S):
             yield _reply(node, message)
 
     def train(
         self,
-        nodes: Sequence[int],
-        order: RoundOrder,
+        orders: Mapping[int, Sealed],
         weights: Weights,
         waits: Waits,
-        extra: Mapping[int, str] | None = None,
+        extra: Mapping[int, Sealed] | None = None,
     ) -> Iterator[Reply]:
-        """Send an order with weights to nodes and yield their replies as they come, until all are there or late.
+        """Send nodes their orders with weights and yield their replies as they come, until all are there or late.
 
         ``extra`` is what secure aggregation tells each node beside.
         """
         arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
-        content = {ORDER: ConfigRecord({"json": order.model_dump_json()}), WEIGHTS: arrays}
-        orders = {node: RecordDict(dict(content)) for node in nodes}
-        for node, text in (extra or {}).items():
-            orders[node][SECURE] = ConfigRecord({"json": text})
-        for node, message in self._exchange(orders, "train", waits):
+        contents = {node: RecordDict({ORDER: _sealed_record(one), WEIGHTS: arrays}) for node, one in orders.items()}
+        for node, one in (extra or {}).items():
+            contents[node][SECURE] = _sealed_record(one)
+        for node, message in self._exchange(contents, "train", waits):
             yield _reply(node, message)
+
+    def stop(self, requests: Mapping[int, Sealed]) -> None:
+        """Ask nodes to stop training, and give them a few seconds to answer."""
+        contents = {node: RecordDict({STOP: _sealed_record(one)}) for node, one in requests.items()}
+        for _ in self._exchange(contents, f"query.{STOP}", lambda elapsed: elapsed < STOP_TIMEOUT_S):
+            pass
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the engine stops.
@@ -130,12 +141,23 @@ def _reply(node: int, message: Message) -> Reply:
         return Reply(node, "error")
     found = set(message.content)
     if found == {REFUSAL}:
-        return Reply(node, "refusal", _text(message, REFUSAL, "json"))
+        return _sealed_reply(node, message, "refusal", REFUSAL)
     if found == {SECURE}:
-        return Reply(node, "answer", _text(message, SECURE, "json"))
+        return _sealed_reply(node, message, "answer", SECURE)
     if found == {REPORT, WEIGHTS} and WEIGHTS in message.content.array_records:
-        return Reply(node, "report", _text(message, REPORT, "json"), dict(message.content.array_records[WEIGHTS]))
+        return _sealed_reply(node, message, "report", REPORT, dict(message.content.array_records[WEIGHTS]))
     return Reply(node, "malformed")
+
+
+def _sealed_reply(
+    node: int, message: Message, kind: ReplyKind, record: str, arrays: Mapping[str, WireArray] | None = None
+) -> Reply:
+    return Reply(node, kind, _text(message, record, "json"), arrays or {}, _text(message, record, SIGNATURE))
+
+
+def _sealed_record(sealed: Sealed) -> ConfigRecord:
+    """Return a text as it travels; without a signature nothing stands beside it."""
+    return ConfigRecord({"json": sealed.text, **({SIGNATURE: sealed.signature} if sealed.signature else {})})
 
 
 @dataclass(frozen=True)
