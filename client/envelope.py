@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ TRAIN, QUERY = "train", "query."
 TEXT, NAME = "json", "name"
 RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE, STOP)
 KEYS = (TEXT, NAME, SIGNATURE)
+_LONGEST_RUN = 128
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,20 @@ class Envelope:
         """Return a refusal as the answer."""
         refused = SiteRefusal(site=site, round=number, reason=reason)
         return self.reply(REFUSAL, {TEXT: refused.model_dump_json()})
+
+
+def about(asked: Envelope) -> tuple[str, int]:
+    """Return the run and the round that a message claims to be about; nothing of it is checked.
+
+    Example:
+        >>> about(Envelope("train", {"order": {"json": '{"run": "r", "round": 3}'}}))
+        ('r', 3)
+    """
+    for record in (ORDER, SECURE, STOP):
+        try:
+            told = json.loads(asked.text(record))
+            told = told.get("session", told)
+            return str(told["run"])[:_LONGEST_RUN], int(told.get("round", 0))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            continue
+    return "", 0

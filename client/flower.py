@@ -5,7 +5,11 @@ Nothing but coded answers passes this boundary: Flower would send the text of an
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -56,3 +60,93 @@ def _content(reply: Envelope) -> RecordDict:
     if reply.arrays:
         content[WEIGHTS] = ArrayRecord({name: Array(reply.arrays[name]) for name in sorted(reply.arrays)})
     return content
+
+
+def run_gated(admits: Callable[[bytes], bool], refuse: Answer) -> None:
+    """Be ``flwr-clientapp``, but look at the application code before any of it is unpacked or loaded.
+
+    Uses parts of Flower that are not public; a contract test names them.
+
+    Args:
+        admits: Whether this bundle of code may run here.
+        refuse: Answers where it may not.
+    """
+    from flwr.supernode.cli import flwr_clientapp
+    from flwr.supernode.runtime import run_clientapp as process
+
+    install, loader = process.install_from_fab, process.get_load_client_app_fn
+    gate = _Gate(admits, refuse)
+    process.install_from_fab = lambda content, **options: gate.install(install, content, options)
+    process.get_load_client_app_fn = lambda **options: lambda *names: gate.load(loader(**options), names)
+    flwr_clientapp()
+
+
+@dataclass
+class _Gate:
+    admits: Callable[[bytes], bool]
+    refuse: Answer
+    admitted: str = ""
+
+    def install(self, install: Callable[..., Any], content: bytes, options: Mapping[str, Any]) -> None:
+        with suppress(Exception):
+            if self.admits(content):
+                install(content, **options)
+                self.admitted = hashlib.sha256(content).hexdigest()
+
+    def load(self, load: Callable[..., ClientApp], names: tuple[str, ...]) -> Callable[..., Message]:
+        """Return the app, or what refuses instead; its last name is the hash that the bundle is said to have."""
+        if not self.admitted or names[-1] != self.admitted:
+            return build_app(self.refuse)
+        # What this process has loaded of the installation would stand in for the code that came.
+        for module in [name for name in sys.modules if name.split(".")[0] == "client"]:
+            del sys.modules[module]
+        return _silent(lambda: load(*names))
+
+
+def _silent(load: Callable[[], ClientApp]) -> Callable[..., Message]:
+    """Return an app that answers with a code where its code cannot be loaded or raises."""
+
+    def answer(message: Message, context: Context) -> Message:
+        try:
+            return load()(message, context)
+        except Exception:
+            return Message(_content(Envelope("").refusal("", 0, "internal_error")), reply_to=message)
+
+    return answer
+
+
+@dataclass(frozen=True)
+class RunWatch:
+    """Asks the coordinator whether a run still goes on.
+
+    A node takes one message at a time, so nothing that the coordinator sends reaches a site while it trains; but the
+    end of its run can be asked for.
+    """
+
+    address: str
+    ca_certificate: bytes
+    node_key: bytes
+
+    def is_over(self, asked: Envelope) -> bool:
+        """Return whether the run of a message has ended; not known, as without a network, is no."""
+        import httpx
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+        from flwr.proto.node_pb2 import Node
+        from flwr.proto.run_pb2 import GetRunRequest
+        from flwr.supercore.error import ApiErrorCode, FlowerError
+        from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
+        from flwr.supernode.fleet_http_client import FleetHttpClient
+        from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+        key = load_ssh_private_key(self.node_key, None)
+        signed = [RuntimeVersionHttpInterceptor("SuperNode"), NodeAuthHttpInterceptor(key, key.public_key())]
+        question = GetRunRequest(node=Node(node_id=asked.node), run_id=asked.flower_run)
+        try:
+            with FleetHttpClient.from_server_address(self.address, False, self.ca_certificate, signed) as client:
+                client.GetRun(question)
+        except httpx.HTTPStatusError as error:
+            found = FlowerError.from_json(error.response.text)
+            return found is not None and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED
+        except (httpx.HTTPError, RuntimeError):
+            return False
+        return False

@@ -44,6 +44,10 @@ class CodeBook:
         """Return whether a person has approved a bundle."""
         return sha256 in self.approved()
 
+    def has(self, sha256: str) -> bool:
+        """Return whether a bundle came before."""
+        return self._bundle_path(sha256).exists()
+
     def keep(self, content: bytes) -> str:
         """Keep a bundle that came, for a person to look at, and return its SHA-256.
 
@@ -53,7 +57,7 @@ class CodeBook:
         if len(content) > LARGEST_BUNDLE:
             raise ValueError("the bundle is too large")
         sha256 = hashlib.sha256(content).hexdigest()
-        if not self._bundle_path(sha256).exists():
+        if not self.has(sha256):
             write_bytes(self._bundle_path(sha256), content)
         return sha256
 
@@ -88,12 +92,11 @@ class CodeBook:
 
     def files(self, sha256: str) -> dict[str, str]:
         """Return the text files of a bundle that came; none where only its hash is known."""
-        path = self._bundle_path(sha256)
-        return unpacked(path.read_bytes()) if path.exists() else {}
+        return unpacked(self._bundle_path(sha256).read_bytes()) if self.has(sha256) else {}
 
     def difference(self, sha256: str, installed: Mapping[str, str]) -> str:
         """Return how a bundle differs from the last one approved that came, else from what is installed here."""
-        before = [one for one in self.approved() if one != sha256 and self._bundle_path(one).exists()]
+        before = [one for one in self.approved() if one != sha256 and self.has(one)]
         old = self.files(before[-1]) if before else installed
         return difference(old, self.files(sha256))
 

@@ -5,15 +5,15 @@ Whatever goes wrong becomes a code; what happened is written to the site's own l
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from client.envelope import QUERY, TRAIN, Envelope
+from client.envelope import QUERY, TRAIN, Envelope, about
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
 from client.site import Site, answer_envelope, code_of, note
@@ -23,9 +23,11 @@ from client.steward.orders import OrderDesk
 from client.steward.release import require_releasable
 from client.steward.voice import Voice, is_report, reason_of
 from client.steward.watch import Check, Stops, watched
-from fedpsma.contract import IDENTIFY, ORDER, REPORT, SECURE, STAGES, STOP, SiteReport
+from fedpsma.contract import IDENTIFY, REPORT, STAGES, STOP, SiteReport
 from fedpsma.training.interruption import stoppable
 
+# Together with a step of training, well within ten seconds.
+LOCAL_INTERVAL_S, REMOTE_INTERVAL_S = 0.5, 3.0
 RunIsOver = Callable[[Envelope], bool]
 
 
@@ -102,10 +104,18 @@ class Steward:
             order = self._desk.training(asked)
             started = time.monotonic()
             self._log.append("round_started", run=order.run, round=order.round)
-            checks: Sequence[Check] = (gone, self._is_closed, lambda: self.run_is_over(asked))
-            with self.stops.running(order.run) as stop, watched(stop, checks), stoppable(stop):
+            with self.stops.running(order.run) as stop, self._watched(stop, asked, gone), stoppable(stop):
                 reply = answer_envelope(self._place(), asked)
             return self._released(asked, reply, order.run, order.round, time.monotonic() - started)
+
+    @contextmanager
+    def _watched(self, stop: threading.Event, asked: Envelope, gone: Check) -> Iterator[None]:
+        """End the round as soon as nobody can take its result any more, or nobody here wants it."""
+        with (
+            watched(stop, (gone, self._is_closed), LOCAL_INTERVAL_S),
+            watched(stop, (lambda: self.run_is_over(asked),), REMOTE_INTERVAL_S),
+        ):
+            yield
 
     def _released(
         self, asked: Envelope, reply: Envelope, run: str, number: int, seconds: float | None = None
@@ -144,15 +154,3 @@ class Steward:
             return read_policy(self.home.folder)
         except (OSError, ValueError) as error:
             raise RefusalError("plan_not_allowed") from error
-
-
-def about(asked: Envelope) -> tuple[str, int]:
-    """Return the run and the round that a message claims to be about; nothing of it is checked."""
-    for record in (ORDER, SECURE, STOP):
-        try:
-            told = json.loads(asked.text(record))
-            told = told.get("session", told)
-            return str(told["run"])[:64], int(told.get("round", 0))
-        except (KeyError, ValueError, TypeError, AttributeError):
-            continue
-    return "", 0

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 Check = Callable[[], bool]
 
-INTERVAL_S = 1.0
-
 
 @dataclass
 class Stops:
@@ -47,8 +45,8 @@ class Stops:
 
 
 @contextmanager
-def watched(stop: threading.Event, checks: Sequence[Check], interval_s: float = INTERVAL_S) -> Iterator[None]:
-    """Set ``stop`` as soon as one of the checks holds while the block runs; each looks in a thread of its own."""
+def watched(stop: threading.Event, checks: Sequence[Check], interval_s: float) -> Iterator[None]:
+    """Set ``stop`` as soon as one of the checks, made every so many seconds, holds while the block runs."""
     done = threading.Event()
 
     def look(check: Check) -> None:
