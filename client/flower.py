@@ -96,7 +96,8 @@ class _Gate:
     def load(self, load: Callable[..., ClientApp], names: tuple[str, ...]) -> Callable[..., Message]:
         """Return the app, or what refuses instead; its last name is the hash that the bundle is said to have."""
         if not self.admitted or names[-1] != self.admitted:
-            return build_app(self.refuse)
+            closed: Callable[..., Message] = build_app(self.refuse)
+            return closed
         # What this process has loaded of the installation would stand in for the code that came.
         for module in [name for name in sys.modules if name.split(".")[0] == "client"]:
             del sys.modules[module]
