@@ -220,6 +220,13 @@ def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
     return app
 
 
+def bundle_of(app_folder: Path) -> bytes:
+    """Return the bundle that Flower makes of an application: what travels to the sites, byte for byte."""
+    from flwr.cli.build import build_fab_from_disk
+
+    return bytes(build_fab_from_disk(app_folder))
+
+
 def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:
     """Run both apps in Flower's simulation runtime on Ray.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedpsma.contract import SiteRefusal, SiteReport, TrainingPlan
 from fedpsma.model.checkpoint import Weights
-from server.signing import Sealed, Signing, Unsigned
+from server.signing import UNSIGNED, Sealed, Signing
 
 QuarantineReason = Literal[
     "no_reply",
@@ -80,7 +80,7 @@ class Asked:
     round: int
     plan: TrainingPlan
     weights: Mapping[str, NDArray[Any]]
-    signing: Signing = Unsigned()
+    signing: Signing = UNSIGNED
 
 
 class QuarantineError(Exception):

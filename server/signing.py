@@ -72,6 +72,9 @@ class Unsigned:
         return True
 
 
+UNSIGNED = Unsigned()
+
+
 @dataclass(frozen=True)
 class Signed:
     """Signs with the coordinator's key and checks against the keys that the sites were admitted with."""
@@ -112,7 +115,7 @@ def signing_of(federation: Federation) -> Signing:
         InputError: The coordinator's key cannot be read.
     """
     if federation.name is None or federation.signing_key is None:
-        return Unsigned()
+        return UNSIGNED
     keys = {site.name: site.key for site in federation.sites if site.key is not None}
     return Signed(federation.name, federation.run, read_signing_key(federation.signing_key), keys)
 
