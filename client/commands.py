@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from client.code_command import code
+from client.membership import COMMANDS
 from client.statistics_command import statistics
 
 if TYPE_CHECKING:
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
     from fedpsma.site_check.report import CheckReport
     from fedpsma.site_check.summary import DatasetSummary, Spread
 
-site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site.")
-site.command("statistics")(statistics)
+site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site, and take part in a federation.")
+for _command in (*COMMANDS, code, statistics):
+    site.command(_command.__name__)(_command)
 
 _PROBLEMS_SHOWN = 30
 _KIND_SHOWN = 4
