@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,7 +225,10 @@ def bundle_of(app_folder: Path) -> bytes:
     """Return the bundle that Flower makes of an application: what travels to the sites, byte for byte."""
     from flwr.cli.build import build_fab_from_disk
 
-    return bytes(build_fab_from_disk(app_folder))
+    with warnings.catch_warnings():
+        # Of a library of Flower's.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pathspec")
+        return bytes(build_fab_from_disk(app_folder))
 
 
 def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
-from fedpsma.io.files import is_held, read_json, write_json, write_text
+from fedpsma.io.files import file_state, is_held, read_json, write_json, write_text
 from fedpsma.model.checkpoint import load_checkpoint
 from server.events import Event
 from server.federation.admission import AdmittedSite, admitted_sites
@@ -32,6 +32,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # Flower cuts arrays into chunks and keeps them in its data base; a site holds them in memory twice.
 LARGEST_MESSAGE_BYTES = 2 * 2**30
 POLL_S = 0.2
+START_TIMEOUT_S = 120.0
 Standing = Literal["prepared", "starting", "running", "finished", "stopped", "failed", "cut off"]
 
 
@@ -97,14 +98,24 @@ class FederationRun:
         """How it stands."""
         if self.is_alive:
             return "running"
+        if self._is_starting:
+            return "starting"
         last = self.last_event
         if last is not None and last.kind == "run_ended":
             return "finished"
         if last is not None and last.kind == "run_failed":
             return "stopped" if last.reason == "stopped" else "failed"
-        if last is None:
-            return "starting" if self.flower_path.exists() else "prepared"
+        if last is None and not self.flower_path.exists():
+            return "prepared"
         return "cut off"
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether it was started a moment ago, and nothing was heard of it yet."""
+        started, heard = file_state(self.flower_path), file_state(self.folder.events.path)
+        if started is None or (heard is not None and heard[1] > started[1]):
+            return False
+        return time.time_ns() - started[1] < START_TIMEOUT_S * 1e9
 
 
 def all_runs(home: FederationHome) -> list[FederationRun]:
@@ -158,10 +169,12 @@ def start(run: FederationRun, superlink: SuperLink) -> None:
         SuperLinkError: The SuperLink does not take it.
     """
     run.require()
-    if run.standing in ("running", "finished"):
-        what = "runs already" if run.standing == "running" else "is finished"
+    standing = run.standing
+    if standing in ("starting", "running", "finished"):
+        what = "is finished" if standing == "finished" else "runs already"
         raise InputError(what, where=run.name, remedy=f"see: fedpsma federation watch {run.name}")
     run.folder.stop_path.unlink(missing_ok=True)
+    run.flower_path.unlink(missing_ok=True)
     app = write_app(superlink.home / "app")
     folder = json.dumps(str(run.folder.path), ensure_ascii=False)
     started = superlink.flwr("run", str(app), CONNECTION, "--run-config", f"run-folder={folder}")

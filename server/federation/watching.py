@@ -6,9 +6,10 @@ import time
 from datetime import timedelta
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from server.federation.runs import FederationRun
 from server.federation.view import RunView, SiteView, view_of
@@ -44,9 +45,9 @@ def watch_table(run: FederationRun, *, once: bool) -> None:
     console.print(table_of(view))
 
 
-def table_of(view: RunView) -> Table:
-    """Return a run as a table, one row a site."""
-    table = Table(box=None, pad_edge=False, title=_title(view), title_justify="left")
+def table_of(view: RunView) -> Group:
+    """Return a run as a line and a table, one row a site."""
+    table = Table(box=None, pad_edge=False)
     for title in ("site", "now", "rounds", "missed"):
         table.add_column(title, overflow="fold")
     if view.epsilon_budget is not None:
@@ -54,7 +55,7 @@ def table_of(view: RunView) -> Table:
         table.add_column(f"at the end, of {view.epsilon_budget:g}", justify="right")
     for site in view.sites:
         table.add_row(*_row(site, private=view.epsilon_budget is not None))
-    return table
+    return Group(Text(_title(view), style="bold"), table)
 
 
 def _title(view: RunView) -> str:

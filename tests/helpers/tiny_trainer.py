@@ -17,6 +17,7 @@ from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
 from fedpsma.model.checkpoint import ModelCard, save_checkpoint
 from fedpsma.model.config import NetworkConfig
+from fedpsma.training.interruption import raise_if_stopped
 from server.simulation import Engine, SimulationConfig
 
 SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
@@ -70,6 +71,10 @@ def _faulty(task: TrainingTask, update: Weights) -> Weights:
         os.kill(os.getpid(), 9)
     if fault == "slow":
         time.sleep(0.5)
+    if fault == "endless":
+        while note.exists():
+            raise_if_stopped()
+            time.sleep(0.1)
     return update
 
 
