@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, StopOrder, TrainingPlan
+from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
 from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
@@ -89,21 +89,12 @@ def _run_to_the_end(run: _Run) -> None:
             state = _play_round(run, state)
         _write_model(run, state)
     except BaseException as error:
-        if run.folder.stop_path.exists():
-            _stop_sites(run)
         # On a full disk this fails as well, and the error that counts is the first one.
         with suppress(OSError):
             run.events.append("run_failed", round=state.round, reason=_failure_code(error))
         raise
     seconds = _seconds_since(started)
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=state.model_sha256)
-
-
-def _stop_sites(run: _Run) -> None:
-    run.link.interrupted.clear()
-    text = StopOrder(run=run.federation.run).model_dump_json()
-    nodes = [node for node, name in run.names.items() if name]
-    run.link.stop({node: run.signing.seal("stop", run.names[node], 0, text) for node in nodes})
 
 
 def _play_round(run: _Run, state: RoundState) -> RoundState:

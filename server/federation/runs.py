@@ -183,7 +183,7 @@ def start(run: FederationRun, superlink: SuperLink) -> None:
 
 
 def request_stop(run: FederationRun) -> None:
-    """Have the process that is at a run tell the sites to stop, and end.
+    """Have the process that is at a run end; the sites see that and stop training.
 
     Raises:
         InputError: No process is at it.

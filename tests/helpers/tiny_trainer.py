@@ -69,13 +69,17 @@ def _faulty(task: TrainingTask, update: Weights) -> Weights:
     if fault == "killed" and task.round == 2:
         note.unlink()
         os.kill(os.getpid(), 9)
-    if fault == "slow":
-        time.sleep(0.5)
-    if fault == "endless":
-        while note.exists():
-            raise_if_stopped()
-            time.sleep(0.1)
+    if fault in ("slow", "endless"):
+        _linger(note, fault)
     return update
+
+
+def _linger(note: Path, fault: str) -> None:
+    """Take half a second, or as long as the fault stands in its file and nobody stops the training."""
+    deadline = time.monotonic() + (0.5 if fault == "slow" else 600.0)
+    while note.exists() and time.monotonic() < deadline:
+        raise_if_stopped()
+        time.sleep(0.1)
 
 
 def make_sites(folder: Path, names: Sequence[str] = ("C", "A", "B"), patients: int = 12) -> tuple[Path, ...]:
