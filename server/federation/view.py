@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fedpsma.contract import Federation
+from fedpsma.contract import FederationSite
 from server.events import Event
 from server.federation.runs import FederationRun, Standing
 from server.reasons import plain
+from server.run_folder import RoundState, SiteState
 
 # Of fewer patients nobody is told how many there are.
 LEAST_PATIENTS = 5
@@ -20,7 +21,7 @@ SiteDoing = Literal["not asked yet", "training", "reported", "refused", "set asi
 class SiteView(BaseModel):
     """A site as the coordinator sees it.
 
-    ``rounds`` are those that counted; ``epsilon`` is what its patients have paid so far over all of them,
+    ``rounds`` are those that counted, ``missed`` those it was asked in that went on without it; ``epsilon`` is what its patients have paid so far over all of them,
     ``epsilon_at_end`` a bound of what they will have paid if the last round's price is paid for every round that is
     left. ``patients`` is what the site registered, ``None`` where it did not, or has fewer than five.
     """
@@ -60,61 +61,57 @@ def view_of(run: FederationRun) -> RunView:
     events, _ = run.folder.events.read()
     plan, federation = run.folder.plan(), run.folder.federation()
     ended = [event for event in events if event.kind == "round_ended"]
-    done = max((event.round or 0 for event in ended), default=0)
+    state = run.folder.last_state()
     failed = events[-1].reason if events and events[-1].kind == "run_failed" else None
     private = plan.target_epsilon is not None
     return RunView(
         run=run.name,
         standing=run.standing,
         why=plain(failed) if failed else None,
-        round=done,
+        round=state.round,
         rounds=plan.rounds,
-        seconds_left=_seconds_left(ended, plan.rounds - done),
+        seconds_left=_seconds_left(ended, plan.rounds - state.round),
         epsilon_budget=plan.target_epsilon,
         delta=plan.delta if private else None,
         model_sha256=next((event.model_sha256 for event in reversed(events) if event.model_sha256), None),
-        sites=tuple(_site(name, federation, events, plan.rounds - done) for name in _names(federation)),
+        sites=tuple(_site(site, state, events, plan.rounds) for site in federation.sites),
     )
 
 
-def _names(federation: Federation) -> list[str]:
-    return sorted(site.name for site in federation.sites)
-
-
-def _site(name: str, federation: Federation, events: Sequence[Event], rounds_left: int) -> SiteView:
-    own = [event for event in events if event.site == name]
-    paid = [event.epsilon for event in own if event.epsilon is not None]
-    doing, why = _doing(name, events)
-    registered = next(site.patients for site in federation.sites if site.name == name)
+def _site(site: FederationSite, state: RoundState, events: Sequence[Event], rounds: int) -> SiteView:
+    paid = [event.epsilon for event in events if event.site == site.name and event.epsilon is not None]
+    started = (event for event in events if event.kind == "round_started" and site.name in (event.sites or ()))
+    asked = {event.round for event in started if (event.round or 0) <= state.round}
+    counted = state.sites.get(site.name, SiteState()).rounds
+    doing, why = _doing(site.name, events)
     return SiteView(
-        site=name,
+        site=site.name,
         doing=doing,
         why=why,
-        rounds=sum(event.kind == "site_reported" for event in own),
-        missed=sum(event.kind in ("site_refused", "site_quarantined") for event in own),
+        rounds=counted,
+        missed=len(asked) - counted,
         epsilon=paid[-1] if paid else None,
-        epsilon_at_end=_projected(paid, rounds_left),
-        patients=registered if registered is not None and registered >= LEAST_PATIENTS else None,
+        epsilon_at_end=_projected(paid, rounds - state.round),
+        patients=site.patients if site.patients is not None and site.patients >= LEAST_PATIENTS else None,
     )
 
 
 def _doing(name: str, events: Sequence[Event]) -> tuple[SiteDoing, str | None]:
     """Return what a site does in the round that is played, or did in the last one."""
+    over = False
     for event in reversed(events):
+        over = over or event.kind in ("round_ended", "run_failed")
         if event.kind == "round_started" and name in (event.sites or ()):
-            over = any(later.kind in ("round_ended", "run_failed") for later in events[events.index(event) :])
             return ("not asked yet" if over else "training"), None
         if event.site == name and event.kind == "site_reported":
             return "reported", None
-        if event.site == name and event.kind == "site_refused":
-            return "refused", plain(event.reason)
-        if event.site == name and event.kind == "site_quarantined":
-            return "set aside", plain(event.reason)
+        if event.site == name and event.kind in ("site_refused", "site_quarantined"):
+            return ("refused" if event.kind == "site_refused" else "set aside"), plain(event.reason)
     return "not asked yet", None
 
 
 def _projected(paid: Sequence[float], rounds_left: int) -> float | None:
-    """Return a bound: each further round costs at most as much as the last one, because loss grows ever more slowly."""
+    """Return a bound: loss grows ever more slowly, so no further round costs more than the last one did."""
     if not paid:
         return None
     last = paid[-1] - (paid[-2] if len(paid) > 1 else 0.0)
