@@ -21,9 +21,10 @@ SiteDoing = Literal["not asked yet", "training", "reported", "refused", "set asi
 class SiteView(BaseModel):
     """A site as the coordinator sees it.
 
-    ``rounds`` are those that counted, ``missed`` those it was asked in that went on without it; ``epsilon`` is what its patients have paid so far over all of them,
-    ``epsilon_at_end`` a bound of what they will have paid if the last round's price is paid for every round that is
-    left. ``patients`` is what the site registered, ``None`` where it did not, or has fewer than five.
+    ``rounds`` are those that counted, ``missed`` those it was asked in that went on without it. ``epsilon`` is what its
+    patients have paid so far over all runs, ``epsilon_at_end`` a bound of what they will have paid if each round that
+    is left costs as much as the last one. ``patients`` is what the site registered, ``None`` where it did not, or has
+    fewer than five.
     """
 
     model_config = ConfigDict(frozen=True)
