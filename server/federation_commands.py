@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from server.federation import commands, run_commands
+
 if TYPE_CHECKING:
     from fedpsma.federated.evaluation import FederatedFigures
     from fedpsma.federated.heterogeneity import FederationStatistics
     from fedpsma.federated.statistics import SiteStatistics
 
 federation = typer.Typer(no_args_is_help=True, help="Look after a federation as its coordinator.")
+
+for _command in (
+    commands.init,
+    commands.bundle,
+    commands.admit,
+    commands.revoke,
+    commands.sites,
+    commands.renew,
+    commands.up,
+    commands.service,
+    run_commands.run,
+    run_commands.watch,
+    run_commands.stop,
+    run_commands.export,
+    run_commands.verify,
+):
+    federation.command(_command.__name__)(_command)
 
 _DISTANCES_SHOWN = 8
 

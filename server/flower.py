@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
 
-from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, WEIGHTS, Stage
+from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, WEIGHTS, Stage
 from fedpsma.joining.signatures import SIGNATURE
 from fedpsma.model.checkpoint import Weights
 from server.replies import Reply, ReplyKind, WireArray
@@ -39,7 +40,6 @@ from server.updates import Arrays
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
 IDENTIFY_TIMEOUT_S = 300.0
 STAGE_TIMEOUT_S = 600.0
-STOP_TIMEOUT_S = 15.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
@@ -96,12 +96,6 @@ class Link:
             contents[node][SECURE] = _sealed_record(one)
         for node, message in self._exchange(contents, "train", waits):
             yield _reply(node, message)
-
-    def stop(self, requests: Mapping[int, Sealed]) -> None:
-        """Ask nodes to stop training, and give them a few seconds to answer."""
-        contents = {node: RecordDict({STOP: _sealed_record(one)}) for node, one in requests.items()}
-        for _ in self._exchange(contents, f"query.{STOP}", lambda elapsed: elapsed < STOP_TIMEOUT_S):
-            pass
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the engine stops.
@@ -224,7 +218,10 @@ def bundle_of(app_folder: Path) -> bytes:
     """Return the bundle that Flower makes of an application: what travels to the sites, byte for byte."""
     from flwr.cli.build import build_fab_from_disk
 
-    return bytes(build_fab_from_disk(app_folder))
+    with warnings.catch_warnings():
+        # Of a library of Flower's.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pathspec")
+        return bytes(build_fab_from_disk(app_folder))
 
 
 def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, StopOrder, TrainingPlan
+from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
 from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
@@ -31,6 +31,8 @@ from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
+# Who only looks whether a run is alive holds its folder for a moment.
+HELD_S = 2.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
 
@@ -73,7 +75,7 @@ def run_rounds(link: Link, path: Path) -> None:
     federation = folder.federation()
     run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
-    with held_alone(path), heeded(folder.stop_path, link.interrupted):
+    with held_alone(path, within_s=HELD_S), heeded(folder.stop_path, link.interrupted):
         _run_to_the_end(run)
 
 
@@ -87,21 +89,12 @@ def _run_to_the_end(run: _Run) -> None:
             state = _play_round(run, state)
         _write_model(run, state)
     except BaseException as error:
-        if run.folder.stop_path.exists():
-            _stop_sites(run)
         # On a full disk this fails as well, and the error that counts is the first one.
         with suppress(OSError):
             run.events.append("run_failed", round=state.round, reason=_failure_code(error))
         raise
     seconds = _seconds_since(started)
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=state.model_sha256)
-
-
-def _stop_sites(run: _Run) -> None:
-    run.link.interrupted.clear()
-    text = StopOrder(run=run.federation.run).model_dump_json()
-    nodes = [node for node, name in run.names.items() if name]
-    run.link.stop({node: run.signing.seal("stop", run.names[node], 0, text) for node in nodes})
 
 
 def _play_round(run: _Run, state: RoundState) -> RoundState:

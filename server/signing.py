@@ -19,7 +19,7 @@ from fedpsma.joining.keys import read_signing_key
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed, sign
 
 Arrays = Mapping[str, NDArray[Any]]
-ToSite = Literal["order", "stage", "stop"]
+ToSite = Literal["order", "stage"]
 FromSite = Literal["report", "answer"]
 
 

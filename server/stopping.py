@@ -1,4 +1,8 @@
-"""Stopping a run from outside: whoever wants it puts a file into the run folder, and the sites are told at once."""
+"""Stopping a run from outside: whoever wants it puts a file into the run folder.
+
+The server's process then ends, and its run with it, which every site sees within seconds and stops training. A message
+could not tell them: a SuperNode that is at one message takes no other.
+"""
 
 from __future__ import annotations
 

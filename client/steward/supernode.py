@@ -76,7 +76,7 @@ class SuperNode:
 
     def _start(self) -> subprocess.Popen[str]:
         self._write_gate()
-        certificate = self.home.flower_path / "authority.crt"
+        certificate = self.home.flower_path.absolute() / "authority.crt"
         write_text(certificate, self.bundle.ca_certificate)
         command = [
             *("flower-supernode", "--superlink", self.bundle.address, "--root-certificates", str(certificate)),
