@@ -69,22 +69,25 @@ class SitePolicy(BaseModel):
             >>> SitePolicy(epsilon_budget=8).allows(TrainingPlan(target_epsilon=None))
             False
         """
-        private = plan.target_epsilon is not None or self.allow_without_privacy
-        hidden = plan.secure_aggregation is not None or not self.require_secure_aggregation
-        return private and hidden and (plan.seed is None or self.allow_fixed_seed) and not self.objections(plan)
+        return not self.objections(plan)
 
     def objections(self, plan: TrainingPlan) -> list[str]:
-        """Return the settings of a plan that lie outside their limits.
+        """Return the settings of a plan that the site forbids.
 
         Example:
             >>> SitePolicy(epsilon_budget=8, settings={"rounds": {"most": 2}}).objections(TrainingPlan(rounds=3))
             ['rounds']
         """
+        forbidden = {
+            "target_epsilon": plan.target_epsilon is None and not self.allow_without_privacy,
+            "secure_aggregation": plan.secure_aggregation is None and self.require_secure_aggregation,
+            "seed": plan.seed is not None and not self.allow_fixed_seed,
+        }
         asked = plan.model_dump(mode="json")
-        if plan.device == "cpu":
-            # The share of a GPU that nobody uses.
-            del asked["gpu_share"]
-        return [name for name, limit in self.settings.items() if name in asked and not limit.allows(asked[name])]
+        # The share of a GPU that nobody uses is not asked for.
+        bounded = [name for name in self.settings if name != "gpu_share" or plan.device != "cpu"]
+        outside = [name for name in bounded if not self.settings[name].allows(asked[name])]
+        return sorted({*outside, *(name for name, found in forbidden.items() if found)})
 
     def is_open(self, now: datetime) -> bool:
         """Return whether rounds are taken up at a local time."""

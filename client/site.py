@@ -210,8 +210,9 @@ def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:
         policy = read_policy(site.state)
     except (OSError, ValueError) as error:
         raise RefusalError("plan_not_allowed") from error
-    if not policy.allows(order.plan):
-        raise RefusalError("plan_not_allowed")
+    objections = policy.objections(order.plan)
+    if objections:
+        raise RefusalError("plan_not_allowed", ", ".join(objections))
     return policy
 
 

@@ -64,7 +64,7 @@ def join(home: SiteHome, bundle: JoinBundle) -> None:
             where=str(home.folder),
             remedy="leave it first, or make a folder of its own for each federation",
         )
-    certificate_end(bundle)
+    require_current(bundle)
     bundle.write(home.bundle_path)
     SiteLog(home.events_path).append("joined", federation=bundle.federation)
 
@@ -87,14 +87,23 @@ def certificate_end(bundle: JoinBundle) -> datetime:
     """Return when the certificate authority of a federation ends.
 
     Raises:
-        InputError: It is no certificate, or has ended.
+        InputError: The bundle holds no certificate.
     """
     try:
-        end = x509.load_pem_x509_certificate(bundle.ca_certificate.encode()).not_valid_after_utc
+        return x509.load_pem_x509_certificate(bundle.ca_certificate.encode()).not_valid_after_utc
     except ValueError as error:
         raise InputError(
             "holds no certificate", where=bundle.federation, remedy="ask the coordinator for the bundle again"
         ) from error
+
+
+def require_current(bundle: JoinBundle) -> datetime:
+    """Return when the certificate authority of a federation ends.
+
+    Raises:
+        InputError: It has ended, or there is none.
+    """
+    end = certificate_end(bundle)
     if end <= datetime.now(UTC):
         raise InputError(
             f"its certificate ended on {end:%d %B %Y}",

@@ -15,7 +15,7 @@ from client.flower import RunWatch
 from client.policy import read_policy
 from client.steward.events import EventKind, SiteLog
 from client.steward.home import SiteHome
-from client.steward.joining import certificate_end
+from client.steward.joining import require_current
 from client.steward.listener import Listener
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
@@ -104,7 +104,7 @@ def _limit_memory(folder: Path) -> None:
 
 
 def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:
-    end = certificate_end(bundle)
+    end = require_current(bundle)
     if end - datetime.now(UTC) < WARN_BEFORE:
         log.append("certificate_ends", until=end.isoformat(timespec="seconds"))
 
