@@ -46,6 +46,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
 _SHARE = "share"
 Waits = Callable[[float], bool]
 """Whether to go on waiting for replies after so many seconds."""
+Content = Callable[[int], RecordDict]
+"""What to send to a node."""
 
 
 class EngineStoppedError(Exception):
@@ -69,32 +71,45 @@ class Link:
         An empty name is no name.
         """
         asked = RecordDict({SITE: _sealed_record(question)}) if question.text else RecordDict()
-        contents = {node: asked for node in nodes}
-        replies = self._exchange(contents, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
+        limit = IDENTIFY_TIMEOUT_S
+        replies = self._exchange(nodes, lambda _: asked, f"query.{IDENTIFY}", lambda elapsed: elapsed < limit)
         return {node: Sealed(_text(reply, SITE, "name"), _text(reply, SITE, SIGNATURE)) for node, reply in replies}
 
     def ask(self, questions: Mapping[int, Sealed], stage: Stage) -> Iterator[Reply]:
         """Send each node its message of a stage of secure aggregation and yield the answers as they come."""
-        contents = {node: RecordDict({SECURE: _sealed_record(one)}) for node, one in questions.items()}
-        for node, message in self._exchange(contents, f"query.{stage}", lambda elapsed: elapsed < STAGE_TIMEOUT_S):
+
+        def content(node: int) -> RecordDict:
+            return RecordDict({SECURE: _sealed_record(questions[node])})
+
+        limit = STAGE_TIMEOUT_S
+        replies = self._exchange(list(questions), content, f"query.{stage}", lambda elapsed: elapsed < limit)
+        for node, message in replies:
             yield _reply(node, message)
 
     def train(
         self,
-        orders: Mapping[int, Sealed],
+        nodes: Sequence[int],
+        order: Callable[[int], Sealed],
         weights: Weights,
         waits: Waits,
         extra: Mapping[int, Sealed] | None = None,
     ) -> Iterator[Reply]:
         """Send nodes their orders with weights and yield their replies as they come, until all are there or late.
 
-        ``extra`` is what secure aggregation tells each node beside.
+        Args:
+            nodes: Whom to ask, in this order.
+            order: Makes the order for a node at the moment it is sent; once more where a node has to be asked again.
+            weights: Where to start from.
+            waits: How long to wait.
+            extra: What secure aggregation tells each node beside.
         """
         arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
-        contents = {node: RecordDict({ORDER: _sealed_record(one), WEIGHTS: arrays}) for node, one in orders.items()}
-        for node, one in (extra or {}).items():
-            contents[node][SECURE] = _sealed_record(one)
-        for node, message in self._exchange(contents, "train", waits):
+
+        def content(node: int) -> RecordDict:
+            masking = {SECURE: _sealed_record(extra[node])} if extra else {}
+            return RecordDict({ORDER: _sealed_record(order(node)), WEIGHTS: arrays, **masking})
+
+        for node, message in self._exchange(nodes, content, "train", waits):
             yield _reply(node, message)
 
     def pause(self, seconds: float) -> None:
@@ -106,22 +121,39 @@ class Link:
         if self.interrupted.wait(seconds):
             raise EngineStoppedError
 
-    def _exchange(self, contents: Mapping[int, RecordDict], kind: str, waits: Waits) -> Iterator[tuple[int, Message]]:
+    def _exchange(
+        self, nodes: Sequence[int], content: Content, kind: str, waits: Waits
+    ) -> Iterator[tuple[int, Message]]:
+        """Send a message to each node and yield the replies; a node that started anew has lost its message."""
         asked: dict[str, int] = {}
-        for node, content in contents.items():
-            # One at a time, because what Flower returns for a message it could not push differs between its grids.
-            for message_id in self.grid.push_messages([Message(content, node, kind)]):
-                if message_id:
-                    asked[message_id] = node
+        awake = self._awake_since()
+        self._push(nodes, content, kind, asked)
         started, pause = time.monotonic(), FIRST_PAUSE_S
         while asked and waits(time.monotonic() - started):
             replies = list(self.grid.pull_messages(list(asked)))
             for reply in replies:
-                if reply.metadata.reply_to_message_id in asked:
-                    yield asked.pop(reply.metadata.reply_to_message_id), reply
+                node = asked.get(reply.metadata.reply_to_message_id)
+                if node is not None:
+                    asked = {name: other for name, other in asked.items() if other != node}
+                    yield node, reply
             if asked and not replies:
                 self.pause(pause)
                 pause = min(1.3 * pause, LONGEST_PAUSE_S)
+                now = self._awake_since()
+                again = [node for node in sorted(set(asked.values())) if now.get(node, "") > awake.get(node, "")]
+                self._push(again, content, kind, asked)
+                awake = {**awake, **now}
+
+    def _push(self, nodes: Sequence[int], content: Content, kind: str, asked: dict[str, int]) -> None:
+        for node in nodes:
+            # One at a time, because what Flower returns for a message it could not push differs between its grids.
+            for message_id in self.grid.push_messages([Message(content(node), node, kind)]):
+                if message_id:
+                    asked[message_id] = node
+
+    def _awake_since(self) -> dict[int, str]:
+        """Return since when each node is there, as far as the grid knows."""
+        return {node.node_id: node.last_activated_at for node in self.grid.get_nodes()}
 
 
 def _text(message: Message, record: str, key: str) -> str:

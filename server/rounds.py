@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -175,9 +175,7 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
 def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
-    # A real site takes an order up once; a simulation gives the same order whenever it runs.
-    issued = None if run.federation.name is None else datetime.now(UTC)
-    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=issued)
+    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=_issued(run))
     weights, _ = split_control(sent)
     away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
@@ -187,7 +185,7 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
         _sum_secretly(run, harvest, order, {node: nodes[node] for node in reached}, weights)
         answered.update(reached)
         reached = []
-    for reply in run.link.train(_sealed_orders(run, order, reached, sent), sent, _patience(run, harvest)):
+    for reply in run.link.train(reached, _sealing(run, order, sent), sent, _patience(run, harvest)):
         answered.add(reply.node)
         _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights, run.signing))
     for node in sorted(nodes.keys() - answered, key=lambda node: nodes[node]):
@@ -195,9 +193,19 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
     return harvest
 
 
-def _sealed_orders(run: _Run, order: RoundOrder, nodes: Iterable[int], sent: Weights) -> dict[int, Sealed]:
-    text = order.model_dump_json()
-    return {node: run.signing.seal("order", run.names[node], order.round, text, sent) for node in nodes}
+def _sealing(run: _Run, order: RoundOrder, sent: Weights) -> Callable[[int], Sealed]:
+    """Return what makes the order for a node; a real site takes an order up once, so each one has its own date."""
+
+    def seal(node: int) -> Sealed:
+        text = order.model_copy(update={"issued": _issued(run)}).model_dump_json()
+        return run.signing.seal("order", run.names[node], order.round, text, sent)
+
+    return seal
+
+
+def _issued(run: _Run) -> datetime | None:
+    """Return the date of an order; in a simulation it has none, so that it is the same whenever it is given."""
+    return None if run.federation.name is None else datetime.now(UTC)
 
 
 def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights) -> None:
@@ -239,8 +247,8 @@ class _Desk:
         from fedpsma.secure_aggregation.messages import threshold
 
         waits = _patience(self.run, self.harvest, threshold(len(mask_orders)))
-        orders = _sealed_orders(self.run, self.order, mask_orders, self.weights)
-        return self.run.link.train(orders, self.weights, waits, self._sealed(mask_orders))
+        order = _sealing(self.run, self.order, self.weights)
+        return self.run.link.train(list(mask_orders), order, self.weights, waits, self._sealed(mask_orders))
 
     def set_aside(self, site: str, reason: QuarantineReason) -> None:
         _set_aside(self.run, self.harvest, site, self.order.round, reason)

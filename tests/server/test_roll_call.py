@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,10 +38,12 @@ class _Link:
     def pause(self, seconds: float) -> None:
         pass
 
-    def train(self, orders: Mapping[int, Sealed], weights: Weights, waits: object) -> Iterator[Reply]:
-        self.asked.append([self.names[node] for node in orders])
-        for node, sealed in orders.items():
-            order = RoundOrder.model_validate_json(sealed.text)
+    def train(
+        self, nodes: Sequence[int], order_for: Callable[[int], Sealed], weights: Weights, waits: object
+    ) -> Iterator[Reply]:
+        self.asked.append([self.names[node] for node in nodes])
+        for node in nodes:
+            order = RoundOrder.model_validate_json(order_for(node).text)
             if node not in self.silent:
                 report = SiteReport(
                     site=self.names[node],

@@ -1,0 +1,139 @@
+"""A federation of real processes: coordinator, front door, SuperLink, and three sites that train privately."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_federation import RealFederation
+from small_sites import small_site, untrained
+
+from client.ledger import Ledger
+from fedpsma.contract import TrainingPlan
+from fedpsma.joining.keys import make_node_key
+from fedpsma.model.checkpoint import load_checkpoint
+from server.simulation import SimulationConfig, simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+NAMES = ("north", "south", "west")
+# Small on purpose, and with fixed random numbers, which only a site that plays with phantoms should allow.
+PLAN = TrainingPlan(
+    rounds=2, steps_per_round=2, patients_per_step=2, patches_per_patient=1, patch_voxels=16, delta=0.05, seed=11
+)
+POLICY = "allow_fixed_seed = true\n"
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederation]:
+    """Three sites that were admitted, joined and take part."""
+    real = RealFederation(tmp_path_factory.mktemp("f"))
+    rng = np.random.default_rng(1)
+    try:
+        real.init()
+        untrained(real.folder / "initial.safetensors")
+        for name in NAMES:
+            fingerprint = real.make_site(name, small_site(real.folder / name, name, rng), POLICY)
+            real.admit(name, fingerprint)
+            real.join(name)
+        real.up()
+        for name in NAMES:
+            real.take_part(name)
+        yield real
+    finally:
+        real.close()
+
+
+def _settings(*more: str) -> list[str]:
+    plan = PLAN.model_dump(exclude_defaults=True)
+    given = [f"plan.{name}={value}" for name, value in plan.items()]
+    return [part for one in [*given, "init=initial.safetensors", *more] for part in ("--set", one)]
+
+
+def test_after_kills_of_server_and_site_the_weights_are_those_of_a_simulation(federation: RealFederation) -> None:
+    federation.call("federation", "run", "first", *_settings())
+    federation.wait_for_event("first", "round_ended", 1)
+    federation.kill_superlink()
+    federation.wait_for_event("first", "run_resumed")
+    federation.wait_for_event("first", "round_started", 2)
+    federation.kill("south")
+    federation.take_part("south")
+    federation.wait_for(lambda: federation.standing("first") in ("finished", "failed"), "the end")
+    assert federation.standing("first") == "finished", federation.all_logs()
+
+    model = load_checkpoint(federation.home / "runs" / "first" / "model" / "model.safetensors")
+    sites = tuple(federation.folder / name for name in NAMES)
+    config = SimulationConfig(
+        datasets=sites, out=federation.folder / "simulated", plan=PLAN, init=federation.folder / "initial.safetensors"
+    )
+    assert simulate(config).model_sha256 == model.card.sha256
+    for name in NAMES:
+        charged = Ledger(federation.folder / name / "ledger.jsonl").history()
+        real = [entry for entry in charged if entry is not None]
+        assert len(real) >= PLAN.rounds, "what was begun stays paid"
+
+    federation.call("federation", "export", "first", "--out", "model")
+    said = federation.call("federation", "verify", "model/events.jsonl")
+    assert "follow each other" in said
+    lines = (federation.folder / "model" / "events.jsonl").read_bytes().split(b"\n")
+    (federation.folder / "model" / "events.jsonl").write_bytes(b"\n".join(lines[:2] + lines[3:]))
+    federation.call("federation", "verify", "model/events.jsonl", code=2)
+
+
+def test_an_unadmitted_node_and_the_certificate_alone_open_nothing(federation: RealFederation) -> None:
+    stranger = federation.folder / "stranger"
+    (federation.state("south") / "node.key").rename(stranger)
+    try:
+        make_node_key(federation.state("south") / "node.key")
+        federation.kill("south")
+        federation.take_part("south")
+        log = federation.state("south") / "flower" / "supernode.log"
+        size = log.stat().st_size
+        federation.wait_for(lambda: log.stat().st_size > size + 200, "the SuperNode's try")
+        federation.wait_for(lambda: "could not" in log.read_text("utf-8")[size:].lower() or _refused(log, size), "no")
+    finally:
+        stranger.replace(federation.state("south") / "node.key")
+        federation.kill("south")
+        federation.take_part("south")
+    assert [_knock(federation, *one) for one in ATTACKS] == [404] * len(ATTACKS)
+
+
+def _refused(log: Path, size: int) -> bool:
+    text = log.read_text("utf-8")[size:]
+    return "SuperNode ID" not in text and ("401" in text or "ERROR" in text)
+
+
+ATTACKS = (
+    ("POST", "/v1/control/register-node"),
+    ("POST", "/v1/control/list-nodes"),
+    ("POST", "/v1/control/start-run"),
+    ("GET", "/docs"),
+)
+
+
+def _knock(federation: RealFederation, method: str, path: str) -> int:
+    """Ask the front door with the certificate of the authority, which everybody may have."""
+    context = ssl.create_default_context(cafile=str(federation.home / "authority.crt"))
+    address = federation.call("federation", "bundle")
+    assert address
+    port = int((federation.home / "federation.toml").read_text("utf-8").split("localhost:")[1].split('"')[0])
+    connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
+    connection.request(method, path, body=b"")
+    return connection.getresponse().status
+
+
+def test_changed_code_waits_for_a_person_and_a_stop_reaches_the_sites(federation: RealFederation) -> None:
+    approved = federation.state("west") / "code" / "approved.json"
+    before = approved.read_text("utf-8")
+    approved.write_text("{}", "utf-8")
+    try:
+        federation.call("federation", "run", "second", *_settings("plan.min_sites=2"))
+        federation.wait_for_event("second", "round_ended", 1)
+    finally:
+        approved.write_text(before, "utf-8")
+    assert ("west", "code_not_approved") in {
+        (one.get("site"), one.get("reason")) for one in federation.events("second")
+    }
