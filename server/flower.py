@@ -38,7 +38,7 @@ from server.signing import Sealed
 from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
-IDENTIFY_TIMEOUT_S = 300.0
+IDENTIFY_TIMEOUT_S = 120.0
 STAGE_TIMEOUT_S = 600.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
@@ -66,14 +66,18 @@ class Link:
         return sorted(self.grid.get_node_ids())
 
     def identify(self, nodes: Sequence[int], question: Sealed) -> dict[int, Sealed]:
-        """Ask nodes for the names of their sites, with their signatures; those that do not answer are left out.
+        """Ask nodes for the names of their sites, with their signatures; an empty name is no name.
 
-        An empty name is no name.
+        Those that do not answer, or fell away before they could, are left out.
         """
         asked = RecordDict({SITE: _sealed_record(question)}) if question.text else RecordDict()
         limit = IDENTIFY_TIMEOUT_S
         replies = self._exchange(nodes, lambda _: asked, f"query.{IDENTIFY}", lambda elapsed: elapsed < limit)
-        return {node: Sealed(_text(reply, SITE, "name"), _text(reply, SITE, SIGNATURE)) for node, reply in replies}
+        return {
+            node: Sealed(_text(reply, SITE, "name"), _text(reply, SITE, SIGNATURE))
+            for node, reply in replies
+            if reply.has_content()
+        }
 
     def ask(self, questions: Mapping[int, Sealed], stage: Stage) -> Iterator[Reply]:
         """Send each node its message of a stage of secure aggregation and yield the answers as they come."""

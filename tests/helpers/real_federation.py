@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,18 @@ class RealFederation:
         path = self.home / "runs" / run / "events.jsonl"
         lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
+
+    @property
+    def port(self) -> int:
+        """Port of the front door."""
+        config = tomllib.loads((self.home / "federation.toml").read_text("utf-8"))
+        return int(str(config["address"]).rpartition(":")[2])
+
+    def site_is_at(self, name: str, number: int) -> bool:
+        """Return whether a site is training this round now."""
+        lines = (self.state(name) / "events.jsonl").read_text("utf-8").split("\n")[:-1]
+        last = json.loads(lines[-1])
+        return bool(last["kind"] == "round_started" and last["round"] == number)
 
     def standing(self, run: str) -> str:
         said = self.call("federation", "watch", run, "--once", "--format", "json")
