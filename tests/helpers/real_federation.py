@@ -22,7 +22,7 @@ HELPERS = Path(__file__).resolve().parent
 ROOT = HELPERS.parents[1]
 COMMAND = [sys.executable, "-c", "from fedpsma.cli import main; main()"]
 FINGERPRINT = re.compile(r"\b(?:[0-9A-F]{4}-){7}[0-9A-F]{4}\b")
-PATIENCE_S = 180.0
+PATIENCE_S = 400.0
 
 
 @dataclass
@@ -45,10 +45,11 @@ class RealFederation:
         assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def init(self) -> None:
-        address = f"localhost:{free_port()}"
-        listen = address.replace("localhost", "127.0.0.1")
-        said = self.call("federation", "init", "prostate", "--address", address, "--listen", listen)
+    def init(self, port: int | None = None, door: int | None = None) -> None:
+        """Make the federation; sites connect to ``port``, and ``door`` is the one behind it where they differ."""
+        port = port or free_port()
+        options = ("--address", f"localhost:{port}", "--listen", f"127.0.0.1:{door or port}")
+        said = self.call("federation", "init", "prostate", *options)
         (self.folder / "fingerprint").write_text(_fingerprint(said), "utf-8")
 
     def make_site(self, name: str, dataset: Path, policy: str = "") -> str:
