@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, RefusalReason, SiteRefusal
+from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, RefusalReason, SiteRefusal
 from fedpsma.joining.signatures import SIGNATURE
 
 Records = Mapping[str, Mapping[str, str]]
@@ -17,7 +17,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 TRAIN, QUERY = "train", "query."
 TEXT, NAME = "json", "name"
-RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE, STOP)
+RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE)
 KEYS = (TEXT, NAME, SIGNATURE)
 _LONGEST_RUN = 128
 
@@ -66,7 +66,7 @@ def about(asked: Envelope) -> tuple[str, int]:
         >>> about(Envelope("train", {"order": {"json": '{"run": "r", "round": 3}'}}))
         ('r', 3)
     """
-    for record in (ORDER, SECURE, STOP):
+    for record in (ORDER, SECURE):
         try:
             told = json.loads(asked.text(record))
             told = told.get("session", told)

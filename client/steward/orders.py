@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 
 from client.envelope import Envelope
 from client.refusal import RefusalError
-from fedpsma.contract import ORDER, SECURE, STOP, RoundOrder, StopOrder
+from fedpsma.contract import ORDER, SECURE, RoundOrder
 from fedpsma.io.files import read_json, write_json
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed
@@ -91,21 +91,11 @@ class OrderDesk:
             _current(stage.order)
         return stage.session.run, stage.session.round
 
-    def stop(self, asked: Envelope) -> str:
-        """Return the run to stop.
-
-        Raises:
-            RefusalError: The coordinator did not ask for it.
-        """
-        order = _parsed(StopOrder, asked.text(STOP))
-        self._require_signed(self._statement("stop", order.run, 0, asked.text(STOP)), asked.signature(STOP))
-        return order.run
-
     def _require_stage(self, asked: Envelope, run: str, number: int) -> None:
         signed = self._statement("stage", run, number, asked.text(SECURE))
         self._require_signed(signed, asked.signature(SECURE))
 
-    def _statement(self, kind: Literal["order", "stage", "stop"], run: str, number: int, content: str) -> Statement:
+    def _statement(self, kind: Literal["order", "stage"], run: str, number: int, content: str) -> Statement:
         return Statement(kind, self.bundle.federation, run, number, self.site, content)
 
     def _require_signed(self, statement: Statement, signature: str, weights: str = "") -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.envelope import NAME, TEXT, Arrays, Envelope
 from client.steward.home import SiteHome
-from fedpsma.contract import REFUSAL, REPORT, SECURE, SITE, STOP, RefusalReason, SiteRefusal
+from fedpsma.contract import REFUSAL, REPORT, SECURE, SITE, RefusalReason, SiteRefusal
 from fedpsma.joining.signatures import SIGNATURE, Statement, arrays_sha256, sign
 from fedpsma.secure_aggregation.identity import identity_of
 
@@ -37,11 +37,6 @@ class Voice:
         question = asked.records.get(SITE, {}).get(TEXT, "")
         texts = {NAME: self.site, TEXT: question}
         return asked.reply(SITE, {**texts, SIGNATURE: self._signature("answer", "", 0, question)})
-
-    def stopped(self, asked: Envelope, run: str) -> Envelope:
-        """Confirm that a run was stopped here."""
-        text = asked.text(STOP)
-        return asked.reply(STOP, {TEXT: text, SIGNATURE: self._signature("answer", run, 0, text)})
 
     def refusal(self, asked: Envelope, run: str, number: int, reason: RefusalReason) -> Envelope:
         """Refuse an order of a run."""

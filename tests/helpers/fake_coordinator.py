@@ -17,7 +17,7 @@ from tiny_trainer import make_sites
 from client.envelope import NAME, TEXT, Envelope
 from client.steward.home import SiteHome
 from client.steward.joining import make_site
-from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import SIGNATURE, Statement, arrays_sha256, is_signed, sign
 
@@ -61,11 +61,6 @@ class Coordinator:
     def stage(self, site: str, name: str, text: str, run: str, number: int) -> Envelope:
         signature = sign(Statement("stage", self.federation, run, number, site, text), self.key)
         return Envelope(f"query.{name}", {SECURE: {TEXT: text, SIGNATURE: signature}})
-
-    def stop(self, site: str, run: str = "r") -> Envelope:
-        text = f'{{"run": "{run}"}}'
-        signature = sign(Statement("stop", self.federation, run, 0, site, text), self.key)
-        return Envelope("query.stop", {STOP: {TEXT: text, SIGNATURE: signature}})
 
     def question(self) -> Envelope:
         return Envelope("query.identify", {SITE: {TEXT: f'{{"nonce": "{secrets.token_hex(8)}"}}'}})
