@@ -60,7 +60,7 @@ class Envelope:
 
 
 def about(asked: Envelope) -> tuple[str, int]:
-    """Return the run and the round that a message claims to be about; nothing of it is checked.
+    """Return the run and the round that a message claims to be about, fit to be shown; nothing of it is checked.
 
     Example:
         >>> about(Envelope("train", {"order": {"json": '{"run": "r", "round": 3}'}}))
@@ -70,7 +70,8 @@ def about(asked: Envelope) -> tuple[str, int]:
         try:
             told = json.loads(asked.text(record))
             told = told.get("session", told)
-            return str(told["run"])[:_LONGEST_RUN], int(told.get("round", 0))
+            run = "".join(char if char.isprintable() else "?" for char in str(told["run"])[:_LONGEST_RUN])
+            return run, int(told.get("round", 0))
         except (KeyError, ValueError, TypeError, AttributeError):
             continue
     return "", 0

@@ -9,9 +9,10 @@ from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from client.envelope import Envelope
+from client.envelope import TEXT, Envelope
 from client.refusal import RefusalError
-from fedpsma.contract import ORDER, SECURE, RoundOrder
+from client.steward.home import SiteHome
+from fedpsma.contract import ORDER, SECURE, SITE, RoundOrder
 from fedpsma.io.files import read_json, write_json
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed
@@ -63,6 +64,21 @@ class OrderDesk:
     bundle: JoinBundle
     site: str
     path: Path
+
+    @classmethod
+    def of(cls, home: SiteHome) -> OrderDesk:
+        """Return the desk of the site whose folder this is.
+
+        Raises:
+            InputError: It is no site, or has joined nothing.
+        """
+        return cls(home.bundle(), home.request().site, home.orders_path)
+
+    def asks(self, asked: Envelope) -> bool:
+        """Return whether the coordinator asks who this site is."""
+        text = asked.records.get(SITE, {}).get(TEXT, "")
+        question = Statement("question", self.bundle.federation, "", 0, "", text)
+        return is_signed(question, asked.signature(SITE), self.bundle.coordinator_key)
 
     def training(self, asked: Envelope) -> RoundOrder:
         """Return a new order and remember it, so that it is taken up once.

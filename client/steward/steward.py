@@ -53,11 +53,10 @@ class Steward:
     _training: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._bundle = self.home.bundle()
         self._site = self.home.request().site
         self._voice = Voice.of(self.home)
         self._log = SiteLog(self.home.events_path)
-        self._desk = OrderDesk(self._bundle, self._site, self.home.orders_path)
+        self._desk = OrderDesk.of(self.home)
 
     def answer(self, asked: Envelope, gone: Check = lambda: False) -> Envelope:
         """Return the signed answer to a message.
@@ -79,7 +78,7 @@ class Steward:
 
     def _answered(self, asked: Envelope, gone: Check) -> Envelope:
         if asked.kind == f"{QUERY}{IDENTIFY}":
-            return self._voice.name(asked)
+            return self._voice.name(asked, known=self._desk.asks(asked))
         if asked.kind == TRAIN:
             return self._train(asked, gone)
         if asked.kind.removeprefix(QUERY) in STAGES:

@@ -32,9 +32,16 @@ class Voice:
         """
         return cls(home.bundle().federation, home.request().site, identity_of(home.folder))
 
-    def name(self, asked: Envelope) -> Envelope:
-        """Answer who this site is; signed with what the question said, so that the answer serves once."""
-        question = asked.records.get(SITE, {}).get(TEXT, "")
+    def name(self, asked: Envelope, *, known: bool) -> Envelope:
+        """Answer who this site is.
+
+        Args:
+            asked: The question; what it says is signed, so that the answer serves once.
+            known: Whether it comes from the coordinator; for nobody else anything is signed.
+        """
+        if not known:
+            return asked.reply(SITE, {NAME: self.site})
+        question = asked.text(SITE)
         texts = {NAME: self.site, TEXT: question}
         return asked.reply(SITE, {**texts, SIGNATURE: self._signature("answer", "", 0, question)})
 

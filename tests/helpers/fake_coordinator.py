@@ -63,7 +63,9 @@ class Coordinator:
         return Envelope(f"query.{name}", {SECURE: {TEXT: text, SIGNATURE: signature}})
 
     def question(self) -> Envelope:
-        return Envelope("query.identify", {SITE: {TEXT: f'{{"nonce": "{secrets.token_hex(8)}"}}'}})
+        text = f'{{"token": "{secrets.token_hex(16)}"}}'
+        signature = sign(Statement("question", self.federation, "", 0, "", text), self.key)
+        return Envelope("query.identify", {SITE: {TEXT: text, SIGNATURE: signature}})
 
     def believes(self, reply: Envelope, site: str, key: str, run: str = "r", number: int = 1) -> bool:
         """Return whether a reply is signed by the site for this round."""

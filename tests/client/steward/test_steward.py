@@ -191,6 +191,8 @@ def test_the_name_is_signed_for_one_question(home: SiteHome, coordinator: Coordi
     assert reply.records[SITE]["name"] == "north"
     statement = Statement("answer", "prostate", "", 0, "north", asked.text(SITE))
     assert is_signed(statement, reply.signature(SITE), home.request().signing_key)
+    for stranger in (Coordinator().question(), Envelope("query.identify")):
+        assert dict(Steward(home).answer(stranger).records[SITE]) == {"name": "north"}, "signed for nobody else"
 
 
 def test_the_history_tells_what_happened_without_patients(home: SiteHome, coordinator: Coordinator) -> None:
