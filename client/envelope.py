@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, RefusalReason, SiteRefusal
+from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, RefusalReason, SiteRefusal
 from fedpsma.joining.signatures import SIGNATURE
 
 Records = Mapping[str, Mapping[str, str]]
@@ -17,7 +17,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 TRAIN, QUERY = "train", "query."
 TEXT, NAME = "json", "name"
-RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE, STOP)
+RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE)
 KEYS = (TEXT, NAME, SIGNATURE)
 _LONGEST_RUN = 128
 
@@ -60,17 +60,18 @@ class Envelope:
 
 
 def about(asked: Envelope) -> tuple[str, int]:
-    """Return the run and the round that a message claims to be about; nothing of it is checked.
+    """Return the run and the round that a message claims to be about, fit to be shown; nothing of it is checked.
 
     Example:
         >>> about(Envelope("train", {"order": {"json": '{"run": "r", "round": 3}'}}))
         ('r', 3)
     """
-    for record in (ORDER, SECURE, STOP):
+    for record in (ORDER, SECURE):
         try:
             told = json.loads(asked.text(record))
             told = told.get("session", told)
-            return str(told["run"])[:_LONGEST_RUN], int(told.get("round", 0))
+            run = "".join(char if char.isprintable() else "?" for char in str(told["run"])[:_LONGEST_RUN])
+            return run, int(told.get("round", 0))
         except (KeyError, ValueError, TypeError, AttributeError):
             continue
     return "", 0

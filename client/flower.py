@@ -16,7 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from client.envelope import KEYS, RECORDS, Envelope
-from fedpsma.contract import IDENTIFY, STAGES, STOP, WEIGHTS
+from fedpsma.contract import IDENTIFY, STAGES, WEIGHTS
 
 Config = Mapping[str, Any]
 Answer = Callable[[Envelope, Config, Config], Envelope]
@@ -24,7 +24,7 @@ Answer = Callable[[Envelope, Config, Config], Envelope]
 
 
 def build_app(answer: Answer) -> ClientApp:
-    """Return a Flower ClientApp that answers ``train``, ``query.identify``, ``query.stop`` and the secure stages."""
+    """Return a Flower ClientApp that answers ``train``, ``query.identify`` and the stages of secure aggregation."""
 
     def handle(message: Message, context: Context) -> Message:
         asked = Envelope(message.metadata.message_type, flower_run=context.run_id, node=context.node_id)
@@ -37,7 +37,7 @@ def build_app(answer: Answer) -> ClientApp:
 
     app = ClientApp()
     app.train()(handle)
-    for name in (IDENTIFY, STOP, *STAGES):
+    for name in (IDENTIFY, *STAGES):
         app.query(name)(handle)
     return app
 

@@ -53,6 +53,7 @@ from fedpsma.training.local_rules import (
 )
 
 ERROR_LOG = "errors.log"
+LARGEST_LOG = 10_000_000
 Released = tuple[SiteReport, Weights]
 
 
@@ -237,6 +238,9 @@ def _report(site: Site, order: RoundOrder, charge: Charge | None, epsilon: float
 
 def note(state: Path, error: Exception) -> None:
     """Write what happened to the log in the state folder, where only the site can read it."""
-    text = "".join(traceback.format_exception(error))
-    with suppress(OSError), open(state / ERROR_LOG, "a", encoding="utf-8") as log:
+    text, path = "".join(traceback.format_exception(error)), state / ERROR_LOG
+    with suppress(OSError):
+        if path.exists() and path.stat().st_size > LARGEST_LOG:
+            path.replace(path.with_suffix(".log.old"))
+    with suppress(OSError), open(path, "a", encoding="utf-8") as log:
         log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")

@@ -18,6 +18,8 @@ def statistics(
 
     Nothing is sent. The same answer is given until five patients have come, gone or changed, so that two answers cannot
     be subtracted from each other.
+
+    Example: fedpsma site statistics data/ours --state site
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -37,8 +37,6 @@ RefusalReason = Literal[
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
-# What ends a run at a site: between two steps, whatever it is at.
-STOP = "stop"
 # Names of the control variates that travel beside the weights; no parameter has a slash in its name.
 CONTROL = "control/"
 # The stages of secure aggregation before and after training, the record of its messages, and the masked update.
@@ -173,14 +171,6 @@ class RoundOrder(BaseModel):
     plan: TrainingPlan
     network: dict[str, Any] = Field(default_factory=dict)
     issued: AwareDatetime | None = None
-
-
-class StopOrder(BaseModel):
-    """Asks a site to end what it does for a run; a signed one is believed whenever it comes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str
 
 
 class FederationSite(BaseModel):

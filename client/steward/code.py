@@ -20,6 +20,8 @@ _APPROVED = TypeAdapter(dict[str, AwareDatetime])
 # The bundle of this project is a tenth of it; a larger one is no app of ours.
 LARGEST_BUNDLE = 10 * 2**20
 _LARGEST_FILE = 2**20
+# Who sends one new bundle after the other fills no disk: of those that wait, the latest are kept.
+MOST_WAITING = 8
 _SHOWN_DIGITS = 12
 
 
@@ -59,6 +61,8 @@ class CodeBook:
         sha256 = hashlib.sha256(content).hexdigest()
         if not self.has(sha256):
             write_bytes(self._bundle_path(sha256), content)
+            for old in self.waiting()[:-MOST_WAITING]:
+                self._bundle_path(old).unlink()
         return sha256
 
     def waiting(self) -> list[str]:

@@ -29,7 +29,6 @@ EventKind = Literal[
     "round_released",
     "stage_answered",
     "refused",
-    "stop_asked",
     "certificate_ends",
 ]
 

@@ -15,6 +15,7 @@ from client.flower import Config, run_gated
 from client.steward.code import CodeBook
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
+from client.steward.orders import OrderDesk
 from client.steward.voice import Voice
 from fedpsma.contract import IDENTIFY
 
@@ -38,7 +39,7 @@ def refusal(home: SiteHome, asked: Envelope) -> Envelope:
     """Return the signed answer of a site that has not approved the code."""
     voice = Voice.of(home)
     if asked.kind == f"{QUERY}{IDENTIFY}":
-        return voice.name(asked)
+        return voice.name(asked, known=OrderDesk.of(home).asks(asked))
     run, number = about(asked)
     SiteLog(home.events_path).append("refused", run=run, round=number, reason="code_not_approved")
     return voice.refusal(asked, run, number, "code_not_approved")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -115,4 +116,4 @@ def require_current(bundle: JoinBundle) -> datetime:
 
 def _policy(dataset: Path) -> str:
     text = resources.files("client").joinpath("data", TEMPLATE).read_text("utf-8")
-    return text.replace("@DATASET@", str(dataset.resolve()))
+    return text.replace("@DATASET@", json.dumps(str(dataset.resolve()), ensure_ascii=False))

@@ -88,5 +88,8 @@ def _bound(path: Path) -> socket.socket:
 
 def _is_gone(connection: socket.socket) -> bool:
     """Return whether the other end has closed; it has nothing more to say, so anything to read is its end."""
-    readable, _, _ = select.select([connection], [], [], 0)
-    return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):
+        return True

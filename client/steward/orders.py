@@ -9,9 +9,10 @@ from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from client.envelope import Envelope
+from client.envelope import TEXT, Envelope
 from client.refusal import RefusalError
-from fedpsma.contract import ORDER, SECURE, STOP, RoundOrder, StopOrder
+from client.steward.home import SiteHome
+from fedpsma.contract import ORDER, SECURE, SITE, RoundOrder
 from fedpsma.io.files import read_json, write_json
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed
@@ -64,6 +65,21 @@ class OrderDesk:
     site: str
     path: Path
 
+    @classmethod
+    def of(cls, home: SiteHome) -> OrderDesk:
+        """Return the desk of the site whose folder this is.
+
+        Raises:
+            InputError: It is no site, or has joined nothing.
+        """
+        return cls(home.bundle(), home.request().site, home.orders_path)
+
+    def asks(self, asked: Envelope) -> bool:
+        """Return whether the coordinator asks who this site is."""
+        text = asked.records.get(SITE, {}).get(TEXT, "")
+        question = Statement("question", self.bundle.federation, "", 0, "", text)
+        return is_signed(question, asked.signature(SITE), self.bundle.coordinator_key)
+
     def training(self, asked: Envelope) -> RoundOrder:
         """Return a new order and remember it, so that it is taken up once.
 
@@ -91,21 +107,11 @@ class OrderDesk:
             _current(stage.order)
         return stage.session.run, stage.session.round
 
-    def stop(self, asked: Envelope) -> str:
-        """Return the run to stop.
-
-        Raises:
-            RefusalError: The coordinator did not ask for it.
-        """
-        order = _parsed(StopOrder, asked.text(STOP))
-        self._require_signed(self._statement("stop", order.run, 0, asked.text(STOP)), asked.signature(STOP))
-        return order.run
-
     def _require_stage(self, asked: Envelope, run: str, number: int) -> None:
         signed = self._statement("stage", run, number, asked.text(SECURE))
         self._require_signed(signed, asked.signature(SECURE))
 
-    def _statement(self, kind: Literal["order", "stage", "stop"], run: str, number: int, content: str) -> Statement:
+    def _statement(self, kind: Literal["order", "stage"], run: str, number: int, content: str) -> Statement:
         return Statement(kind, self.bundle.federation, run, number, self.site, content)
 
     def _require_signed(self, statement: Statement, signature: str, weights: str = "") -> None:

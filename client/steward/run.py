@@ -12,13 +12,14 @@ from pathlib import Path
 from types import FrameType
 
 from client.flower import RunWatch
-from client.policy import read_policy
+from client.policy import SitePolicy, read_policy
 from client.steward.events import EventKind, SiteLog
 from client.steward.home import SiteHome
 from client.steward.joining import require_current
 from client.steward.listener import Listener
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
+from client.trainer import load_trainer
 from fedpsma.errors import InputError
 from fedpsma.io.files import held_alone
 from fedpsma.joining.records import JoinBundle
@@ -35,7 +36,7 @@ def run_site(home: SiteHome, ended: threading.Event) -> None:
     """
     home.request()
     bundle = home.bundle()
-    _limit_memory(home.folder)
+    policy = _checked_policy(home.folder)
     log = SiteLog(home.events_path)
     home.flower_path.mkdir(parents=True, exist_ok=True)
     with held_alone(home.folder), _noted(log, bundle.federation):
@@ -43,6 +44,8 @@ def run_site(home: SiteHome, ended: threading.Event) -> None:
         watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
         steward = Steward(home, run_is_over=watch.is_over)
         listener = Listener(home.socket_path, steward.answer)
+        # Loaded while it connects, so that the first round does not wait for it.
+        threading.Thread(target=load_trainer, args=(policy.trainer,), daemon=True).start()
         try:
             SuperNode(home, bundle, _Connection(log).changed).keep_running(ended, lambda: home.joined)
         finally:
@@ -89,8 +92,8 @@ def _noted(log: SiteLog, federation: str) -> Iterator[None]:
         log.append("ended", federation=federation)
 
 
-def _limit_memory(folder: Path) -> None:
-    """Keep this process and what it starts within the memory of the policy."""
+def _checked_policy(folder: Path) -> SitePolicy:
+    """Return the policy, and keep this process and what it starts within its memory."""
     try:
         policy = read_policy(folder)
     except (OSError, ValueError) as error:
@@ -101,6 +104,7 @@ def _limit_memory(folder: Path) -> None:
     if policy.memory_gb is not None:
         most = int(policy.memory_gb * _GIGABYTE)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    return policy
 
 
 def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from rich.table import Table
+from rich.text import Text
 
 from client.ledger import LedgerError
 from client.payment import ledger_of
@@ -90,9 +91,9 @@ def status_table(found: SiteStatus) -> Table:
         "to put right": found.problem or "nothing",
     }
     for name, value in rows.items():
-        table.add_row(f"[dim]{name}[/]", value)
+        table.add_row(Text(name, style="dim"), Text(value))
     for event in found.last:
-        table.add_row(f"[dim]{event.time[:19].replace('T', ' ')}[/]", _told(event))
+        table.add_row(Text(event.time[:19].replace("T", " "), style="dim"), Text(_told(event)))
     return table
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from client.steward.orders import OrderDesk
 from client.steward.release import require_releasable
 from client.steward.voice import Voice, is_report, reason_of
 from client.steward.watch import Check, Stops, watched
-from fedpsma.contract import IDENTIFY, REPORT, STAGES, STOP, SiteReport
+from fedpsma.contract import IDENTIFY, REPORT, STAGES, SiteReport
 from fedpsma.training.interruption import stoppable
 
 # Together with a step of training, well within ten seconds.
@@ -53,11 +53,10 @@ class Steward:
     _training: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._bundle = self.home.bundle()
         self._site = self.home.request().site
         self._voice = Voice.of(self.home)
         self._log = SiteLog(self.home.events_path)
-        self._desk = OrderDesk(self._bundle, self._site, self.home.orders_path)
+        self._desk = OrderDesk.of(self.home)
 
     def answer(self, asked: Envelope, gone: Check = lambda: False) -> Envelope:
         """Return the signed answer to a message.
@@ -72,25 +71,19 @@ class Steward:
         except Exception as error:
             note(self.home.folder, error)
             reason = code_of(error)
-            self._log.append("refused", run=run, round=number, reason=reason)
+            # On a full disk the coordinator hears of it all the same.
+            with suppress(OSError):
+                self._log.append("refused", run=run, round=number, reason=reason)
             return self._voice.refusal(asked, run, number, reason)
 
     def _answered(self, asked: Envelope, gone: Check) -> Envelope:
         if asked.kind == f"{QUERY}{IDENTIFY}":
-            return self._voice.name(asked)
-        if asked.kind == f"{QUERY}{STOP}":
-            return self._stop(asked)
+            return self._voice.name(asked, known=self._desk.asks(asked))
         if asked.kind == TRAIN:
             return self._train(asked, gone)
         if asked.kind.removeprefix(QUERY) in STAGES:
             return self._stage(asked)
         raise RefusalError("protocol_violated")
-
-    def _stop(self, asked: Envelope) -> Envelope:
-        run = self._desk.stop(asked)
-        self._log.append("stop_asked", run=run)
-        self.stops.stop(run)
-        return self._voice.stopped(asked, run)
 
     def _stage(self, asked: Envelope) -> Envelope:
         run, number = self._desk.stage(asked)
@@ -134,8 +127,8 @@ class Steward:
         return self._voice.signed(reply, run, number)
 
     def _require_open(self) -> None:
-        """Refuse while the site is paused, and at hours that its policy does not allow."""
-        if self.home.paused is not None:
+        """Refuse while the site is paused or has left, and at hours that its policy does not allow."""
+        if self.home.paused is not None or not self.home.joined:
             raise RefusalError("paused")
         if not self._policy().is_open(self.clock()):
             raise RefusalError("outside_hours")

@@ -31,8 +31,8 @@ LOG_FILE = "supernode.log"
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 1.0, 60.0, 60.0
 STOP_TIMEOUT_S = 10.0
-# What it prints when the coordinator has let it in.
-CONNECTED = "SuperNode ID"
+# What it prints when the coordinator has let it in, when it tries in vain, and when that helped.
+CONNECTED, LOST, FOUND = "SuperNode ID", "Connection attempt failed", "Connection successful"
 _END_WITH_PARENT = 1
 
 
@@ -116,8 +116,10 @@ class SuperNode:
         with suppress(ValueError, OSError):
             for line in process.stdout or ():
                 handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
-                if CONNECTED in line:
+                if CONNECTED in line or FOUND in line:
                     self.tell(True)
+                elif LOST in line:
+                    self.tell(False)
         handler.close()
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.envelope import NAME, TEXT, Arrays, Envelope
 from client.steward.home import SiteHome
-from fedpsma.contract import REFUSAL, REPORT, SECURE, SITE, STOP, RefusalReason, SiteRefusal
+from fedpsma.contract import REFUSAL, REPORT, SECURE, SITE, RefusalReason, SiteRefusal
 from fedpsma.joining.signatures import SIGNATURE, Statement, arrays_sha256, sign
 from fedpsma.secure_aggregation.identity import identity_of
 
@@ -32,16 +32,18 @@ class Voice:
         """
         return cls(home.bundle().federation, home.request().site, identity_of(home.folder))
 
-    def name(self, asked: Envelope) -> Envelope:
-        """Answer who this site is; signed with what the question said, so that the answer serves once."""
-        question = asked.records.get(SITE, {}).get(TEXT, "")
+    def name(self, asked: Envelope, *, known: bool) -> Envelope:
+        """Answer who this site is.
+
+        Args:
+            asked: The question; what it says is signed, so that the answer serves once.
+            known: Whether it comes from the coordinator; for nobody else anything is signed.
+        """
+        if not known:
+            return asked.reply(SITE, {NAME: self.site})
+        question = asked.text(SITE)
         texts = {NAME: self.site, TEXT: question}
         return asked.reply(SITE, {**texts, SIGNATURE: self._signature("answer", "", 0, question)})
-
-    def stopped(self, asked: Envelope, run: str) -> Envelope:
-        """Confirm that a run was stopped here."""
-        text = asked.text(STOP)
-        return asked.reply(STOP, {TEXT: text, SIGNATURE: self._signature("answer", run, 0, text)})
 
     def refusal(self, asked: Envelope, run: str, number: int, reason: RefusalReason) -> Envelope:
         """Refuse an order of a run."""

@@ -12,7 +12,7 @@ Check = Callable[[], bool]
 
 @dataclass
 class Stops:
-    """The runs that are to stop, and the round that runs now."""
+    """The round that trains now, and a way to end it."""
 
     _current: tuple[str, threading.Event] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -29,13 +29,11 @@ class Stops:
             with self._lock:
                 self._current = None
 
-    def stop(self, run: str | None = None) -> bool:
-        """End the round that runs now if it is of this run, or whichever it is of; return whether there was one."""
+    def stop(self) -> None:
+        """End the round that runs now."""
         with self._lock:
-            if self._current is None or run not in (None, self._current[0]):
-                return False
-            self._current[1].set()
-            return True
+            if self._current is not None:
+                self._current[1].set()
 
     @property
     def run(self) -> str | None:

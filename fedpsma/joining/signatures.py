@@ -12,7 +12,6 @@ report    -                                        kind "report", with the weigh
 refusal   -                                        kind "report", without weights
 secure    kind "stage"; run and round of the       kind "answer", likewise
           session
-stop      kind "stop", round 0                     kind "answer", round 0: its ``json`` again
 site      kind "question", site "", run "", round  kind "answer", likewise but for the site: its
           0: any ``json`` that is new each time    ``json`` again
 ========  =======================================  ==================================================
@@ -38,7 +37,7 @@ SIGNATURE = "signature"
 class Statement:
     """What is signed; ``content`` is the text that travels (an order, a report or a stage, JSON)."""
 
-    kind: Literal["order", "report", "stage", "answer", "question", "stop"]
+    kind: Literal["order", "report", "stage", "answer", "question"]
     federation: str
     run: str
     round: int

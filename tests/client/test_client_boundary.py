@@ -49,7 +49,7 @@ def _send(app: Any, kind: str, order: str = ORDER) -> Message:
         RecursionError(SECRET),
     ],
 )
-@pytest.mark.parametrize("kind", ["train", "query.identify", "query.share", "query.stop"])
+@pytest.mark.parametrize("kind", ["train", "query.identify", "query.share"])
 def test_no_text_of_an_exception_leaves(error: Exception, kind: str) -> None:
     reply = _send(build_app(_raise(error)), kind)
     assert reply.has_content()

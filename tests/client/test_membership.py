@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import stat
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from authorities import certificate
 from click.testing import Result
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from fake_coordinator import Coordinator
 from tiny_trainer import make_sites
 from typer.testing import CliRunner
@@ -28,16 +23,6 @@ from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.joining.records import SiteRequest
 from fedpsma.secure_aggregation.identity import identity_of
-
-
-def _certificate(days: float = 365) -> str:
-    key, name = generate_private_key(SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    dated = (
-        made.serial_number(1).not_valid_before(now - timedelta(days=400)).not_valid_after(now + timedelta(days=days))
-    )
-    return dated.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode("ascii")
 
 
 @pytest.fixture
@@ -55,7 +40,7 @@ def _site(*arguments: object, answer: str = "") -> Result:
 
 
 def _bundle(folder: Path, days: float = 365, federation: str = "prostate") -> str:
-    bundle = Coordinator(federation).bundle(ca=_certificate(days))
+    bundle = Coordinator(federation).bundle(ca=certificate(days))
     bundle.write(folder / "bundle.json")
     return bundle.fingerprint
 

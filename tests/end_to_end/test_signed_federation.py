@@ -109,13 +109,15 @@ def test_a_site_with_another_key_than_the_admitted_one_does_not_count(
 
 
 @pytest.mark.usefixtures("listening")
-def test_a_site_that_joined_another_coordinator_refuses_every_round(
-    tmp_path: Path, homes: dict[str, SiteHome], bundle: JoinBundle
+def test_a_site_that_joined_another_coordinator_takes_no_part(
+    tmp_path: Path, homes: dict[str, SiteHome], bundle: JoinBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("server.rounds.ARRIVAL_S", 0.5)
     other = make_signing_key(tmp_path / "other.key")
     changed = bundle.model_copy(update={"coordinator_key": other})
     changed.write(homes["west"].bundle_path)
     listener = Listener(homes["west"].socket_path, Steward(homes["west"]).answer)
     run = _run(tmp_path, homes, PLAN)
     listener.close()
-    assert _reasons(run) == [(1, "west", "order_not_signed"), (2, "west", "order_not_signed")]
+    assert set(_reasons(run)) == {(None, "west", "key_not_trusted")}
+    assert not (tmp_path / "data" / "data_west" / "ledger.jsonl").exists()

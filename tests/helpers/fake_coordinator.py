@@ -17,7 +17,7 @@ from tiny_trainer import make_sites
 from client.envelope import NAME, TEXT, Envelope
 from client.steward.home import SiteHome
 from client.steward.joining import make_site
-from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, STOP, RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import SIGNATURE, Statement, arrays_sha256, is_signed, sign
 
@@ -62,13 +62,10 @@ class Coordinator:
         signature = sign(Statement("stage", self.federation, run, number, site, text), self.key)
         return Envelope(f"query.{name}", {SECURE: {TEXT: text, SIGNATURE: signature}})
 
-    def stop(self, site: str, run: str = "r") -> Envelope:
-        text = f'{{"run": "{run}"}}'
-        signature = sign(Statement("stop", self.federation, run, 0, site, text), self.key)
-        return Envelope("query.stop", {STOP: {TEXT: text, SIGNATURE: signature}})
-
     def question(self) -> Envelope:
-        return Envelope("query.identify", {SITE: {TEXT: f'{{"nonce": "{secrets.token_hex(8)}"}}'}})
+        text = f'{{"token": "{secrets.token_hex(16)}"}}'
+        signature = sign(Statement("question", self.federation, "", 0, "", text), self.key)
+        return Envelope("query.identify", {SITE: {TEXT: text, SIGNATURE: signature}})
 
     def believes(self, reply: Envelope, site: str, key: str, run: str = "r", number: int = 1) -> bool:
         """Return whether a reply is signed by the site for this round."""

@@ -176,3 +176,12 @@ def test_approved_code_runs_and_its_exceptions_stay(where: str, monkeypatch: pyt
     assert len(process.loaded) == 1
     assert "internal_error" in _code(process.reply)
     assert "DOE" not in repr(process.reply)
+
+
+def test_one_new_bundle_after_the_other_fills_no_disk(home: SiteHome) -> None:
+    book = CodeBook(home.code_path)
+    book.approve(book.keep(_bundle(OLD)))
+    last = [book.keep(_bundle({"client/app.py": f"app = {number}\n"})) for number in range(20)][-1]
+    assert len(book.waiting()) == 8
+    assert last in book.waiting()
+    assert len(list(book.folder.glob("*.fab"))) == 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, refusal_of, set_policy
+from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, set_policy
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from client.app import app
@@ -80,18 +79,6 @@ def test_training_ends_when_whoever_asked_is_gone(home: SiteHome, coordinator: C
         send(connection, coordinator.order("north"))
         _await(lambda: listening.stops.run == "r")
     _await(lambda: listening.stops.run is None)
-
-
-def test_a_stop_reaches_a_round_that_trains(home: SiteHome, coordinator: Coordinator, listening: Steward) -> None:
-    set_policy(home, GENEROUS.replace("tiny_trainer", "endless_trainer"))
-    replies: list[Envelope] = []
-    order = coordinator.order("north")
-    training = threading.Thread(target=lambda: replies.append(ask(home.socket_path, order)))
-    training.start()
-    _await(lambda: listening.stops.run == "r")
-    assert set(ask(home.socket_path, coordinator.stop("north")).records) == {"stop"}
-    training.join(10)
-    assert refusal_of(replies[0]) == "stopped"
 
 
 def test_rubbish_on_the_socket_does_not_end_the_steward(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from dataclasses import replace
@@ -149,15 +150,15 @@ def _trained_until(home: SiteHome, coordinator: Coordinator, steward: Steward, e
     return reply
 
 
-@pytest.mark.parametrize("by", ["signed stop", "pause", "leave", "end of the run"])
+@pytest.mark.parametrize("by", ["pause", "leave", "end of the run", "end of the process"])
 def test_training_stops_within_seconds_and_its_charge_stays(by: str, home: SiteHome, coordinator: Coordinator) -> None:
     over = threading.Event()
     steward = Steward(home, run_is_over=lambda _: over.is_set())
     ways = {
-        "signed stop": lambda: steward.answer(coordinator.stop("north")),
         "pause": lambda: home.pause("now"),
         "leave": home.bundle_path.unlink,
         "end of the run": over.set,
+        "end of the process": steward.stops.stop,
     }
     reply = _trained_until(home, coordinator, steward, threading.Timer(0.3, ways[by]))
     assert refusal_of(reply) == "stopped"
@@ -165,15 +166,23 @@ def test_training_stops_within_seconds_and_its_charge_stays(by: str, home: SiteH
     assert [(entry.kind, entry.outcome) for entry in entries] == [("charged", None), ("closed", "failed")]
 
 
-def test_only_the_coordinator_can_stop_a_run_and_only_its_own(home: SiteHome, coordinator: Coordinator) -> None:
+def test_a_full_disk_is_told_with_a_signed_code(
+    home: SiteHome, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device", str(home.folder))
+
+    monkeypatch.setattr("client.steward.events.append_line", full)
+    reply = Steward(home).answer(coordinator.order("north"))
+    assert refusal_of(reply) == "disk_full"
+    assert coordinator.believes(reply, "north", home.request().signing_key)
+    assert _charges(home) == 0
+
+
+def test_a_site_that_left_takes_up_nothing_more(home: SiteHome, coordinator: Coordinator) -> None:
     steward = Steward(home)
-    over = threading.Timer(2.5, steward.stops.stop)
-    stranger = threading.Timer(0.3, lambda: steward.answer(Coordinator().stop("north")))
-    other_run = threading.Timer(0.5, lambda: steward.answer(coordinator.stop("north", "other")))
-    stranger.start(), other_run.start()
-    started = time.monotonic()
-    _trained_until(home, coordinator, steward, over)
-    assert time.monotonic() - started > 2.4
+    home.bundle_path.unlink()
+    assert refusal_of(steward.answer(coordinator.order("north"))) == "paused"
 
 
 def test_the_name_is_signed_for_one_question(home: SiteHome, coordinator: Coordinator) -> None:
@@ -182,6 +191,8 @@ def test_the_name_is_signed_for_one_question(home: SiteHome, coordinator: Coordi
     assert reply.records[SITE]["name"] == "north"
     statement = Statement("answer", "prostate", "", 0, "north", asked.text(SITE))
     assert is_signed(statement, reply.signature(SITE), home.request().signing_key)
+    for stranger in (Coordinator().question(), Envelope("query.identify")):
+        assert dict(Steward(home).answer(stranger).records[SITE]) == {"name": "north"}, "signed for nobody else"
 
 
 def test_the_history_tells_what_happened_without_patients(home: SiteHome, coordinator: Coordinator) -> None:
