@@ -41,6 +41,13 @@ QUARANTINES = {
     "false_share": "it gave a false share of a secret",
 }
 
+FAILURES = {
+    "too_few_sites": "fewer sites than a round needs gave a valid update",
+    "stopped": "somebody stopped it",
+    "disk_full": "the coordinator's disk is full; make room and start it again",
+    "internal_error": "its process failed; the SuperLink's log says why",
+}
+
 
 def plain(reason: str | None) -> str:
     """Return a code with its meaning.
@@ -49,5 +56,19 @@ def plain(reason: str | None) -> str:
         >>> plain("no_reply")
         '(no_reply): it did not answer in time'
     """
-    words = {**REFUSALS, **QUARANTINES}.get(reason or "")
+    return _with_meaning(reason, {**REFUSALS, **QUARANTINES})
+
+
+def plain_failure(reason: str | None) -> str:
+    """Return the code of a run that ended without a model, with its meaning.
+
+    Example:
+        >>> plain_failure("stopped")
+        '(stopped): somebody stopped it'
+    """
+    return _with_meaning(reason, FAILURES)
+
+
+def _with_meaning(reason: str | None, meanings: dict[str, str]) -> str:
+    words = meanings.get(reason or "")
     return f"({reason}): {words}" if words else f"({reason})"

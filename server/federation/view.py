@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from fedpsma.contract import FederationSite
 from server.events import Event
 from server.federation.runs import FederationRun, Standing
-from server.reasons import plain
+from server.reasons import plain, plain_failure
 from server.run_folder import RoundState, SiteState
 
 # Of fewer patients nobody is told how many there are.
@@ -68,7 +68,7 @@ def view_of(run: FederationRun) -> RunView:
     return RunView(
         run=run.name,
         standing=run.standing,
-        why=plain(failed) if failed else None,
+        why=plain_failure(failed) if failed else None,
         round=state.round,
         rounds=plan.rounds,
         seconds_left=_seconds_left(ended, plan.rounds - state.round),

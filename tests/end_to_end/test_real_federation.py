@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from real_federation import RealFederation
 from small_sites import small_site, untrained
+from tiny_trainer import make_checkpoint
 
 from client.ledger import Ledger
 from fedpsma.contract import TrainingPlan
@@ -20,10 +21,9 @@ from server.simulation import SimulationConfig, simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NAMES = ("north", "south", "west")
-# Small on purpose, and with fixed random numbers, which only a site that plays with phantoms should allow.
-PLAN = TrainingPlan(
-    rounds=2, steps_per_round=2, patients_per_step=2, patches_per_patient=1, patch_voxels=16, delta=0.05, seed=11
-)
+# With fixed random numbers, which only a site that plays with phantoms should allow.
+PLAN = TrainingPlan(rounds=2, delta=0.05, seed=11)
+TRAINER = 'trainer = "tiny_trainer"\n'
 POLICY = "allow_fixed_seed = true\n"
 
 
@@ -34,9 +34,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederat
     rng = np.random.default_rng(1)
     try:
         real.init()
-        untrained(real.folder / "initial.safetensors")
+        make_checkpoint(real.folder / "initial.safetensors")
         for name in NAMES:
-            fingerprint = real.make_site(name, small_site(real.folder / name, name, rng), POLICY)
+            fingerprint = real.make_site(name, small_site(real.folder / name, name, rng), TRAINER + POLICY)
             real.admit(name, fingerprint)
             real.join(name)
         real.up()
@@ -47,10 +47,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederat
         real.close()
 
 
-def _settings(*more: str) -> list[str]:
-    plan = PLAN.model_dump(exclude_defaults=True)
-    given = [f"plan.{name}={value}" for name, value in plan.items()]
-    return [part for one in [*given, "init=initial.safetensors", *more] for part in ("--set", one)]
+def _settings(plan: TrainingPlan = PLAN, initial: str = "initial.safetensors") -> list[str]:
+    given = [f"plan.{name}={value}" for name, value in plan.model_dump(exclude_defaults=True).items()]
+    return [part for one in [*given, f"init={initial}"] for part in ("--set", one)]
 
 
 def test_after_kills_of_server_and_site_the_weights_are_those_of_a_simulation(federation: RealFederation) -> None:
@@ -67,7 +66,11 @@ def test_after_kills_of_server_and_site_the_weights_are_those_of_a_simulation(fe
     model = load_checkpoint(federation.home / "runs" / "first" / "model" / "model.safetensors")
     sites = tuple(federation.folder / name for name in NAMES)
     config = SimulationConfig(
-        datasets=sites, out=federation.folder / "simulated", plan=PLAN, init=federation.folder / "initial.safetensors"
+        datasets=sites,
+        out=federation.folder / "simulated",
+        plan=PLAN,
+        init=federation.folder / "initial.safetensors",
+        trainer="tiny_trainer",
     )
     assert simulate(config).model_sha256 == model.card.sha256
     for name in NAMES:
@@ -125,15 +128,34 @@ def _knock(federation: RealFederation, method: str, path: str) -> int:
     return connection.getresponse().status
 
 
-def test_changed_code_waits_for_a_person_and_a_stop_reaches_the_sites(federation: RealFederation) -> None:
+def test_changed_code_waits_for_a_person_and_the_others_train_on(federation: RealFederation) -> None:
     approved = federation.state("west") / "code" / "approved.json"
     before = approved.read_text("utf-8")
     approved.write_text("{}", "utf-8")
     try:
-        federation.call("federation", "run", "second", *_settings("plan.min_sites=2"))
+        federation.call("federation", "run", "second", *_settings())
         federation.wait_for_event("second", "round_ended", 1)
     finally:
         approved.write_text(before, "utf-8")
-    assert ("west", "code_not_approved") in {
-        (one.get("site"), one.get("reason")) for one in federation.events("second")
-    }
+    federation.wait_for_event("second", "run_ended")
+    told = {(one.get("site"), one.get("reason")) for one in federation.events("second")}
+    assert ("west", "code_not_approved") in told
+    assert not told & {("north", "code_not_approved"), ("south", "code_not_approved")}
+
+
+def test_real_training_spends_the_budget_and_then_a_site_steps_out(federation: RealFederation) -> None:
+    """One private round of a small network on small volumes; a policy is read again for every order."""
+    untrained(federation.folder / "small.safetensors")
+    small = {"rounds": 1, "steps_per_round": 2, "patients_per_step": 2, "patches_per_patient": 1, "patch_voxels": 16}
+    plan = TrainingPlan(**small, min_sites=1, delta=0.05, threads=1)  # type: ignore[arg-type]
+    for name in NAMES:
+        path = federation.state(name) / "site.toml"
+        text = path.read_text("utf-8").replace(TRAINER, "").replace("least = 2", "least = 1")
+        path.write_text(text.replace("= 8.0", "= 0.1" if name == "west" else "= 1000.0"), "utf-8")
+    federation.call("federation", "run", "third", *_settings(plan, "small.safetensors"))
+    federation.wait_for_event("third", "run_ended")
+    events = federation.events("third")
+    assert ("west", "budget_exceeded") in {(one.get("site"), one.get("reason")) for one in events}
+    paid = {one["site"]: one["epsilon"] for one in events if one["kind"] == "site_reported"}
+    assert paid.keys() == {"north", "south"}
+    assert all(float(str(epsilon)) > 0 for epsilon in paid.values())
