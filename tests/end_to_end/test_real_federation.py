@@ -149,9 +149,8 @@ def test_real_training_spends_the_budget_and_then_a_site_steps_out(federation: R
     small = {"rounds": 1, "steps_per_round": 2, "patients_per_step": 2, "patches_per_patient": 1, "patch_voxels": 16}
     plan = TrainingPlan(**small, min_sites=1, delta=0.05, threads=1)  # type: ignore[arg-type]
     for name in NAMES:
-        path = federation.state(name) / "site.toml"
-        text = path.read_text("utf-8").replace(TRAINER, "").replace("least = 2", "least = 1")
-        path.write_text(text.replace("= 8.0", "= 0.1" if name == "west" else "= 1000.0"), "utf-8")
+        federation.change_policy(name, lambda text: text.replace(TRAINER, "").replace("least = 2", "least = 1"))
+    federation.change_policy("west", lambda text: text.replace("epsilon_budget = 1000.0", "epsilon_budget = 0.1"))
     federation.call("federation", "run", "third", *_settings(plan, "small.safetensors"))
     federation.wait_for_event("third", "run_ended")
     events = federation.events("third")

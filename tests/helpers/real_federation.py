@@ -55,9 +55,12 @@ class RealFederation:
     def make_site(self, name: str, dataset: Path, policy: str = "") -> str:
         """Make a site with lines of its own in its policy, and return the fingerprint of its request."""
         said = self.call("site", "init", dataset, "--state", self.state(name))
-        path = self.state(name) / "site.toml"
-        path.write_text(policy + path.read_text("utf-8"), "utf-8")
+        self.change_policy(name, lambda text: policy + text.replace("epsilon_budget = 8.0", "epsilon_budget = 1000.0"))
         return _fingerprint(said)
+
+    def change_policy(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.state(name) / "site.toml"
+        path.write_text(change(path.read_text("utf-8")), "utf-8")
 
     def admit(self, name: str, fingerprint: str) -> None:
         self.call("federation", "admit", self.state(name) / "request.json", "--fingerprint", fingerprint)
