@@ -51,7 +51,7 @@ def join(
     """Join a federation with the file from its coordinator.
 
     Compare the fingerprint with what the coordinator reads to you. It covers the version of the application code, which
-    is approved with it; any other version waits for: fedpsma site code.
+    is approved with it when you join for the first time; any other version waits for: fedpsma site code.
 
     Example: fedpsma site join prostate.json
     """
@@ -64,10 +64,13 @@ def join(
     typer.echo(f"federation {found.federation} at {found.address}")
     typer.echo(f"fingerprint {found.fingerprint}")
     _require_same(found.fingerprint, fingerprint)
+    book, is_new = CodeBook(home.code_path), not home.joined
     join_federation(home, found)
-    if code:
-        CodeBook(home.code_path).approve(found.app_sha256)
-    typer.echo("joined; take part with: fedpsma site run")
+    if is_new and code:
+        book.approve(found.app_sha256)
+    if not book.is_approved(found.app_sha256):
+        typer.echo("its version of the code waits for your yes when it comes: fedpsma site code")
+    typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; start fedpsma site run anew")
 
 
 def run(state: State = STATE) -> None:

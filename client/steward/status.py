@@ -104,8 +104,12 @@ def _spent(home: SiteHome) -> tuple[float | None, SitePolicy | None, str | None]
         return None, None, f"site.toml: {' '.join(str(error).split())}"
     if policy.dataset is None:
         return None, policy, "site.toml names no dataset"
+    ledger = ledger_of(policy, home.folder, policy.dataset)
     try:
-        spending = spending_of(ledger_of(policy, home.folder, policy.dataset), load_trainer(policy.trainer))
+        if not ledger.entries():
+            # Without loading what turns charges into epsilon.
+            return 0.0, policy, None
+        spending = spending_of(ledger, load_trainer(policy.trainer))
     except (LedgerError, InputError, OSError) as error:
         return None, policy, str(error)
     return spending.epsilon, policy, None

@@ -65,6 +65,17 @@ def test_from_nothing_to_joined_in_two_commands(folder: Path) -> None:
     )
 
 
+def test_a_new_version_of_the_code_is_not_approved_by_joining_again(folder: Path) -> None:
+    _site("init", "data_north")
+    _site("join", "bundle.json", "--fingerprint", _bundle(folder))
+    upgraded = Coordinator().bundle(ca=certificate(), app="cd" * 32)
+    upgraded.write(folder / "bundle.json")
+    said = _site("join", "bundle.json", "--fingerprint", upgraded.fingerprint).output
+    assert "waits for your yes" in said
+    book = CodeBook(folder / "site" / "code")
+    assert (book.is_approved("ab" * 32), book.is_approved("cd" * 32)) == (True, False)
+
+
 def test_keys_are_for_the_owner_alone_and_never_in_the_request(folder: Path) -> None:
     _site("init", "data_north", "--no-patients")
     home = SiteHome(folder / "site")
