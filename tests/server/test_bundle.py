@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import tomllib
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 import pytest
 from flwr.cli.build import build_fab_from_disk
 from flwr.common.constant import FAB_MAX_SIZE
+
+from server.federation.app import TRAVELS, app_sha256, write_app
+from server.flower import bundle_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST_BYTES = 200_000
@@ -47,3 +52,16 @@ def test_the_bundle_is_the_same_from_another_folder_at_another_time(checkout: Pa
     other = tmp_path / "elsewhere"
     shutil.copytree(checkout, other, copy_function=shutil.copyfile)
     assert build_fab_from_disk(checkout) == build_fab_from_disk(other)
+
+
+def test_what_a_coordinator_sends_is_what_the_project_names(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["flwr"]["app"]
+    assert list(TRAVELS) == project["fab-include"]
+    app = write_app(tmp_path / "app")
+    written = tomllib.loads((app / "pyproject.toml").read_text("utf-8"))["tool"]["flwr"]["app"]
+    assert written["components"] == project["components"]
+    fab = bundle_of(app)
+    expected = {str(path.relative_to(ROOT)) for pattern in TRAVELS for path in ROOT.glob(pattern)}
+    assert _names(fab) - FLOWER_OWN == expected
+    assert len(fab) < LARGEST_BYTES
+    assert hashlib.sha256(fab).hexdigest() == app_sha256()
