@@ -28,7 +28,7 @@ MEGABYTES = (1, 20)
 CASES = {
     "python and numpy alone": "import numpy",
     "the gate, up to Flower's own start": "import client.steward.gate, flwr.supernode.runtime.run_clientapp",
-    "the shim alone": "import client.app, client.steward.wire",
+    "the shim alone": "import client.app, client.wire",
     "what trains, as in one process a message": "import client.app, client.site, client.training",
 }
 MEASURE = (
@@ -91,7 +91,7 @@ def _cells(seconds: float, megabytes: float) -> tuple[str, str, str]:
 
 def _round_trip() -> str:
     """Return how long 500 MB go to the steward and back, and the memory of both ends together."""
-    from client.steward.wire import ask
+    from client.wire import ask
 
     weights = {"a": np.zeros(125 * 10**6, np.float32)}
     with tempfile.TemporaryDirectory() as folder:

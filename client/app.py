@@ -16,7 +16,7 @@ def answer(asked: Envelope, node_config: Config, run_config: Config) -> Envelope
     """Let the steward answer that the node names, or the simulated site."""
     # Loaded when needed, because the one is to start fast and the other brings the model along.
     if STEWARD in node_config:
-        from client.steward.wire import ask
+        from client.wire import ask
 
         return ask(str(node_config[STEWARD]), asked)
     from client.site import answer_envelope, locate_site

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from client.envelope import Envelope
 from client.steward.watch import Check
-from client.steward.wire import WireError, receive, send
+from client.wire import WireError, receive, send
 
 _LOG = logging.getLogger(__name__)
 # Flower sends one message at a time; more at once would be somebody else.

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from rich.table import Table
 from rich.text import Text
 
+from client.commands.spending import spending_of
 from client.ledger import LedgerError
 from client.payment import ledger_of
 from client.policy import SitePolicy, read_policy
-from client.spending import spending_of
 from client.steward.code import CodeBook, short
 from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome

@@ -13,7 +13,7 @@ from fedpsma import __version__
 from fedpsma.io.files import write_bytes, write_text
 
 # A run's strategies and its round loop, and the thin app of the site; what runs at a coordinator only stays there.
-TRAVELS = ("server/*.py", "server/strategies/*.py", "client/**/*.py")
+TRAVELS = ("server/*.py", "server/strategies/*.py", "client/*.py")
 
 
 def write_app(folder: Path, run_folder: Path | None = None) -> Path:

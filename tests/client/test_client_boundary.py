@@ -78,6 +78,6 @@ def test_report_and_weights_arrive_as_they_were_sent() -> None:
 
 def test_the_process_that_answers_flower_starts_without_what_trains() -> None:
     heavy = ("torch", "monai", "opacus", "scipy", "pandas", "nibabel", "matplotlib", "sklearn")
-    code = f"import sys, client.app, client.steward.wire; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, client.app, client.wire; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

@@ -19,7 +19,7 @@ from client.envelope import Envelope
 from client.steward.home import SiteHome
 from client.steward.listener import Listener
 from client.steward.steward import Steward
-from client.steward.wire import ask, send
+from client.wire import ask, send
 from server.flower import take_identity
 
 

@@ -16,7 +16,7 @@ from client.ledger import Ledger
 from client.steward.home import SiteHome
 from client.steward.listener import Listener
 from client.steward.steward import Steward
-from client.steward.wire import WireError, ask
+from client.wire import WireError, ask
 from fedpsma.io.chain import verify_chain
 
 KILLS = 20

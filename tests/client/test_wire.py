@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from client.envelope import Envelope
-from client.steward.wire import WireError, receive, send
+from client.wire import WireError, receive, send
 
 MESSAGE = Envelope(
     "train",

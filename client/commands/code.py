@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client.membership import STATE, State
+from client.commands.membership import STATE, State
 
 if TYPE_CHECKING:
     from client.steward.code import CodeBook

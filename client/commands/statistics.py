@@ -24,7 +24,7 @@ def statistics(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from client.statistics import statistics_of
+    from client.answers.statistics import statistics_of
     from fedpsma.io.dataset import read_dataset
     from fedpsma.io.files import require_folder_or_nothing, write_text
 

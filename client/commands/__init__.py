@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.code_command import code
-from client.membership import COMMANDS
-from client.statistics_command import statistics
+from client.commands.code import code
+from client.commands.membership import COMMANDS
+from client.commands.statistics import statistics
 
 if TYPE_CHECKING:
     from fedpsma.io.dataset import Dataset
@@ -77,9 +77,9 @@ def ledger(
     """
     from rich.console import Console
 
+    from client.commands.ledger_view import open_ledger, table_of, verdict_of
+    from client.commands.spending import spending_of
     from client.ledger import LedgerError
-    from client.ledger_view import open_ledger, table_of, verdict_of
-    from client.spending import spending_of
     from fedpsma.errors import InputError
 
     book, policy, trainer = open_ledger(dataset, state)
