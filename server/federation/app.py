@@ -12,16 +12,15 @@ import server
 from fedpsma import __version__
 from fedpsma.io.files import write_bytes, write_text
 
-# A run's strategies and its round loop, and the thin app of the site; what runs at a coordinator only stays there.
-TRAVELS = ("server/*.py", "server/strategies/*.py", "client/*.py")
+# Where each app begins; all else that runs is what the coordinator and the site have installed.
+TRAVELS = ("server/__init__.py", "server/app.py", "client/__init__.py", "client/app.py")
 
 
 def write_app(folder: Path, run_folder: Path | None = None) -> Path:
     """Write the application into a new folder and return it; the same installation always gives the same bytes."""
     root = Path(server.__file__).resolve().parents[1]
-    for pattern in TRAVELS:
-        for path in sorted(root.glob(pattern)):
-            write_bytes(folder / path.relative_to(root), path.read_bytes())
+    for name in TRAVELS:
+        write_bytes(folder / name, (root / name).read_bytes())
     return write_project(folder, run_folder, TRAVELS)
 
 

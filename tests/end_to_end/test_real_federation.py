@@ -52,14 +52,11 @@ def _settings(plan: TrainingPlan = PLAN, initial: str = "initial.safetensors") -
     return [part for one in [*given, f"init={initial}"] for part in ("--set", one)]
 
 
-def test_after_kills_of_server_and_site_the_weights_are_those_of_a_simulation(federation: RealFederation) -> None:
+def test_after_a_kill_of_the_server_the_weights_are_those_of_a_simulation(federation: RealFederation) -> None:
     federation.call("federation", "run", "first", *_settings())
     federation.wait_for_event("first", "round_ended", 1)
     federation.kill_superlink()
     federation.wait_for_event("first", "run_resumed")
-    federation.wait_for(lambda: federation.site_is_at("south", 2), "round 2 in the south")
-    federation.kill("south")
-    federation.take_part("south")
     federation.wait_for(lambda: federation.standing("first") in ("finished", "failed"), "the end")
     assert federation.standing("first") == "finished", federation.all_logs()
 
@@ -84,6 +81,23 @@ def test_after_kills_of_server_and_site_the_weights_are_those_of_a_simulation(fe
     lines = (federation.folder / "model" / "events.jsonl").read_bytes().split(b"\n")
     (federation.folder / "model" / "events.jsonl").write_bytes(b"\n".join(lines[:2] + lines[3:]))
     federation.call("federation", "verify", "model/events.jsonl", code=2)
+
+
+def test_a_site_that_is_killed_in_a_round_comes_back(federation: RealFederation) -> None:
+    fault = federation.folder / "south" / "fault.txt"
+    fault.write_text("endless", "utf-8")
+    federation.call("federation", "run", "killed", *_settings())
+    federation.wait_for(lambda: federation.site_is_at("south", 1), "round 1 in the south")
+    federation.kill("south")
+    fault.unlink()
+    federation.take_part("south")
+    federation.wait_for_event("killed", "run_ended")
+    reported = {
+        one.get("round") for one in federation.events("killed") if one.get("site") == "south" and "epsilon" in one
+    }
+    assert reported, "asked again in the same round, or in the next one"
+    charged = Ledger(federation.folder / "south" / "ledger.jsonl")
+    assert [entry.kind for entry in charged.entries()].count("charged") > len(reported), "what was begun stays paid"
 
 
 def test_an_unadmitted_node_and_the_certificate_alone_open_nothing(federation: RealFederation) -> None:
