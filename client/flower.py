@@ -5,109 +5,149 @@ Nothing but coded answers passes this boundary: Flower would send the text of an
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from pydantic import ValidationError
 
-from client.site import Released, Site
-from client.trainer import Weights
-from fedpsma.contract import (
-    IDENTIFY,
-    ORDER,
-    REFUSAL,
-    REPORT,
-    SECURE,
-    SITE,
-    STAGES,
-    WEIGHTS,
-    RefusalReason,
-    RoundOrder,
-    SiteRefusal,
-    Stage,
-)
+from client.envelope import KEYS, RECORDS, Envelope
+from fedpsma.contract import IDENTIFY, STAGES, WEIGHTS
 
 Config = Mapping[str, Any]
-Locate = Callable[[Config, Config], Site]
-Answer = Callable[[Site, RoundOrder, Weights, str | None], Released | SiteRefusal]
-Handler = Callable[[Message, Context], Message]
-TakeStage = Callable[[Site, Stage, str], str | SiteRefusal]
+Answer = Callable[[Envelope, Config, Config], Envelope]
+"""Answers a message, given the configuration of the node and that of the run."""
 
 
-def build_app(locate: Locate, answer: Answer, take_stage: TakeStage) -> ClientApp:
-    """Return a Flower ClientApp that answers ``query.identify``, ``train`` and the stages of secure aggregation.
+def build_app(answer: Answer) -> ClientApp:
+    """Return a Flower ClientApp that answers ``train``, ``query.identify`` and the stages of secure aggregation."""
 
-    Args:
-        locate: Finds the site from the configuration of the node and of the run.
-        answer: Trains one round at the site or refuses it; with a text that says how to mask, where there is one.
-        take_stage: Answers one stage of secure aggregation, JSON for JSON, or refuses it.
-    """
+    def handle(message: Message, context: Context) -> Message:
+        asked = Envelope(message.metadata.message_type, flower_run=context.run_id, node=context.node_id)
+        try:
+            content = _content(answer(_opened(message, asked), context.node_config, context.run_config))
+        except Exception:
+            # Not even its name is known for certain here; the server knows it from the node.
+            content = _content(asked.refusal("", 0, "internal_error"))
+        return Message(content, reply_to=message)
+
     app = ClientApp()
-    app.query(IDENTIFY)(_identify_with(locate))
-    app.train()(_train_with(locate, answer))
-    for name in STAGES:
-        app.query(name)(_stage_with(locate, take_stage, name))
+    app.train()(handle)
+    for name in (IDENTIFY, *STAGES):
+        app.query(name)(handle)
     return app
 
 
-def _identify_with(locate: Locate) -> Handler:
-    def identify(message: Message, context: Context) -> Message:
+def _opened(message: Message, asked: Envelope) -> Envelope:
+    """Return what the contract knows of a message; anything else in it is left behind."""
+    found = message.content.config_records
+    records = {
+        record: {key: str(found[record][key]) for key in KEYS if key in found[record]}
+        for record in RECORDS
+        if record in found
+    }
+    weights = message.content.array_records.get(WEIGHTS, {})
+    arrays = {name: array.numpy() for name, array in weights.items()}
+    return Envelope(asked.kind, records, arrays, asked.flower_run, asked.node)
+
+
+def _content(reply: Envelope) -> RecordDict:
+    content = RecordDict({record: ConfigRecord(dict(texts)) for record, texts in reply.records.items()})
+    if reply.arrays:
+        content[WEIGHTS] = ArrayRecord({name: Array(reply.arrays[name]) for name in sorted(reply.arrays)})
+    return content
+
+
+def run_gated(admits: Callable[[bytes], bool], refuse: Answer) -> None:
+    """Be ``flwr-clientapp``, but look at the application code before any of it is unpacked or loaded.
+
+    Uses parts of Flower that are not public; a contract test names them.
+
+    Args:
+        admits: Whether this bundle of code may run here.
+        refuse: Answers where it may not.
+    """
+    from flwr.supernode.cli import flwr_clientapp
+    from flwr.supernode.runtime import run_clientapp as process
+
+    install, loader = process.install_from_fab, process.get_load_client_app_fn
+    gate = _Gate(admits, refuse)
+    process.install_from_fab = lambda content, **options: gate.install(install, content, options)
+    process.get_load_client_app_fn = lambda **options: lambda *names: gate.load(loader(**options), names)
+    flwr_clientapp()
+
+
+@dataclass
+class _Gate:
+    admits: Callable[[bytes], bool]
+    refuse: Answer
+    admitted: str = ""
+
+    def install(self, install: Callable[..., Any], content: bytes, options: Mapping[str, Any]) -> None:
+        with suppress(Exception):
+            if self.admits(content):
+                install(content, **options)
+                self.admitted = hashlib.sha256(content).hexdigest()
+
+    def load(self, load: Callable[..., ClientApp], names: tuple[str, ...]) -> Callable[..., Message]:
+        """Return the app, or what refuses instead; its last name is the hash that the bundle is said to have."""
+        if not self.admitted or names[-1] != self.admitted:
+            closed: Callable[..., Message] = build_app(self.refuse)
+            return closed
+        # What this process has loaded of the installation would stand in for the code that came.
+        for module in [name for name in sys.modules if name.split(".")[0] == "client"]:
+            del sys.modules[module]
+        return _silent(lambda: load(*names))
+
+
+def _silent(load: Callable[[], ClientApp]) -> Callable[..., Message]:
+    """Return an app that answers with a code where its code cannot be loaded or raises."""
+
+    def answer(message: Message, context: Context) -> Message:
         try:
-            name = locate(context.node_config, context.run_config).name
+            return load()(message, context)
         except Exception:
-            name = ""
-        return Message(RecordDict({SITE: ConfigRecord({"name": name})}), reply_to=message)
+            return Message(_content(Envelope("").refusal("", 0, "internal_error")), reply_to=message)
 
-    return identify
+    return answer
 
 
-def _train_with(locate: Locate, answer: Answer) -> Handler:
-    def train(message: Message, context: Context) -> Message:
+@dataclass(frozen=True)
+class RunWatch:
+    """Asks the coordinator whether a run still goes on.
+
+    A node takes one message at a time, so nothing that the coordinator sends reaches a site while it trains; but the
+    end of its run can be asked for.
+    """
+
+    address: str
+    ca_certificate: bytes
+    node_key: bytes
+
+    def is_over(self, asked: Envelope) -> bool:
+        """Return whether the run of a message has ended; not known, as without a network, is no."""
+        import httpx
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+        from flwr.proto.node_pb2 import Node
+        from flwr.proto.run_pb2 import GetRunRequest
+        from flwr.supercore.error import ApiErrorCode, FlowerError
+        from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
+        from flwr.supernode.fleet_http_client import FleetHttpClient
+        from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+        key = load_ssh_private_key(self.node_key, None)
+        signed = [RuntimeVersionHttpInterceptor("SuperNode"), NodeAuthHttpInterceptor(key, key.public_key())]
+        question = GetRunRequest(node=Node(node_id=asked.node), run_id=asked.flower_run)
         try:
-            site = locate(context.node_config, context.run_config)
-            content = _content(answer(site, *_read(message), _mask_order(message)))
-        except ValidationError:
-            content = _refusal("plan_not_allowed")
-        except Exception:
-            content = _refusal("internal_error")
-        return Message(content, reply_to=message)
-
-    return train
-
-
-def _stage_with(locate: Locate, take_stage: TakeStage, name: Stage) -> Handler:
-    def take(message: Message, context: Context) -> Message:
-        try:
-            site = locate(context.node_config, context.run_config)
-            answer = take_stage(site, name, str(message.content[SECURE]["json"]))
-        except Exception:
-            return Message(_refusal("internal_error"), reply_to=message)
-        if isinstance(answer, SiteRefusal):
-            return Message(_content(answer), reply_to=message)
-        return Message(RecordDict({SECURE: ConfigRecord({"json": answer})}), reply_to=message)
-
-    return take
-
-
-def _read(message: Message) -> tuple[RoundOrder, Weights]:
-    order = RoundOrder.model_validate_json(str(message.content[ORDER]["json"]))
-    return order, {name: array.numpy() for name, array in message.content[WEIGHTS].items()}
-
-
-def _mask_order(message: Message) -> str | None:
-    return str(message.content[SECURE]["json"]) if SECURE in message.content else None
-
-
-def _content(answer: Released | SiteRefusal) -> RecordDict:
-    if isinstance(answer, SiteRefusal):
-        return RecordDict({REFUSAL: ConfigRecord({"json": answer.model_dump_json()})})
-    report, trained = answer
-    arrays = ArrayRecord({name: Array(trained[name]) for name in sorted(trained)})
-    return RecordDict({REPORT: ConfigRecord({"json": report.model_dump_json()}), WEIGHTS: arrays})
-
-
-def _refusal(reason: RefusalReason) -> RecordDict:
-    # Not even its name is known for certain here; the server knows it from the node.
-    return _content(SiteRefusal(site="", round=0, reason=reason))
+            with FleetHttpClient.from_server_address(self.address, False, self.ca_certificate, signed) as client:
+                client.GetRun(question)
+        except httpx.HTTPStatusError as error:
+            found = FlowerError.from_json(error.response.text)
+            return found is not None and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED
+        except (httpx.HTTPError, RuntimeError):
+            return False
+        return False

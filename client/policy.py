@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from client.limits import Hours, Limit, Span
 from fedpsma.contract import TrainingPlan
 
 POLICY_FILE = "site.toml"
@@ -27,6 +29,10 @@ class SitePolicy(BaseModel):
     simulations on these patients count like others; turn it off only if no model of them ever left the site.
     ``simulated`` marks the site of a simulation: its rounds are written down as such, and only its own run limits it.
 
+    ``dataset`` is the folder of the patients of a real site. ``hours`` are the local times of day at which it takes up
+    rounds; none means any. ``settings`` bounds what a plan may ask for, by the name of the setting (``min_sites``,
+    ``rounds``, ``device``, ``gpu_share`` ...). ``memory_gb`` is the main memory that the steward may take.
+
     ``require_secure_aggregation`` refuses plans that show this site's update to the server. ``peers`` names the only
     sites that may take part in it, each with its key; without it a site is known by the key it showed first.
     """
@@ -43,6 +49,18 @@ class SitePolicy(BaseModel):
     simulated: bool = False
     require_secure_aggregation: bool = False
     peers: dict[str, str] | None = None
+    dataset: Path | None = None
+    hours: tuple[Span, ...] = ()
+    settings: dict[str, Limit] = Field(default_factory=dict)
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @field_validator("settings")
+    @classmethod
+    def _require_known(cls, settings: dict[str, Limit]) -> dict[str, Limit]:
+        unknown = sorted(settings.keys() - TrainingPlan.model_fields.keys())
+        if unknown:
+            raise ValueError(f"a plan has no setting {unknown[0]}")
+        return settings
 
     def allows(self, plan: TrainingPlan) -> bool:
         """Return whether the plan asks for nothing that the site forbids.
@@ -51,9 +69,29 @@ class SitePolicy(BaseModel):
             >>> SitePolicy(epsilon_budget=8).allows(TrainingPlan(target_epsilon=None))
             False
         """
-        private = plan.target_epsilon is not None or self.allow_without_privacy
-        hidden = plan.secure_aggregation is not None or not self.require_secure_aggregation
-        return private and hidden and (plan.seed is None or self.allow_fixed_seed)
+        return not self.objections(plan)
+
+    def objections(self, plan: TrainingPlan) -> list[str]:
+        """Return the settings of a plan that the site forbids.
+
+        Example:
+            >>> SitePolicy(epsilon_budget=8, settings={"rounds": {"most": 2}}).objections(TrainingPlan(rounds=3))
+            ['rounds']
+        """
+        forbidden = {
+            "target_epsilon": plan.target_epsilon is None and not self.allow_without_privacy,
+            "secure_aggregation": plan.secure_aggregation is None and self.require_secure_aggregation,
+            "seed": plan.seed is not None and not self.allow_fixed_seed,
+        }
+        asked = plan.model_dump(mode="json")
+        # The share of a GPU that nobody uses is not asked for.
+        bounded = [name for name in self.settings if name != "gpu_share" or plan.device != "cpu"]
+        outside = [name for name in bounded if not self.settings[name].allows(asked[name])]
+        return sorted({*outside, *(name for name, found in forbidden.items() if found)})
+
+    def is_open(self, now: datetime) -> bool:
+        """Return whether rounds are taken up at a local time."""
+        return Hours(self.hours).include(now.time())
 
 
 def read_policy(state: Path) -> SitePolicy:

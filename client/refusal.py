@@ -6,8 +6,8 @@ from fedpsma.contract import RefusalReason
 
 
 class RefusalError(Exception):
-    """The site will not train; carries the code that may leave."""
+    """The site will not train; carries the code that may leave, and a detail that stays in the site's own log."""
 
-    def __init__(self, reason: RefusalReason) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: RefusalReason, detail: str = "") -> None:
+        super().__init__(reason, detail)
         self.reason: RefusalReason = reason

@@ -5,6 +5,7 @@ Everything that can go wrong becomes a code; what happened is written to the sit
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,16 +15,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
 from client.ledger import Charge, LedgerError
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
 from client.trainer import TrainingTask, Weights, load_trainer
-from fedpsma.contract import Federation, RefusalReason, RoundOrder, SiteRefusal, SiteReport, Stage
+from fedpsma.contract import (
+    IDENTIFY,
+    ORDER,
+    REFUSAL,
+    REPORT,
+    SECURE,
+    SITE,
+    STAGES,
+    Federation,
+    RefusalReason,
+    RoundOrder,
+    SiteRefusal,
+    SiteReport,
+    Stage,
+)
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import model_hash
+from fedpsma.training.interruption import TrainingStoppedError
 from fedpsma.training.local_rules import (
     RoundMemory,
     correction,
@@ -34,6 +53,7 @@ from fedpsma.training.local_rules import (
 )
 
 ERROR_LOG = "errors.log"
+LARGEST_LOG = 10_000_000
 Released = tuple[SiteReport, Weights]
 
 
@@ -47,19 +67,41 @@ class Site:
 
 
 def locate_site(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> Site:
-    """Return the site this node is.
-
-    A real site names itself and its folders in the configuration of its own node (``site``, ``dataset``, ``state``);
-    then nothing that came with the run is read. In a simulation ``partition-id`` picks the site from the run folder.
-    """
-    if "site" in node_config:
-        return Site(str(node_config["site"]), Path(str(node_config["dataset"])), Path(str(node_config["state"])))
+    """Return the simulated site this node is: ``partition-id`` picks it from the run folder."""
     folder = Path(str(run_config["run-folder"]))
     federation = Federation.model_validate(read_json(folder / "federation.json"))
     site = federation.sites[int(node_config["partition-id"])]
     if site.dataset is None or site.state is None:
         raise LookupError("this site is not simulated here")
     return Site(site.name, folder / site.dataset, folder / site.state)
+
+
+def answer_envelope(site: Site, asked: Envelope) -> Envelope:
+    """Answer any message of the coordinator; whatever goes wrong comes back as a refusal with a code."""
+    if asked.kind == f"{QUERY}{IDENTIFY}":
+        return asked.reply(SITE, {NAME: site.name})
+    if asked.kind == TRAIN:
+        return _answer_training(site, asked)
+    stage = asked.kind.removeprefix(QUERY)
+    if stage not in STAGES:
+        return asked.refusal(site.name, 0, "protocol_violated")
+    answered = take_stage(site, stage, asked.text(SECURE))
+    if isinstance(answered, SiteRefusal):
+        return asked.reply(REFUSAL, {TEXT: answered.model_dump_json()})
+    return asked.reply(SECURE, {TEXT: answered})
+
+
+def _answer_training(site: Site, asked: Envelope) -> Envelope:
+    try:
+        order = RoundOrder.model_validate_json(asked.text(ORDER))
+    except ValidationError as error:
+        note(site.state, error)
+        return asked.refusal(site.name, 0, "plan_not_allowed")
+    answered = answer_order(site, order, dict(asked.arrays), asked.text(SECURE) if SECURE in asked.records else None)
+    if isinstance(answered, SiteRefusal):
+        return asked.reply(REFUSAL, {TEXT: answered.model_dump_json()})
+    report, weights = answered
+    return asked.reply(REPORT, {TEXT: report.model_dump_json()}, weights)
 
 
 def answer_order(
@@ -78,8 +120,8 @@ def answer_order(
     try:
         report, trained = _train(site, order, weights, mask_order)
     except Exception as error:
-        _note(site, error)
-        return SiteRefusal(site=site.name, round=order.round, reason=_code(error))
+        note(site.state, error)
+        return SiteRefusal(site=site.name, round=order.round, reason=code_of(error))
     if order.plan.target_epsilon is None:
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
     return report, trained
@@ -92,13 +134,18 @@ def take_stage(site: Site, stage: Stage, text: str) -> str | SiteRefusal:
     try:
         return answer_stage(site.name, site.state, stage, text, lambda order: _admit(site, order).preview(order))
     except Exception as error:
-        _note(site, error)
-        return SiteRefusal(site=site.name, round=0, reason=_code(error))
+        note(site.state, error)
+        return SiteRefusal(site=site.name, round=0, reason=code_of(error))
 
 
-def _code(error: Exception) -> RefusalReason:
+def code_of(error: Exception) -> RefusalReason:
+    """Return the code that leaves for what went wrong."""
     if isinstance(error, RefusalError):
         return error.reason
+    if isinstance(error, TrainingStoppedError):
+        return "stopped"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "disk_full"
     if isinstance(error, InputError):
         return "data_unreadable"
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
@@ -164,8 +211,9 @@ def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:
         policy = read_policy(site.state)
     except (OSError, ValueError) as error:
         raise RefusalError("plan_not_allowed") from error
-    if not policy.allows(order.plan):
-        raise RefusalError("plan_not_allowed")
+    objections = policy.objections(order.plan)
+    if objections:
+        raise RefusalError("plan_not_allowed", ", ".join(objections))
     return policy
 
 
@@ -188,8 +236,11 @@ def _report(site: Site, order: RoundOrder, charge: Charge | None, epsilon: float
     )
 
 
-def _note(site: Site, error: Exception) -> None:
-    """Write what happened where only the site can read it."""
-    text = "".join(traceback.format_exception(error))
-    with suppress(OSError), open(site.state / ERROR_LOG, "a", encoding="utf-8") as log:
+def note(state: Path, error: Exception) -> None:
+    """Write what happened to the log in the state folder, where only the site can read it."""
+    text, path = "".join(traceback.format_exception(error)), state / ERROR_LOG
+    with suppress(OSError):
+        if path.exists() and path.stat().st_size > LARGEST_LOG:
+            path.replace(path.with_suffix(".log.old"))
+    with suppress(OSError), open(path, "a", encoding="utf-8") as log:
         log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")

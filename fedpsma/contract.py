@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fedpsma.domain.contour import ContourConvention
 
@@ -24,6 +24,14 @@ RefusalReason = Literal[
     "too_few_sites",
     "key_not_trusted",
     "protocol_violated",
+    "code_not_approved",
+    "order_not_signed",
+    "order_repeated",
+    "order_not_current",
+    "outside_hours",
+    "paused",
+    "stopped",
+    "disk_full",
     "internal_error",
 ]
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
@@ -152,7 +160,8 @@ class SiteRefusal(BaseModel):
 class RoundOrder(BaseModel):
     """What the server asks of a site in one round, beside the weights to start from.
 
-    ``network`` is the configuration of the network that the weights belong to, as its model card has it.
+    ``network`` is the configuration of the network that the weights belong to, as its model card has it. ``issued`` is
+    when it was given; every order of a real federation says so, and a later one of the same run is given later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -161,6 +170,7 @@ class RoundOrder(BaseModel):
     round: int = Field(ge=1)
     plan: TrainingPlan
     network: dict[str, Any] = Field(default_factory=dict)
+    issued: AwareDatetime | None = None
 
 
 class FederationSite(BaseModel):
@@ -183,10 +193,24 @@ class FederationSite(BaseModel):
 
 
 class Federation(BaseModel):
-    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids."""
+    """``federation.json`` of a run folder: the run and the sites that may take part, in the order of their ids.
+
+    In a real federation orders are signed in its ``name`` with the key in the file ``signing_key`` (Ed25519, raw), and
+    only replies signed by the site's ``key`` count. A simulation has neither.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str
     sites: tuple[FederationSite, ...] = Field(min_length=1)
     round_timeout_s: float = Field(default=12 * 3600.0, gt=0)
+    name: str | None = None
+    signing_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _require_keys_where_orders_are_signed(self) -> Self:
+        if (self.name is None) != (self.signing_key is None):
+            raise ValueError("name and signing_key go together")
+        if self.signing_key is not None and any(site.key is None for site in self.sites):
+            raise ValueError("every site of a real federation needs a key")
+        return self

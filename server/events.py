@@ -1,8 +1,7 @@
-"""The history of a run: one line of JSON an event, appended, never changed."""
+"""The history of a run: one line of JSON an event, appended, never changed, each with the hash of the one before."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from fedpsma.io.chain import append_line, read_lines
 
 EventKind = Literal[
     "run_started",
@@ -32,11 +33,12 @@ class Event(BaseModel):
 
     ``reason`` is a code: of a refusal, a quarantine or a failure. ``bytes`` is what a site sent up in a round, or what
     the server sent down to all sites when a round started. ``epsilon`` is the site's loss over all rounds so far.
+    ``previous`` is the SHA-256 of the line before (:mod:`fedpsma.io.chain`); logs of schema version 1 have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     time: str
     kind: EventKind
     round: int | None = None
@@ -48,6 +50,7 @@ class Event(BaseModel):
     epsilon: float | None = None
     bytes: int | None = None
     model_sha256: str | None = None
+    previous: str | None = None
 
 
 class EventLog:
@@ -59,29 +62,13 @@ class EventLog:
     def append(self, kind: EventKind, **fields: Any) -> Event:
         """Write an event; it is on the disk when the call returns."""
         event = Event(kind=kind, time=datetime.now(UTC).isoformat(timespec="milliseconds"), **fields)
-        with open(self.path, "ab") as stream:
-            # A line cut off by a crash stays as it is, on a line of its own.
-            start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
-            stream.write(start + event.model_dump_json(exclude_none=True).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        return event
+        line = append_line(self.path, event.model_dump(mode="json", exclude_none=True))
+        return Event.model_validate_json(line)
 
     def read(self, offset: int = 0) -> tuple[list[Event], int]:
         """Return the events from a byte offset on, and the offset to go on from; a line cut off is left out."""
-        if not self.path.exists():
-            return [], offset
-        with open(self.path, "rb") as stream:
-            stream.seek(offset)
-            content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        events = [Event.model_validate_json(line) for line in whole.splitlines() if _is_whole(line)]
-        return events, offset + len(whole)
-
-    def _ends_with_newline(self) -> bool:
-        with open(self.path, "rb") as stream:
-            stream.seek(-1, os.SEEK_END)
-            return stream.read() == b"\n"
+        lines, end = read_lines(self.path, offset)
+        return [Event.model_validate_json(line) for line in lines], end
 
 
 @contextmanager
@@ -108,7 +95,3 @@ def _follow(log: EventLog, offset: int, on_event: OnEvent, done: threading.Event
         events, offset = log.read(offset)
         for event in events:
             on_event(event)
-
-
-def _is_whole(line: bytes) -> bool:
-    return line.startswith(b"{") and line.endswith(b"}")

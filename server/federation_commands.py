@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from server.federation import commands, run_commands
+
 if TYPE_CHECKING:
     from fedpsma.federated.evaluation import FederatedFigures
     from fedpsma.federated.heterogeneity import FederationStatistics
     from fedpsma.federated.statistics import SiteStatistics
 
 federation = typer.Typer(no_args_is_help=True, help="Look after a federation as its coordinator.")
+
+for _command in (
+    commands.init,
+    commands.bundle,
+    commands.admit,
+    commands.revoke,
+    commands.sites,
+    commands.renew,
+    commands.up,
+    commands.service,
+    run_commands.run,
+    run_commands.watch,
+    run_commands.stop,
+    run_commands.export,
+    run_commands.verify,
+):
+    federation.command(_command.__name__)(_command)
 
 _DISTANCES_SHOWN = 8
 
@@ -47,7 +66,7 @@ def _told(path: Path, out: Path) -> SiteStatistics:
     from fedpsma.io.files import read_json
 
     if path.is_dir():
-        (told,) = _ask([path], out, "client.statistics:statistics_of", ())
+        (told,) = _ask([path], out, "client.answers.statistics:statistics_of", ())
         return cast("SiteStatistics", told)
     return parse_record(SiteStatistics, read_json(path), str(path))
 
@@ -69,9 +88,9 @@ def evaluate(
     from fedpsma.io.files import require_folder_or_nothing, write_text
 
     require_folder_or_nothing(out)
-    told = _ask(sites, out, "client.evaluation:evaluation_of", (model,))
+    told = _ask(sites, out, "client.answers.evaluation:evaluation_of", (model,))
     pooled = pooled_ranking([one.ranking for one in told if one.ranking is not None])
-    spreads = _ask(sites, out, "client.evaluation:ranking_spread_of", (model, pooled))
+    spreads = _ask(sites, out, "client.answers.evaluation:ranking_spread_of", (model, pooled))
     found = with_ranking(federated_figures(told), told, [one for one in spreads if one is not None])
     write_text(out / "evaluation.json", found.model_dump_json(indent=1) + "\n")
     _show_figures(found, out)
@@ -99,7 +118,7 @@ def calibrate(
     begun = start or (judge_path(model) if judge_path(model).is_file() else judge_path())
     terms = parse_record(Judge, read_json(begun), str(begun))
     judge = terms.model_copy(update={"model_sha256": load_checkpoint(model).card.sha256})
-    fitted = fit_across_sites(judge, _ask(sites, out, "client.evaluation:scores_of", (model, judge)))
+    fitted = fit_across_sites(judge, _ask(sites, out, "client.answers.evaluation:scores_of", (model, judge)))
     write_text(judge_path(model), fitted.model_dump_json(indent=1) + "\n")
     for tracer, temperature in fitted.temperature.items():
         typer.echo(f"temperature of {tracer}: {temperature:.2f}")

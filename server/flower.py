@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +30,15 @@ from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
 
-from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, WEIGHTS, RoundOrder, Stage
+from fedpsma.contract import IDENTIFY, ORDER, REFUSAL, REPORT, SECURE, SITE, WEIGHTS, Stage
+from fedpsma.joining.signatures import SIGNATURE
 from fedpsma.model.checkpoint import Weights
-from server.replies import Reply
+from server.replies import Reply, ReplyKind, WireArray
+from server.signing import Sealed
 from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
-IDENTIFY_TIMEOUT_S = 300.0
+IDENTIFY_TIMEOUT_S = 120.0
 STAGE_TIMEOUT_S = 600.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
@@ -43,6 +46,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 3.0
 _SHARE = "share"
 Waits = Callable[[float], bool]
 """Whether to go on waiting for replies after so many seconds."""
+Content = Callable[[int], RecordDict]
+"""What to send to a node."""
 
 
 class EngineStoppedError(Exception):
@@ -60,36 +65,55 @@ class Link:
         """Return the ids of the nodes that are there now."""
         return sorted(self.grid.get_node_ids())
 
-    def identify(self, nodes: Sequence[int]) -> dict[int, str]:
-        """Ask nodes for the names of their sites; those that do not answer are left out, an empty name is no name."""
-        questions = {node: RecordDict() for node in nodes}
-        replies = self._exchange(questions, f"query.{IDENTIFY}", lambda elapsed: elapsed < IDENTIFY_TIMEOUT_S)
-        return {node: _text(reply, SITE, "name") for node, reply in replies}
+    def identify(self, nodes: Sequence[int], question: Sealed) -> dict[int, Sealed]:
+        """Ask nodes for the names of their sites, with their signatures; an empty name is no name.
 
-    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+        Those that do not answer, or fell away before they could, are left out.
+        """
+        asked = RecordDict({SITE: _sealed_record(question)}) if question.text else RecordDict()
+        limit = IDENTIFY_TIMEOUT_S
+        replies = self._exchange(nodes, lambda _: asked, f"query.{IDENTIFY}", lambda elapsed: elapsed < limit)
+        return {
+            node: Sealed(_text(reply, SITE, "name"), _text(reply, SITE, SIGNATURE))
+            for node, reply in replies
+            if reply.has_content()
+        }
+
+    def ask(self, questions: Mapping[int, Sealed], stage: Stage) -> Iterator[Reply]:
         """Send each node its message of a stage of secure aggregation and yield the answers as they come."""
-        contents = {node: RecordDict({SECURE: ConfigRecord({"json": text})}) for node, text in questions.items()}
-        for node, message in self._exchange(contents, f"query.{stage}", lambda elapsed: elapsed < STAGE_TIMEOUT_S):
+
+        def content(node: int) -> RecordDict:
+            return RecordDict({SECURE: _sealed_record(questions[node])})
+
+        limit = STAGE_TIMEOUT_S
+        replies = self._exchange(list(questions), content, f"query.{stage}", lambda elapsed: elapsed < limit)
+        for node, message in replies:
             yield _reply(node, message)
 
     def train(
         self,
         nodes: Sequence[int],
-        order: RoundOrder,
+        order: Callable[[int], Sealed],
         weights: Weights,
         waits: Waits,
-        extra: Mapping[int, str] | None = None,
+        extra: Mapping[int, Sealed] | None = None,
     ) -> Iterator[Reply]:
-        """Send an order with weights to nodes and yield their replies as they come, until all are there or late.
+        """Send nodes their orders with weights and yield their replies as they come, until all are there or late.
 
-        ``extra`` is what secure aggregation tells each node beside.
+        Args:
+            nodes: Whom to ask, in this order.
+            order: Makes the order for a node at the moment it is sent; once more where a node has to be asked again.
+            weights: Where to start from.
+            waits: How long to wait.
+            extra: What secure aggregation tells each node beside.
         """
         arrays = ArrayRecord({name: Array(weights[name]) for name in sorted(weights)})
-        content = {ORDER: ConfigRecord({"json": order.model_dump_json()}), WEIGHTS: arrays}
-        orders = {node: RecordDict(dict(content)) for node in nodes}
-        for node, text in (extra or {}).items():
-            orders[node][SECURE] = ConfigRecord({"json": text})
-        for node, message in self._exchange(orders, "train", waits):
+
+        def content(node: int) -> RecordDict:
+            masking = {SECURE: _sealed_record(extra[node])} if extra else {}
+            return RecordDict({ORDER: _sealed_record(order(node)), WEIGHTS: arrays, **masking})
+
+        for node, message in self._exchange(nodes, content, "train", waits):
             yield _reply(node, message)
 
     def pause(self, seconds: float) -> None:
@@ -101,22 +125,39 @@ class Link:
         if self.interrupted.wait(seconds):
             raise EngineStoppedError
 
-    def _exchange(self, contents: Mapping[int, RecordDict], kind: str, waits: Waits) -> Iterator[tuple[int, Message]]:
+    def _exchange(
+        self, nodes: Sequence[int], content: Content, kind: str, waits: Waits
+    ) -> Iterator[tuple[int, Message]]:
+        """Send a message to each node and yield the replies; a node that started anew has lost its message."""
         asked: dict[str, int] = {}
-        for node, content in contents.items():
-            # One at a time, because what Flower returns for a message it could not push differs between its grids.
-            for message_id in self.grid.push_messages([Message(content, node, kind)]):
-                if message_id:
-                    asked[message_id] = node
+        awake = self._awake_since()
+        self._push(nodes, content, kind, asked)
         started, pause = time.monotonic(), FIRST_PAUSE_S
         while asked and waits(time.monotonic() - started):
             replies = list(self.grid.pull_messages(list(asked)))
             for reply in replies:
-                if reply.metadata.reply_to_message_id in asked:
-                    yield asked.pop(reply.metadata.reply_to_message_id), reply
+                node = asked.get(reply.metadata.reply_to_message_id)
+                if node is not None:
+                    asked = {name: other for name, other in asked.items() if other != node}
+                    yield node, reply
             if asked and not replies:
                 self.pause(pause)
                 pause = min(1.3 * pause, LONGEST_PAUSE_S)
+                now = self._awake_since()
+                again = [node for node in sorted(set(asked.values())) if now.get(node, "") > awake.get(node, "")]
+                self._push(again, content, kind, asked)
+                awake = {**awake, **now}
+
+    def _push(self, nodes: Sequence[int], content: Content, kind: str, asked: dict[str, int]) -> None:
+        for node in nodes:
+            # One at a time, because what Flower returns for a message it could not push differs between its grids.
+            for message_id in self.grid.push_messages([Message(content(node), node, kind)]):
+                if message_id:
+                    asked[message_id] = node
+
+    def _awake_since(self) -> dict[int, str]:
+        """Return since when each node is there, as far as the grid knows."""
+        return {node.node_id: node.last_activated_at for node in self.grid.get_nodes()}
 
 
 def _text(message: Message, record: str, key: str) -> str:
@@ -130,12 +171,23 @@ def _reply(node: int, message: Message) -> Reply:
         return Reply(node, "error")
     found = set(message.content)
     if found == {REFUSAL}:
-        return Reply(node, "refusal", _text(message, REFUSAL, "json"))
+        return _sealed_reply(node, message, "refusal", REFUSAL)
     if found == {SECURE}:
-        return Reply(node, "answer", _text(message, SECURE, "json"))
+        return _sealed_reply(node, message, "answer", SECURE)
     if found == {REPORT, WEIGHTS} and WEIGHTS in message.content.array_records:
-        return Reply(node, "report", _text(message, REPORT, "json"), dict(message.content.array_records[WEIGHTS]))
+        return _sealed_reply(node, message, "report", REPORT, dict(message.content.array_records[WEIGHTS]))
     return Reply(node, "malformed")
+
+
+def _sealed_reply(
+    node: int, message: Message, kind: ReplyKind, record: str, arrays: Mapping[str, WireArray] | None = None
+) -> Reply:
+    return Reply(node, kind, _text(message, record, "json"), arrays or {}, _text(message, record, SIGNATURE))
+
+
+def _sealed_record(sealed: Sealed) -> ConfigRecord:
+    """Return a text as it travels; without a signature nothing stands beside it."""
+    return ConfigRecord({"json": sealed.text, **({SIGNATURE: sealed.signature} if sealed.signature else {})})
 
 
 @dataclass(frozen=True)
@@ -196,6 +248,16 @@ def build_app(main: Callable[[Link, Path], None]) -> ServerApp:
     app = ServerApp()
     app.main()(run)
     return app
+
+
+def bundle_of(app_folder: Path) -> bytes:
+    """Return the bundle that Flower makes of an application: what travels to the sites, byte for byte."""
+    from flwr.cli.build import build_fab_from_disk
+
+    with warnings.catch_warnings():
+        # Of a library of Flower's.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pathspec")
+        return bytes(build_fab_from_disk(app_folder))
 
 
 def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, processes: int, gpus: float) -> None:

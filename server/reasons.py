@@ -11,6 +11,14 @@ REFUSALS = {
     "too_few_sites": "too few sites are left to hide its update among them",
     "key_not_trusted": "another site shows a key that is not the one it is known by",
     "protocol_violated": "it was asked for something that secure aggregation does not allow",
+    "code_not_approved": "nobody there has approved this version of the application code yet",
+    "order_not_signed": "the order is not signed by the coordinator that it joined",
+    "order_repeated": "it has answered this order, or a later round, before",
+    "order_not_current": "the order is too old or from the future; compare the clocks",
+    "outside_hours": "its policy allows training at other hours only",
+    "paused": "somebody paused it there",
+    "stopped": "its training was stopped",
+    "disk_full": "its disk is full",
     "internal_error": "its training failed; the site's own log says why",
 }
 QUARANTINES = {
@@ -33,6 +41,13 @@ QUARANTINES = {
     "false_share": "it gave a false share of a secret",
 }
 
+FAILURES = {
+    "too_few_sites": "fewer sites than a round needs gave a valid update",
+    "stopped": "somebody stopped it",
+    "disk_full": "the coordinator's disk is full; make room and start it again",
+    "internal_error": "its process failed; the SuperLink's log says why",
+}
+
 
 def plain(reason: str | None) -> str:
     """Return a code with its meaning.
@@ -41,5 +56,19 @@ def plain(reason: str | None) -> str:
         >>> plain("no_reply")
         '(no_reply): it did not answer in time'
     """
-    words = {**REFUSALS, **QUARANTINES}.get(reason or "")
+    return _with_meaning(reason, {**REFUSALS, **QUARANTINES})
+
+
+def plain_failure(reason: str | None) -> str:
+    """Return the code of a run that ended without a model, with its meaning.
+
+    Example:
+        >>> plain_failure("stopped")
+        '(stopped): somebody stopped it'
+    """
+    return _with_meaning(reason, FAILURES)
+
+
+def _with_meaning(reason: str | None, meanings: dict[str, str]) -> str:
+    words = meanings.get(reason or "")
     return f"({reason}): {words}" if words else f"({reason})"

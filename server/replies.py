@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedpsma.contract import SiteRefusal, SiteReport, TrainingPlan
 from fedpsma.model.checkpoint import Weights
+from server.signing import UNSIGNED, Sealed, Signing
 
 QuarantineReason = Literal[
     "no_reply",
@@ -32,6 +33,7 @@ QuarantineReason = Literal[
     "key_not_trusted",
     "false_share",
 ]
+ReplyKind = Literal["report", "refusal", "answer", "error", "malformed", "unsigned"]
 HEADER_BYTES = 4096
 
 
@@ -48,12 +50,21 @@ class WireArray(Protocol):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back from a node; ``text`` is JSON. An "answer" belongs to a stage of secure aggregation."""
+    """What came back from a node; ``text`` is JSON.
+
+    An "answer" belongs to a stage of secure aggregation; "unsigned" is one without its site's signature.
+    """
 
     node: int
-    kind: Literal["report", "refusal", "answer", "error", "malformed"]
+    kind: ReplyKind
     text: str = ""
     arrays: Mapping[str, WireArray] = field(default_factory=dict)
+    signature: str = ""
+
+    @property
+    def sealed(self) -> Sealed:
+        """The text with its signature."""
+        return Sealed(self.text, self.signature)
 
     @property
     def bytes(self) -> int:
@@ -63,12 +74,13 @@ class Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the node was asked for."""
+    """What the node was asked for, and how its signature is checked."""
 
     site: str
     round: int
     plan: TrainingPlan
     weights: Mapping[str, NDArray[Any]]
+    signing: Signing = UNSIGNED
 
 
 class QuarantineError(Exception):
@@ -87,6 +99,8 @@ def read_reply(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteR
     """
     if reply.kind == "error":
         raise QuarantineError("error_reply")
+    if reply.kind == "unsigned":
+        raise QuarantineError("key_not_trusted")
     try:
         return _read(reply, asked)
     except QuarantineError:
@@ -100,10 +114,18 @@ def _read(reply: Reply, asked: Asked) -> tuple[SiteReport, Weights] | SiteRefusa
     if reply.kind in ("malformed", "answer"):
         raise QuarantineError("malformed_reply")
     if reply.kind == "refusal":
+        _require_signed(reply, asked, None)
         return SiteRefusal.model_validate_json(reply.text).model_copy(update={"site": asked.site})
     report = SiteReport.model_validate_json(reply.text)
     _check_report(report, asked)
-    return report, _read_weights(reply.arrays, asked.weights)
+    weights = _read_weights(reply.arrays, asked.weights)
+    _require_signed(reply, asked, weights)
+    return report, weights
+
+
+def _require_signed(reply: Reply, asked: Asked, weights: Weights | None) -> None:
+    if not asked.signing.is_from("report", asked.site, asked.round, reply.sealed, weights):
+        raise QuarantineError("key_not_trusted")
 
 
 def _check_report(report: SiteReport, asked: Asked) -> None:

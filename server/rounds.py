@@ -6,13 +6,16 @@ A finished round is on the disk before the next one starts, so an interruption c
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
-from fedpsma.io.files import finished_folder
+from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
 from server.card import federated_card
@@ -21,11 +24,15 @@ from server.flower import EngineStoppedError, Link, Waits
 from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundState, RunFolder, RunRules, SiteState
+from server.signing import Sealed, Signing, signing_of
+from server.stopping import heeded
 from server.strategies.rule import Given
 from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
+# Who only looks whether a run is alive holds its folder for a moment.
+HELD_S = 2.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
 
@@ -43,6 +50,7 @@ class _Run:
     rules: RunRules
     events: EventLog
     initial: ModelCard
+    signing: Signing
     names: dict[int, str] = field(default_factory=dict)
 
 
@@ -60,13 +68,19 @@ def run_rounds(link: Link, path: Path) -> None:
 
     Raises:
         FederationError: A round had fewer valid updates than the plan's ``min_sites``.
-        InputError: The run folder is not as it has to be.
+        InputError: The run folder is not as it has to be, or another process is at it.
     """
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
-    run = _Run(link, folder, folder.plan(), folder.federation(), folder.rules(), folder.events, initial)
+    federation = folder.federation()
+    run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
-    state = folder.last_state()
+    with held_alone(path, within_s=HELD_S), heeded(folder.stop_path, link.interrupted):
+        _run_to_the_end(run)
+
+
+def _run_to_the_end(run: _Run) -> None:
+    state = run.folder.last_state()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
     run.events.append(kind, round=state.round, rounds=run.plan.rounds, model_sha256=state.model_sha256)
@@ -75,7 +89,9 @@ def run_rounds(link: Link, path: Path) -> None:
             state = _play_round(run, state)
         _write_model(run, state)
     except BaseException as error:
-        run.events.append("run_failed", round=state.round, reason=_failure_code(error))
+        # On a full disk this fails as well, and the error that counts is the first one.
+        with suppress(OSError):
+            run.events.append("run_failed", round=state.round, reason=_failure_code(error))
         raise
     seconds = _seconds_since(started)
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=state.model_sha256)
@@ -137,11 +153,15 @@ def _learn_names(run: _Run, nodes: list[int]) -> None:
     if not nodes:
         return
     admitted = {site.name for site in run.federation.sites}
-    for node, name in run.link.identify(nodes).items():
-        known = name in admitted
-        run.names[node] = name if known else ""
+    question = run.signing.question()
+    for node, answer in run.link.identify(nodes, question).items():
+        known = answer.text in admitted
+        trusted = known and run.signing.is_at(answer.text, question, answer.signature)
+        run.names[node] = answer.text if trusted else ""
         if not known:
             run.events.append("site_quarantined", reason="unknown_site")
+        elif not trusted:
+            run.events.append("site_quarantined", site=answer.text, reason="key_not_trusted")
 
 
 def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
@@ -155,7 +175,7 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
 def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest()
     network = run.initial.network.model_dump(mode="json")
-    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network)
+    order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=_issued(run))
     weights, _ = split_control(sent)
     away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
@@ -165,12 +185,27 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
         _sum_secretly(run, harvest, order, {node: nodes[node] for node in reached}, weights)
         answered.update(reached)
         reached = []
-    for reply in run.link.train(reached, order, sent, _patience(run, harvest)):
+    for reply in run.link.train(reached, _sealing(run, order, sent), sent, _patience(run, harvest)):
         answered.add(reply.node)
-        _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights))
+        _take(run, harvest, reply, Asked(nodes[reply.node], number, run.plan, weights, run.signing))
     for node in sorted(nodes.keys() - answered, key=lambda node: nodes[node]):
         _set_aside(run, harvest, nodes[node], number, "no_reply" if node in reached else "away")
     return harvest
+
+
+def _sealing(run: _Run, order: RoundOrder, sent: Weights) -> Callable[[int], Sealed]:
+    """Return what makes the order for a node; a real site takes an order up once, so each one has its own date."""
+
+    def seal(node: int) -> Sealed:
+        text = order.model_copy(update={"issued": _issued(run)}).model_dump_json()
+        return run.signing.seal("order", run.names[node], order.round, text, sent)
+
+    return seal
+
+
+def _issued(run: _Run) -> datetime | None:
+    """Return the date of an order; in a simulation it has none, so that it is the same whenever it is given."""
+    return None if run.federation.name is None else datetime.now(UTC)
 
 
 def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights) -> None:
@@ -203,19 +238,28 @@ class _Desk:
     weights: Weights
 
     def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
-        return self.run.link.ask(questions, stage)
+        for reply in self.run.link.ask(self._sealed(questions), stage):
+            site = self.run.names[reply.node]
+            signed = self.run.signing.is_from("answer", site, self.order.round, reply.sealed)
+            yield reply if reply.kind != "answer" or signed else replace(reply, kind="unsigned")
 
     def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
         from fedpsma.secure_aggregation.messages import threshold
 
         waits = _patience(self.run, self.harvest, threshold(len(mask_orders)))
-        return self.run.link.train(list(mask_orders), self.order, self.weights, waits, mask_orders)
+        order = _sealing(self.run, self.order, self.weights)
+        return self.run.link.train(list(mask_orders), order, self.weights, waits, self._sealed(mask_orders))
 
     def set_aside(self, site: str, reason: QuarantineReason) -> None:
         _set_aside(self.run, self.harvest, site, self.order.round, reason)
 
     def accept(self, reply: Reply, site: str, expected: Arrays) -> Weights | None:
-        return _accepted(self.run, self.harvest, reply, Asked(site, self.order.round, self.run.plan, expected))
+        asked = Asked(site, self.order.round, self.run.plan, expected, self.run.signing)
+        return _accepted(self.run, self.harvest, reply, asked)
+
+    def _sealed(self, texts: Mapping[int, str]) -> dict[int, Sealed]:
+        run, number = self.run, self.order.round
+        return {node: run.signing.seal("stage", run.names[node], number, text) for node, text in texts.items()}
 
 
 def _patience(run: _Run, harvest: _Harvest, least: int = 0) -> Waits:
@@ -312,6 +356,8 @@ def _card(run: _Run, state: RoundState) -> ModelCard:
 def _failure_code(error: BaseException) -> str:
     if isinstance(error, FederationError):
         return "too_few_sites"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk_full"
     return "stopped" if isinstance(error, KeyboardInterrupt | EngineStoppedError) else "internal_error"
 
 

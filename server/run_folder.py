@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "keys.json"
 
     @property
+    def stop_path(self) -> Path:
+        """A file that is there when somebody wants the run to stop."""
+        return self.path / "stop"
+
+    @property
     def incoming(self) -> Path:
         """Where the updates of the round lie that is being played; those of an interrupted one are written over."""
         return self.path / "incoming"

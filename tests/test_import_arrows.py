@@ -18,6 +18,7 @@ FOLDERS = {
 }
 
 LIBRARY = {
+    "beside": set(),
     "cli": {"offline"},
     "contract": {"domain"},
     "health": {"offline"},

@@ -1,7 +1,7 @@
 """What may be told of how many patients: nothing of fewer than five, and never an exact number of them.
 
 Rounding alone does not stop two answers from being subtracted from each other, one patient apart. So a site answers the
-same as before until at least as many patients have changed as a count may show (:mod:`client.releases`).
+same as before until at least as many patients have changed as a count may show (:mod:`client.answers.releases`).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from fedpsma.errors import InputError
 
 # What is written beside a file or folder until it is whole has a longer name, and 255 bytes are the most.
 _LONGEST_NAME = 220
+_LOCK_POLL_S = 0.05
 
 
 def write_text(path: Path, text: str) -> None:
@@ -115,22 +117,44 @@ def require_writable(path: Path) -> None:
 
 
 @contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
+def held_alone(folder: Path, *, within_s: float = 0.0) -> Iterator[None]:
     """Hold a folder while the block runs; it is free again however the process ends.
+
+    Args:
+        folder: The folder.
+        within_s: How long to wait for another process to let go of it.
 
     Raises:
         InputError: Another process holds it.
     """
     handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError("is in use by another process", where=str(folder), remedy="wait for it to end") from error
+    deadline = time.monotonic() + within_s
+    while not _locked(handle, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            os.close(handle)
+            raise InputError("is in use by another process", where=str(folder), remedy="wait for it to end")
+        time.sleep(_LOCK_POLL_S)
     try:
         yield
     finally:
         os.close(handle)
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether another process holds a folder alone."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        return not _locked(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

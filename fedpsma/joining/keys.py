@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -41,6 +42,25 @@ def checked_node_key(text: str, where: str) -> str:
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
         raise InputError("is no ECDSA key on P-384", where=where, remedy='take the one that "fedpsma site init" wrote')
     return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+
+
+def make_signing_key(path: Path) -> str:
+    """Write a new Ed25519 key, readable by its owner alone, and return the public one (hexadecimal)."""
+    key = Ed25519PrivateKey.generate()
+    write_secret(path, key.private_bytes_raw())
+    return key.public_key().public_bytes_raw().hex()
+
+
+def read_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Read an Ed25519 key.
+
+    Raises:
+        InputError: There is none, or the file holds something else.
+    """
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError("holds no signing key", where=str(path), remedy="bring back the one that was made") from error
 
 
 def fingerprint(content: bytes) -> str:

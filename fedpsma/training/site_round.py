@@ -25,6 +25,7 @@ from fedpsma.training.clipping.rule import clipping_of
 from fedpsma.training.dp import PrivateStep, descend, draw_patients, private_gradient, select_parameters
 from fedpsma.training.gradients.choice import GradientChoice, choose_gradients
 from fedpsma.training.gradients.engine import Trainee
+from fedpsma.training.interruption import raise_if_stopped
 from fedpsma.training.patches import PatchBatch, cut_patches, draw_patches
 from fedpsma.training.randomness import Randomness, generator_of, randomness_of
 from fedpsma.training.readiness import check_trainable
@@ -99,6 +100,7 @@ def train_round(
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network,
             delta is too large for so few patients, or a layer mixes patients or cannot be trained.
         TrainingDivergedError: A loss or gradient is not finite.
+        TrainingStoppedError: Somebody asked it to stop (:mod:`fedpsma.training.interruption`).
     """
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
@@ -106,6 +108,7 @@ def train_round(
         generator = generator_of(plan.seed, site, round_number)
         here = _prepare(weights, dataset, plan, spend, generator, network, correction)
         for _ in range(plan.steps_per_round):
+            raise_if_stopped()
             gradient = here.steering.added_to(_gradient(here), here.parameters)
             descend(here.parameters, gradient, plan.learning_rate)
     report = SiteReport(
@@ -181,6 +184,7 @@ def _gradient(here: _Site) -> Tensor:
 
 
 def _patches(here: _Site, patient: str) -> PatchBatch:
+    raise_if_stopped()
     plan = here.plan
     sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
     draws = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,21 +15,33 @@ from fedpsma.io.files import read_text
 from server.simulation.config import SHORT, SimulationConfig
 
 Table = dict[str, Any]
+Config = TypeVar("Config", bound=BaseModel)
 _NONE = "none"
 
 
 def read_config(file: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> SimulationConfig:
-    """Return what to simulate: the file's settings, over them the options, over them single settings.
+    """Return what to simulate: see :func:`read_settings`."""
+    table = _table(SimulationConfig, file, options, settings)
+    _one_site_is_enough_for_itself(table)
+    return _checked(SimulationConfig, table)
+
+
+def read_settings(kind: type[Config], file: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> Config:
+    """Return a description of a run: the file's settings, over them the options, over them single settings.
 
     Args:
-        file: TOML in the shape of :class:`SimulationConfig`; its paths count from its own folder. "none" stands for
-            what TOML has no word for.
+        kind: What is described.
+        file: TOML in its shape; its paths count from its own folder. "none" stands for what TOML has no word for.
         options: Values by dotted name; ``None`` is left out.
         settings: ``name=value`` with a dotted name, or with its last part where only one setting ends so.
 
     Raises:
         InputError: A setting is unknown or wrong; it is named.
     """
+    return _checked(kind, _table(kind, file, options, settings))
+
+
+def _table(kind: type[BaseModel], file: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> Table:
     table = _from_file(file) if file else {}
     for name, value in options.items():
         if value is not None:
@@ -38,19 +50,18 @@ def read_config(file: Path | None, options: Mapping[str, Any], settings: Sequenc
         name, equals, text = setting.partition("=")
         if not equals:
             raise InputError("has no value", where=f"--set {setting}", remedy="write name=value")
-        _put(table, _full_name(name.strip()), _value(text.strip()))
-    _one_site_is_enough_for_itself(table)
-    return _checked(table)
+        _put(table, _full_name(kind, name.strip()), _value(text.strip()))
+    return table
 
 
-def setting_names() -> tuple[str, ...]:
+def setting_names(kind: type[BaseModel] = SimulationConfig) -> tuple[str, ...]:
     """Return every setting by its dotted name.
 
     Example:
         >>> [name for name in setting_names() if "rounds" in name]
         ['plan.rounds']
     """
-    return tuple(dict.fromkeys(_names(SimulationConfig, "")))
+    return tuple(dict.fromkeys(_names(kind, "")))
 
 
 def _names(model: type[BaseModel], front: str) -> Iterator[str]:
@@ -103,8 +114,8 @@ def _put(table: Table, name: str, value: Any) -> None:
         table[last] = value
 
 
-def _full_name(name: str) -> str:
-    known = [*setting_names(), *SHORT]
+def _full_name(kind: type[BaseModel], name: str) -> str:
+    known = [*setting_names(kind), *(name for name in SHORT if name in kind.model_fields)]
     if name in known:
         return name
     ending = [one for one in known if one.split(".")[-1] == name]
@@ -130,9 +141,9 @@ def _one_site_is_enough_for_itself(table: Table) -> None:
         table["plan"] = {"min_sites": 1, **plan}
 
 
-def _checked(table: Table) -> SimulationConfig:
+def _checked(kind: type[Config], table: Table) -> Config:
     try:
-        return SimulationConfig.model_validate(table)
+        return kind.model_validate(table)
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"]) or "settings"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from client.flower import build_app
-from client.site import Site
+from client.site import Site, answer_envelope
 from fedpsma.contract import RoundOrder, SiteRefusal, SiteReport, TrainingPlan
 from server.flower import take_identity
 
@@ -36,10 +37,6 @@ def _send(app: Any, kind: str, order: str = ORDER) -> Message:
     return app(Message(content, 1, kind), CONTEXT)
 
 
-def _here(*_: object) -> Site:
-    return Site("A", None, None)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -52,38 +49,35 @@ def _here(*_: object) -> Site:
         RecursionError(SECRET),
     ],
 )
-@pytest.mark.parametrize("place", ["locate", "answer"])
-def test_no_text_of_an_exception_leaves(error: Exception, place: str) -> None:
-    app = (
-        build_app(_raise(error), _raise(error), _raise(error))
-        if place == "locate"
-        else build_app(_here, _raise(error), _raise(error))
-    )
-    reply = _send(app, "train")
+@pytest.mark.parametrize("kind", ["train", "query.identify", "query.share"])
+def test_no_text_of_an_exception_leaves(error: Exception, kind: str) -> None:
+    reply = _send(build_app(_raise(error)), kind)
     assert reply.has_content()
     assert not reply.has_error()
     refusal = SiteRefusal.model_validate_json(str(reply.content["refusal"]["json"]))
     assert refusal.reason == "internal_error"
     assert set(reply.content) == {"refusal"}
     assert "DOE" not in repr(reply)
-    assert "DOE" not in repr(_send(build_app(_raise(error), _here, _here), "query.identify"))
 
 
-def test_a_plan_that_is_not_one_is_not_allowed() -> None:
-    order = json.loads(ORDER) | {"plan": {"rounds": 3, "send_me_the_scans": True}}
-    reply = _send(build_app(_here, _raise(ValueError(SECRET)), _here), "train", json.dumps(order))
+@pytest.mark.parametrize("extra", [{"plan": {"rounds": 3, "send_me_the_scans": True}}, {"run": None}, {"shell": "ls"}])
+def test_a_plan_that_is_not_one_is_not_allowed(extra: dict[str, object], tmp_path: Path) -> None:
+    app = build_app(lambda asked, *_: answer_envelope(Site("A", tmp_path, tmp_path), asked))
+    reply = _send(app, "train", json.dumps(json.loads(ORDER) | extra))
     assert SiteRefusal.model_validate_json(str(reply.content["refusal"]["json"])).reason == "plan_not_allowed"
 
 
 def test_report_and_weights_arrive_as_they_were_sent() -> None:
     report = SiteReport(site="A", round=1, epsilon=1.5, delta=0.01, noise_multiplier=1.0, steps=8, seconds=0.1)
     weights = {"a": np.array([1.5, -2], np.float32)}
-    reply = _send(build_app(_here, lambda *_: (report, weights), _here), "train")
+    app = build_app(lambda asked, *_: asked.reply("report", {"json": report.model_dump_json()}, weights))
+    reply = _send(app, "train")
     assert SiteReport.model_validate_json(str(reply.content["report"]["json"])) == report
     np.testing.assert_array_equal(reply.content["weights"]["a"].numpy(), weights["a"])
 
 
-def test_the_process_that_answers_flower_starts_without_torch() -> None:
-    code = "import sys, client.app; print([n for n in ('torch', 'monai', 'opacus') if n in sys.modules])"
+def test_the_process_that_answers_flower_starts_without_what_trains() -> None:
+    heavy = ("torch", "monai", "opacus", "scipy", "pandas", "nibabel", "matplotlib", "sklearn")
+    code = f"import sys, client.app, client.wire; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

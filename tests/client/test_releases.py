@@ -9,9 +9,9 @@ import pytest
 from toy_patients import toy_dataset
 from typer.testing import CliRunner
 
+from client.answers.releases import release
+from client.answers.statistics import statistics_of
 from client.commands import site
-from client.releases import release
-from client.statistics import statistics_of
 from fedpsma.errors import InputError
 from fedpsma.federated.disclosure import LEAST_PATIENTS
 from fedpsma.federated.statistics import SiteStatistics

@@ -132,13 +132,11 @@ def test_unreadable_data_and_ledger_have_their_codes(site: Site) -> None:
     assert _refusal(site, _order()) == "data_unreadable"
 
 
-def test_a_real_site_names_itself_and_the_run_cannot(tmp_path: Path) -> None:
-    entry = FederationSite(name="evil", dataset=tmp_path, state=tmp_path)
+def test_a_simulated_site_is_found_in_the_run_folder(tmp_path: Path) -> None:
+    entry = FederationSite(name="A", dataset=Path("d"), state=Path("s"))
     write_json(tmp_path / "federation.json", Federation(run="r", sites=(entry,)).model_dump(mode="json"))
-    run_config = {"run-folder": str(tmp_path)}
-    own = {"site": "hospital-1", "dataset": "/d", "state": "/s", "partition-id": 0}
-    assert locate_site(own, run_config) == Site("hospital-1", Path("/d"), Path("/s"))
-    assert locate_site({"partition-id": 0}, run_config).name == "evil"
+    found = locate_site({"partition-id": 0}, {"run-folder": str(tmp_path)})
+    assert found == Site("A", tmp_path / "d", tmp_path / "s")
 
 
 def test_infinite_budget_is_a_number_the_policy_can_hold(site: Site) -> None:

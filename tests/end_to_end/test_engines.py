@@ -14,14 +14,15 @@ from tiny_trainer import tiny_config
 from server.run_folder import RunFolder
 from server.simulation import simulate
 
-HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+ROOT = Path(__file__).resolve().parents[2]
+HELPERS = ROOT / "tests/helpers"
 LEAVE_S = 30.0
 
 
 @pytest.fixture
 def nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The processes of an engine find the tiny trainer, and are gone after the test; what is left is killed."""
-    monkeypatch.setenv("PYTHONPATH", str(HELPERS))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{HELPERS}")
     monkeypatch.setenv("FEDPSMA_TEST_RUN", str(tmp_path))
     yield
     left = _left_after_waiting(tmp_path)

@@ -7,60 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from small_sites import small_site, untrained
 
 from client.ledger import Ledger
 from fedpsma.contract import TrainingPlan
-from fedpsma.domain.tracer import Tracer
-from fedpsma.io.dataset import DatasetInfo, StudyRow, write_dataset
-from fedpsma.io.nifti import write_volume
-from fedpsma.model.checkpoint import ModelCard, load_checkpoint, save_checkpoint, weights_of
+from fedpsma.model.checkpoint import load_checkpoint, save_checkpoint
 from fedpsma.model.config import NetworkConfig
 from server.simulation import SimulationConfig, simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-NETWORK = NetworkConfig(channels=(8, 16), norm_groups=4)
 PLAN = TrainingPlan(
     rounds=2, steps_per_round=2, patients_per_step=2, patches_per_patient=1, patch_voxels=16, delta=0.05, seed=11
 )
-EDGE = 20
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """Two data sets of four patients."""
     rng = np.random.default_rng(1)
-    return tuple(_site(tmp_path_factory.mktemp(name), name, rng) for name in ("north", "south"))
-
-
-def _site(folder: Path, name: str, rng: np.random.Generator) -> Path:
-    affine = np.diag([4.0, 4.0, 4.0, 1.0])
-    mask = np.zeros((EDGE,) * 3, np.int16)
-    mask[8:11, 8:11, 8:11] = 1
-    rows = []
-    for number in range(4):
-        pet = rng.uniform(0.3, 1.5, mask.shape).astype(np.float32) + 9 * mask
-        files = {"pet": pet, "ct": rng.normal(0, 50, mask.shape).astype(np.float32), "mask": mask}
-        for kind, volume in files.items():
-            write_volume(folder / f"{number}_{kind}.nii.gz", volume, affine)
-        paths = {kind: f"{number}_{kind}.nii.gz" for kind in files}
-        rows.append(StudyRow(id=f"{name}{number}", patient=f"p{number}", spacing=(4.0, 4.0, 4.0), **paths))
-    info = DatasetInfo(name=name, site=name, tracer=next(iter(Tracer)), contour="manual", synthetic=True)
-    write_dataset(folder, info, rows)
-    return folder
+    return tuple(small_site(tmp_path_factory.mktemp(name), name, rng) for name in ("north", "south"))
 
 
 @pytest.fixture(scope="module")
 def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network as it is initialised."""
-    import torch
-
-    from fedpsma.model.network import LesionNet
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("initial") / "initial.safetensors"
-    card = ModelCard(name="untrained", data="none", recipe={}, metrics={})
-    save_checkpoint(path, NETWORK, weights_of(LesionNet(NETWORK)), card)
-    return path
+    return untrained(tmp_path_factory.mktemp("initial") / "initial.safetensors")
 
 
 def _config(sites: tuple[Path, ...], initial: Path, out: Path) -> SimulationConfig:

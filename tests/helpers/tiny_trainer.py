@@ -17,6 +17,7 @@ from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
 from fedpsma.model.checkpoint import ModelCard, save_checkpoint
 from fedpsma.model.config import NetworkConfig
+from fedpsma.training.interruption import raise_if_stopped
 from server.simulation import Engine, SimulationConfig
 
 SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
@@ -68,9 +69,17 @@ def _faulty(task: TrainingTask, update: Weights) -> Weights:
     if fault == "killed" and task.round == 2:
         note.unlink()
         os.kill(os.getpid(), 9)
-    if fault == "slow":
-        time.sleep(0.5)
+    if fault in ("slow", "endless"):
+        _linger(note, fault)
     return update
+
+
+def _linger(note: Path, fault: str) -> None:
+    """Take half a second, or as long as the fault stands in its file and nobody stops the training."""
+    deadline = time.monotonic() + (0.5 if fault == "slow" else 600.0)
+    while note.exists() and time.monotonic() < deadline:
+        raise_if_stopped()
+        time.sleep(0.1)
 
 
 def make_sites(folder: Path, names: Sequence[str] = ("C", "A", "B"), patients: int = 12) -> tuple[Path, ...]:

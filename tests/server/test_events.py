@@ -15,7 +15,7 @@ def test_events_come_back_in_order_and_from_where_the_reader_was(tmp_path: Path)
     second, _ = log.read(offset)
     assert [event.kind for event in first] == ["run_started"]
     assert [(event.site, event.epsilon) for event in second] == [("A", 1.5)]
-    assert all(event.schema_version == 1 for event in first + second)
+    assert all(event.schema_version == 2 for event in first + second)
 
 
 def test_a_line_cut_off_by_a_crash_harms_no_other(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from made_up_scores import made_up_studies
 from toy_patients import toy_dataset
 from typer.testing import CliRunner
 
-import client.evaluation
+import client.answers.evaluation
 from fedpsma.evaluation.sample import Sample
 from fedpsma.federated.calibration import SiteScores
 from fedpsma.federated.evaluation import FederatedFigures, SiteEvaluation, site_evaluation
@@ -42,8 +42,8 @@ def test_figures_of_all_sites_are_shown_with_intervals(
     def influence(data: Dataset, state: Path, model: Path | None, pooled: Ranking) -> InfluenceTold | None:
         return influence_of(_sample(data.info.site), pooled)
 
-    monkeypatch.setattr(client.evaluation, "evaluation_of", told)
-    monkeypatch.setattr(client.evaluation, "ranking_spread_of", influence)
+    monkeypatch.setattr(client.answers.evaluation, "evaluation_of", told)
+    monkeypatch.setattr(client.answers.evaluation, "ranking_spread_of", influence)
     run = CliRunner().invoke(federation, ["evaluate", *sites, "--out", str(tmp_path / "out")])
     assert run.exit_code == 0, run.output
     found = FederatedFigures.model_validate_json((tmp_path / "out/evaluation.json").read_text("utf-8"))
@@ -68,7 +68,7 @@ def test_a_judge_is_fitted_to_the_histograms(sites: list[str], tmp_path: Path, m
         runs = runs_of(Scored(3 * logit, kinds, np.arange(600)), 2)
         return SiteScores(site=data.info.site, model_sha256=judge.model_sha256, tracers={tracer: runs})
 
-    monkeypatch.setattr(client.evaluation, "scores_of", told)
+    monkeypatch.setattr(client.answers.evaluation, "scores_of", told)
     run = CliRunner().invoke(federation, ["calibrate", *sites, "--model", str(model), "--out", str(tmp_path / "out")])
     assert run.exit_code == 0, run.output
     judge = load_judge(judge_path(model), sha256)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation.run_simulation import _run_simulation
@@ -80,3 +81,8 @@ def test_the_average_is_the_mean_of_all_sites() -> None:
     )
     assert averaged["s"] == 1
     assert {array.dtype for array in averaged.values()} == {np.dtype("float32")}
+
+
+def test_a_node_tells_since_when_it_is_there() -> None:
+    assert NodeInfo(node_id=1).last_activated_at == ""
+    assert callable(Grid.get_nodes)

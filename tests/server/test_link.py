@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 
 from fedpsma.contract import RoundOrder, SiteReport, TrainingPlan
 from server.engines.inprocess import InProcessGrid
 from server.flower import EngineStoppedError, Link, context_of, take_identity
 from server.replies import Asked, QuarantineError, Reply, read_reply
+from server.signing import Sealed
 
 WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
 ORDER = RoundOrder(run="r", round=1, plan=TrainingPlan())
 REPORT = SiteReport(site="A", round=1, epsilon=1.0, delta=0.01, noise_multiplier=1.0, steps=8, seconds=0.0)
+SEALED = Sealed(ORDER.model_dump_json())
 JSON = ConfigRecord({"json": REPORT.model_dump_json()})
 ARRAYS = ArrayRecord({"a": Array(WEIGHTS["a"])})
 
@@ -31,7 +34,7 @@ def _link(client: Callable[[Message], RecordDict]) -> Link:
 
 
 def _answer(content: RecordDict) -> Reply:
-    (reply,) = _link(lambda _: content).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
+    (reply,) = _link(lambda _: content).train([1], lambda _: SEALED, WEIGHTS, lambda elapsed: elapsed < 60)
     return reply
 
 
@@ -41,7 +44,7 @@ def test_weights_and_order_reach_the_node_as_they_are() -> None:
         np.testing.assert_array_equal(message.content["weights"]["a"].numpy(), WEIGHTS["a"])
         return RecordDict({"report": JSON, "weights": ARRAYS})
 
-    (reply,) = _link(client).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
+    (reply,) = _link(client).train([1], lambda _: SEALED, WEIGHTS, lambda elapsed: elapsed < 60)
     report, weights = read_reply(reply, Asked("A", 1, ORDER.plan, WEIGHTS))
     assert report == REPORT
     np.testing.assert_array_equal(weights["a"], WEIGHTS["a"])
@@ -81,7 +84,7 @@ def test_a_client_app_that_raises_is_an_error_reply() -> None:
     def fail(message: Message) -> RecordDict:
         raise RuntimeError("secret")
 
-    (reply,) = _link(fail).train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60)
+    (reply,) = _link(fail).train([1], lambda _: SEALED, WEIGHTS, lambda elapsed: elapsed < 60)
     assert (reply.kind, reply.text) == ("error", "")
 
 
@@ -95,7 +98,7 @@ def test_a_client_app_that_raises_is_an_error_reply() -> None:
     ],
 )
 def test_a_node_is_known_by_the_name_it_gives(content: RecordDict, name: str) -> None:
-    assert _link(lambda _: content).identify([1]) == {1: name}
+    assert _link(lambda _: content).identify([1], Sealed("")) == {1: Sealed(name)}
 
 
 class _SilentGrid(InProcessGrid):
@@ -107,7 +110,40 @@ def test_waiting_ends_at_the_deadline_and_when_the_engine_stops() -> None:
     take_identity()
     stopped = threading.Event()
     link = Link(_SilentGrid(lambda *_: None, {1: context_of(1, {}, {})}), stopped)
-    assert list(link.train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 0.2)) == []
+    assert list(link.train([1], lambda _: SEALED, WEIGHTS, lambda elapsed: elapsed < 0.2)) == []
     stopped.set()
     with pytest.raises(EngineStoppedError):
-        list(link.train([1], ORDER, WEIGHTS, lambda elapsed: elapsed < 60))
+        list(link.train([1], lambda _: SEALED, WEIGHTS, lambda elapsed: elapsed < 60))
+
+
+class _RestartingGrid(InProcessGrid):
+    """Its node starts anew after it took the first message, which is lost with it."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.lives = 1
+
+    def get_nodes(self) -> list[NodeInfo]:
+        return [NodeInfo(node_id=1, last_activated_at=f"life {self.lives}")]
+
+    def pull_messages(self, message_ids: Sequence[str]) -> list[Message]:
+        if self.lives == 1:
+            self.lives = 2
+            return []
+        return super().pull_messages([list(message_ids)[-1]])
+
+
+def test_a_node_that_started_anew_is_asked_again_with_an_order_of_its_own() -> None:
+    take_identity()
+    seen: list[str] = []
+
+    def app(message: Message, context: object) -> Message:
+        seen.append(str(message.content["order"]["json"]))
+        return Message(RecordDict({"report": JSON, "weights": ARRAYS}), reply_to=message)
+
+    link = Link(_RestartingGrid(app, {1: context_of(1, {}, {})}), threading.Event())
+    orders = iter(["first", "second", "third"])
+    replies = list(link.train([1], lambda _: Sealed(next(orders)), WEIGHTS, lambda elapsed: elapsed < 60))
+    assert [reply.kind for reply in replies] == ["report"]
+    assert seen == ["second"]
+    assert next(orders) == "third"

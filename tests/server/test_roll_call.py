@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from server.flower import take_identity
 from server.replies import Reply
 from server.rounds import FederationError, run_rounds
 from server.run_folder import RunFolder
+from server.signing import Sealed
 from server.simulation import simulate
 
 
@@ -25,19 +27,23 @@ class _Link:
         self.names = names
         self.silent = silent
         self.asked: list[list[str]] = []
+        self.interrupted = threading.Event()
 
     def nodes(self) -> list[int]:
         return sorted(self.names)
 
-    def identify(self, nodes: Sequence[int]) -> dict[int, str]:
-        return {node: self.names[node] for node in nodes}
+    def identify(self, nodes: Sequence[int], question: Sealed) -> dict[int, Sealed]:
+        return {node: Sealed(self.names[node]) for node in nodes}
 
     def pause(self, seconds: float) -> None:
         pass
 
-    def train(self, nodes: Sequence[int], order: RoundOrder, weights: Weights, timeout_s: float) -> Iterator[Reply]:
+    def train(
+        self, nodes: Sequence[int], order_for: Callable[[int], Sealed], weights: Weights, waits: object
+    ) -> Iterator[Reply]:
         self.asked.append([self.names[node] for node in nodes])
         for node in nodes:
+            order = RoundOrder.model_validate_json(order_for(node).text)
             if node not in self.silent:
                 report = SiteReport(
                     site=self.names[node],

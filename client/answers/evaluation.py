@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from client.releases import release
+from client.answers.releases import release
 from fedpsma.evaluation.origins import on_uncontoured_lesion
 from fedpsma.evaluation.readers import NetworkReader
 from fedpsma.evaluation.run import KEPT_FOLDER, plan, read_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from client.releases import release
+from client.answers.releases import release
 from fedpsma.federated.statistics import SiteStatistics, site_statistics
 from fedpsma.io.dataset import Dataset
 from fedpsma.site_check.check import check_dataset

@@ -18,11 +18,13 @@ def statistics(
 
     Nothing is sent. The same answer is given until five patients have come, gone or changed, so that two answers cannot
     be subtracted from each other.
+
+    Example: fedpsma site statistics data/ours --state site
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from client.statistics import statistics_of
+    from client.answers.statistics import statistics_of
     from fedpsma.io.dataset import read_dataset
     from fedpsma.io.files import require_folder_or_nothing, write_text
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.table import Table
 
+from client.commands.spending import RunSpending, Spending
 from client.ledger import Ledger
 from client.payment import ledger_of
 from client.policy import DEFAULT_TRAINER, SitePolicy, read_policy
-from client.spending import RunSpending, Spending
 from client.trainer import Trainer, load_trainer
 from fedpsma.errors import InputError
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.statistics_command import statistics
+from client.commands.code import code
+from client.commands.membership import COMMANDS
+from client.commands.statistics import statistics
 
 if TYPE_CHECKING:
     from fedpsma.io.dataset import Dataset
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
     from fedpsma.site_check.report import CheckReport
     from fedpsma.site_check.summary import DatasetSummary, Spread
 
-site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site.")
-site.command("statistics")(statistics)
+site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site, and take part in a federation.")
+for _command in (*COMMANDS, code, statistics):
+    site.command(_command.__name__)(_command)
 
 _PROBLEMS_SHOWN = 30
 _KIND_SHOWN = 4
@@ -74,9 +77,9 @@ def ledger(
     """
     from rich.console import Console
 
+    from client.commands.ledger_view import open_ledger, table_of, verdict_of
+    from client.commands.spending import spending_of
     from client.ledger import LedgerError
-    from client.ledger_view import open_ledger, table_of, verdict_of
-    from client.spending import spending_of
     from fedpsma.errors import InputError
 
     book, policy, trainer = open_ledger(dataset, state)

@@ -1,0 +1,117 @@
+"""``fedpsma site run``: the steward with its socket, and the SuperNode beside it, until somebody ends it."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from client.flower import RunWatch
+from client.policy import SitePolicy, read_policy
+from client.steward.events import EventKind, SiteLog
+from client.steward.home import SiteHome
+from client.steward.joining import require_current
+from client.steward.listener import Listener
+from client.steward.steward import Steward
+from client.steward.supernode import SuperNode
+from client.trainer import load_trainer
+from fedpsma.errors import InputError
+from fedpsma.io.files import held_alone
+from fedpsma.joining.records import JoinBundle
+
+WARN_BEFORE = timedelta(days=14)
+_GIGABYTE = 2**30
+
+
+def run_site(home: SiteHome, ended: threading.Event) -> None:
+    """Serve the federation that this site joined until ``ended`` is set or the site leaves.
+
+    Raises:
+        InputError: This is no site, it has joined nothing, its policy is wrong, or it runs already.
+    """
+    home.request()
+    bundle = home.bundle()
+    policy = _checked_policy(home.folder)
+    log = SiteLog(home.events_path)
+    home.flower_path.mkdir(parents=True, exist_ok=True)
+    with held_alone(home.folder), _noted(log, bundle.federation):
+        _warn_of_certificate(bundle, log)
+        watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
+        steward = Steward(home, run_is_over=watch.is_over)
+        listener = Listener(home.socket_path, steward.answer)
+        # Loaded while it connects, so that the first round does not wait for it.
+        threading.Thread(target=load_trainer, args=(policy.trainer,), daemon=True).start()
+        try:
+            SuperNode(home, bundle, _Connection(log).changed).keep_running(ended, lambda: home.joined)
+        finally:
+            steward.stops.stop()
+            listener.close()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set; call this in the main thread."""
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Connection:
+    """Notes when the site is connected and when no more."""
+
+    def __init__(self, log: SiteLog) -> None:
+        self._log = log
+        self._connected = False
+
+    def changed(self, connected: bool) -> None:
+        if connected != self._connected:
+            kind: EventKind = "connected" if connected else "disconnected"
+            self._log.append(kind)
+        self._connected = connected
+
+
+@contextmanager
+def _noted(log: SiteLog, federation: str) -> Iterator[None]:
+    log.append("started", federation=federation)
+    try:
+        yield
+    finally:
+        log.append("ended", federation=federation)
+
+
+def _checked_policy(folder: Path) -> SitePolicy:
+    """Return the policy, and keep this process and what it starts within its memory."""
+    try:
+        policy = read_policy(folder)
+    except (OSError, ValueError) as error:
+        remedy = "correct site.toml there"
+        raise InputError(f"has no valid policy: {_first_line(error)}", where=str(folder), remedy=remedy) from error
+    if policy.dataset is None:
+        raise InputError("names no data set", where=str(folder / "site.toml"), remedy='add dataset = "FOLDER"')
+    if policy.memory_gb is not None:
+        most = int(policy.memory_gb * _GIGABYTE)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    return policy
+
+
+def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:
+    end = require_current(bundle)
+    if end - datetime.now(UTC) < WARN_BEFORE:
+        log.append("certificate_ends", until=end.isoformat(timespec="seconds"))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,149 @@
+"""Decides on every message of the coordinator: is it signed, does the policy allow it, what may leave, and signs that.
+
+Whatever goes wrong becomes a code; what happened is written to the site's own log and stays there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from client.envelope import QUERY, TRAIN, Envelope, about
+from client.policy import SitePolicy, read_policy
+from client.refusal import RefusalError
+from client.site import Site, answer_envelope, code_of, note
+from client.steward.events import SiteLog
+from client.steward.home import SiteHome
+from client.steward.orders import OrderDesk
+from client.steward.release import require_releasable
+from client.steward.voice import Voice, is_report, reason_of
+from client.steward.watch import Check, Stops, watched
+from fedpsma.contract import IDENTIFY, REPORT, STAGES, SiteReport
+from fedpsma.training.interruption import stoppable
+
+# Together with a step of training, well within ten seconds.
+LOCAL_INTERVAL_S, REMOTE_INTERVAL_S = 0.5, 3.0
+RunIsOver = Callable[[Envelope], bool]
+
+
+def local_now() -> datetime:
+    """Return the time on the clock of the site, with its zone."""
+    return datetime.now().astimezone()
+
+
+@dataclass
+class Steward:
+    """Answers for one site; several threads may ask at once, one trains at a time.
+
+    Args:
+        home: The folder of the site.
+        run_is_over: Whether the run of a message has ended at the coordinator; asked while a round trains.
+        clock: The local time, for the hours of the policy.
+    """
+
+    home: SiteHome
+    run_is_over: RunIsOver = lambda _: False
+    clock: Callable[[], datetime] = local_now
+    stops: Stops = field(default_factory=Stops)
+    _training: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._site = self.home.request().site
+        self._voice = Voice.of(self.home)
+        self._log = SiteLog(self.home.events_path)
+        self._desk = OrderDesk.of(self.home)
+
+    def answer(self, asked: Envelope, gone: Check = lambda: False) -> Envelope:
+        """Return the signed answer to a message.
+
+        Args:
+            asked: The message.
+            gone: Whether whoever asked has gone away; then the round ends, for its result could not leave.
+        """
+        run, number = about(asked)
+        try:
+            return self._answered(asked, gone)
+        except Exception as error:
+            note(self.home.folder, error)
+            reason = code_of(error)
+            # On a full disk the coordinator hears of it all the same.
+            with suppress(OSError):
+                self._log.append("refused", run=run, round=number, reason=reason)
+            return self._voice.refusal(asked, run, number, reason)
+
+    def _answered(self, asked: Envelope, gone: Check) -> Envelope:
+        if asked.kind == f"{QUERY}{IDENTIFY}":
+            return self._voice.name(asked, known=self._desk.asks(asked))
+        if asked.kind == TRAIN:
+            return self._train(asked, gone)
+        if asked.kind.removeprefix(QUERY) in STAGES:
+            return self._stage(asked)
+        raise RefusalError("protocol_violated")
+
+    def _stage(self, asked: Envelope) -> Envelope:
+        run, number = self._desk.stage(asked)
+        self._require_open()
+        reply = answer_envelope(self._place(), asked)
+        return self._released(asked, reply, run, number)
+
+    def _train(self, asked: Envelope, gone: Check) -> Envelope:
+        self._require_open()
+        with self._training:
+            order = self._desk.training(asked)
+            started = time.monotonic()
+            self._log.append("round_started", run=order.run, round=order.round)
+            with self.stops.running(order.run) as stop, self._watched(stop, asked, gone), stoppable(stop):
+                reply = answer_envelope(self._place(), asked)
+            return self._released(asked, reply, order.run, order.round, time.monotonic() - started)
+
+    @contextmanager
+    def _watched(self, stop: threading.Event, asked: Envelope, gone: Check) -> Iterator[None]:
+        """End the round as soon as nobody can take its result any more, or nobody here wants it."""
+        with (
+            watched(stop, (gone, self._is_closed), LOCAL_INTERVAL_S),
+            watched(stop, (lambda: self.run_is_over(asked),), REMOTE_INTERVAL_S),
+        ):
+            yield
+
+    def _released(
+        self, asked: Envelope, reply: Envelope, run: str, number: int, seconds: float | None = None
+    ) -> Envelope:
+        require_releasable(asked, reply)
+        reason = reason_of(reply)
+        if reason is not None:
+            self._log.append("refused", run=run, round=number, reason=reason)
+            return self._voice.refusal(asked, run, number, reason)
+        if is_report(reply):
+            report = SiteReport.model_validate_json(reply.text(REPORT))
+            spent = {"epsilon": report.epsilon, "seconds": round(seconds or 0.0, 1)}
+            self._log.append("round_released", run=run, round=number, **spent)
+        else:
+            self._log.append("stage_answered", run=run, round=number)
+        return self._voice.signed(reply, run, number)
+
+    def _require_open(self) -> None:
+        """Refuse while the site is paused or has left, and at hours that its policy does not allow."""
+        if self.home.paused is not None or not self.home.joined:
+            raise RefusalError("paused")
+        if not self._policy().is_open(self.clock()):
+            raise RefusalError("outside_hours")
+
+    def _is_closed(self) -> bool:
+        return self.home.paused == "now" or not self.home.joined
+
+    def _place(self) -> Site:
+        dataset = self._policy().dataset
+        if dataset is None:
+            raise RefusalError("plan_not_allowed")
+        return Site(self._site, Path(dataset), self.home.folder)
+
+    def _policy(self) -> SitePolicy:
+        try:
+            return read_policy(self.home.folder)
+        except (OSError, ValueError) as error:
+            raise RefusalError("plan_not_allowed") from error
