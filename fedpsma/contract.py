@@ -81,6 +81,10 @@ class TrainingPlan(BaseModel):
     patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
     updates of single sites from the server; it needs three sites at least.
 
+    A patient shows ``patches_per_patient`` cubes of ``patch_voxels`` an edge, or, in a ``slab_share`` of his turns, one
+    slab of so many levels over his whole cross-section. Whole bodies are predicted in slabs, and the normalisation,
+    trained on the means of cubes alone, forgets those of slabs.
+
     ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
     the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
     ("adaptive"). The charge of a round is the same for all three.
@@ -103,6 +107,7 @@ class TrainingPlan(BaseModel):
     patients_per_step: float = Field(default=6.0, gt=0)
     patches_per_patient: int = Field(default=2, ge=1)
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
+    slab_share: float = Field(default=0.5, ge=0, le=1)
     learning_rate: float = Field(default=0.02, gt=0)
     clip_norm: float = Field(default=1.0, gt=0)
     clipping: ClippingKind = "flat"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +25,8 @@ from fedpsma.training.dp import PrivateStep, descend, draw_patients, private_gra
 from fedpsma.training.gradients.choice import GradientChoice, choose_gradients
 from fedpsma.training.gradients.engine import Trainee
 from fedpsma.training.interruption import raise_if_stopped
-from fedpsma.training.patches import PatchBatch, cut_patches, draw_patches
-from fedpsma.training.randomness import Randomness, generator_of, randomness_of
+from fedpsma.training.patches import PatchBatch, cross_section, cut_patches, draw_patches, edges
+from fedpsma.training.randomness import Randomness, generator_of, integer_below, randomness_of
 from fedpsma.training.readiness import check_trainable
 from fedpsma.training.sources import SourceCache
 from fedpsma.training.steering import Steering
@@ -178,23 +177,38 @@ def _gradient(here: _Site) -> Tensor:
     drawn = draw_patients(len(everyone), sample_rate(here.plan, len(everyone)), here.randomness)
     batches = (_patches(here, everyone[index]) for index in drawn)
     trainee = Trainee(here.net, here.parameters, dense_loss)
-    blocks = (here.gradients.engine(trainee, group) for group in _in_groups(batches, here.gradients.patients_at_once))
+    groups = _in_groups(batches, here.gradients.patients_at_once, here.plan.patch_voxels)
+    blocks = (here.gradients.engine(trainee, group) for group in groups)
     size = sum(parameter.numel() for parameter in here.parameters)
     return private_gradient(blocks, size, here.step, here.randomness)
 
 
 def _patches(here: _Site, patient: str) -> PatchBatch:
+    """Return what a patient shows in his turn: some cubes, or one slab over his whole cross-section."""
     raise_if_stopped()
-    plan = here.plan
-    sources = _CACHE.of_patient(here.dataset, patient, here.net.config, plan.contours)
-    draws = draw_patches(sources, plan.patches_per_patient, plan.patch_voxels, here.generator)
-    return moved(cut_patches(draws, plan.patch_voxels), here.device)
+    plan, config = here.plan, here.net.config
+    sources = _CACHE.of_patient(here.dataset, patient, config, plan.contours)
+    count, edge = plan.patches_per_patient, edges(plan.patch_voxels)
+    if float(torch.rand((), generator=here.generator)) < plan.slab_share:
+        sources = [sources[integer_below(len(sources), here.generator)]]
+        count, edge = 1, cross_section(sources[0].study, plan.patch_voxels, config.stride)
+    draws = draw_patches(sources, count, edge, here.generator)
+    return moved(cut_patches(draws, edge), here.device)
 
 
-def _in_groups(batches: Iterable[PatchBatch], size: int) -> Iterator[list[PatchBatch]]:
-    left = iter(batches)
-    while group := list(islice(left, size)):
-        yield group
+def _in_groups(batches: Iterable[PatchBatch], size: int, edge: int) -> Iterator[list[PatchBatch]]:
+    """Gather patients with cubes; a slab fits to no other patient's and goes alone."""
+    cubes: list[PatchBatch] = []
+    for batch in batches:
+        if batch.image.shape[-3:] != edges(edge):
+            yield [batch]
+            continue
+        cubes.append(batch)
+        if len(cubes) == size:
+            yield cubes
+            cubes = []
+    if cubes:
+        yield cubes
 
 
 def training_device(plan: TrainingPlan) -> torch.device:

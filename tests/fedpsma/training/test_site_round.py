@@ -11,11 +11,14 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights, model_hash, weights_of
 from fedpsma.model.config import NetworkConfig
+from fedpsma.model.inputs import to_grid
+from fedpsma.model.losses import DenseTargets
 from fedpsma.model.network import DenseLogits, LesionNet, build
 from fedpsma.training import site_round
 from fedpsma.training.accounting import epsilon_of
 from fedpsma.training.dp import TrainingDivergedError
 from fedpsma.training.gradients.choice import GradientChoice
+from fedpsma.training.patches import PatchBatch
 from fedpsma.training.site_round import train_round
 
 SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
@@ -73,6 +76,28 @@ def test_adaptive_scope_leaves_the_other_weights_as_they_came(start: Weights, si
     assert "voxel_head.weight" in changed
     assert "stem.conv.unit0.adn.N.weight" in changed
     assert not any(name.endswith("conv.weight") for name in changed)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_patient_shows_cubes_or_one_slab_of_his_whole_cross_section(
+    start: Weights, site: Dataset, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    cut = site_round.cut_patches
+    monkeypatch.setattr(site_round, "cut_patches", lambda *args: seen.append(cut(*args).image.shape) or cut(*args))
+    _round(start, site, PLAN.model_copy(update={"slab_share": share}))
+    patient = to_grid(site.load(site.rows[0]), SMALL).pet.shape
+    width, depth = (-(-edge // SMALL.stride) * SMALL.stride for edge in patient[:2])
+    assert set(seen) == {(1, 5, width, depth, 16) if share else (2, 5, 16, 16, 16)}
+
+
+def test_patients_with_cubes_are_gathered_and_a_slab_goes_alone() -> None:
+    def batch(*edges: int) -> PatchBatch:
+        return PatchBatch(torch.zeros(1, 5, *edges), torch.zeros(1, 5), DenseTargets(torch.zeros(1), torch.zeros(1)))
+
+    cube, slab = batch(16, 16, 16), batch(32, 24, 16)
+    groups = list(site_round._in_groups([cube, slab, cube, cube, slab, slab], 2, 16))
+    assert sorted([one.image.shape[2] for one in group] for group in groups) == [[16], [16, 16], [32], [32], [32]]
 
 
 def test_the_given_weights_stay_untouched(start: Weights, site: Dataset) -> None:
