@@ -84,13 +84,18 @@ def test_after_a_kill_of_the_server_the_weights_are_those_of_a_simulation(federa
 
 
 def test_a_site_that_is_killed_in_a_round_comes_back(federation: RealFederation) -> None:
-    fault = federation.folder / "south" / "fault.txt"
-    fault.write_text("endless", "utf-8")
+    faults = [federation.folder / name / "fault.txt" for name in ("south", "north")]
+    for fault in faults:
+        fault.write_text("endless", "utf-8")
     federation.call("federation", "run", "killed", *_settings())
     federation.wait_for(lambda: federation.site_is_at("south", 1), "round 1 in the south")
+    before = federation.connections("south")
     federation.kill("south")
-    fault.unlink()
+    faults[0].unlink()
     federation.take_part("south")
+    # The round lasts until it is back, however slow the machine is.
+    federation.wait_for(lambda: federation.connections("south") > before, "the south")
+    faults[1].unlink()
     federation.wait_for_event("killed", "run_ended")
     reported = {
         one.get("round") for one in federation.events("killed") if one.get("site") == "south" and "epsilon" in one

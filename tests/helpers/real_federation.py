@@ -121,6 +121,10 @@ class RealFederation:
         last = json.loads(lines[-1])
         return bool(last["kind"] == "round_started" and last["round"] == number)
 
+    def connections(self, name: str) -> int:
+        """Return how often a site has connected."""
+        return (self.state(name) / "events.jsonl").read_text("utf-8").count('"kind": "connected"')
+
     def standing(self, run: str) -> str:
         said = self.call("federation", "watch", run, "--once", "--format", "json")
         return str(json.loads(said)["standing"])
