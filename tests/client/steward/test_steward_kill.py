@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import random
 import signal
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,7 +66,11 @@ def test_whatever_was_released_before_a_kill_is_in_the_ledger(tmp_path: Path) ->
 
 
 def _await(path: Path) -> None:
+    """Wait until somebody listens; the socket is there a moment earlier."""
     deadline = time.monotonic() + 60
-    while not path.exists():
+    while True:
         assert time.monotonic() < deadline
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+            return
         time.sleep(0.005)
