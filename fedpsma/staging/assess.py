@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,17 +11,17 @@ from fedpsma.domain.assessment import Assessment, Flag, PsmaRads, TraceEntry
 from fedpsma.domain.exam import Exam
 from fedpsma.staging import cautions
 from fedpsma.staging.changes import Comparison, Timeline, compare
-from fedpsma.staging.counting import counted_lesions
+from fedpsma.staging.counting import counted_lesions, counts
 from fedpsma.staging.e_psma import score_e_psma
-from fedpsma.staging.expression import References, Score, expression_range, references_of, score_lesions
+from fedpsma.staging.expression import References, Score, expression_range, references_of, score_lesion, score_lesions
 from fedpsma.staging.facts import LesionFacts, read_lesion
 from fedpsma.staging.free_text import inspect_texts
-from fedpsma.staging.mitnm import Stage, stage
+from fedpsma.staging.mitnm import Stage, stage, stage_units, unit_of
 from fedpsma.staging.options import StagingOptions, alternatives
 from fedpsma.staging.ppp import imaging_part
 from fedpsma.staging.primary import score_primary
 from fedpsma.staging.prior import ImageMatch, Link, PriorExam, link_lesions, link_matched, read_prior
-from fedpsma.staging.psma_rads import Surroundings, overall_category, propose_categories
+from fedpsma.staging.psma_rads import Surroundings, overall_category, propose, propose_categories
 from fedpsma.staging.radioligand import radioligand_facts
 from fedpsma.staging.rationale import Findings, explain
 from fedpsma.staging.recip import Response, assess_response, find_new_lesions
@@ -30,6 +31,7 @@ from fedpsma.staging.treated import treated_lesions
 from fedpsma.text.clinical_context import ClinicalContext, read_clinical_context
 
 Value = TypeVar("Value")
+_STAGE_ONLY = frozenset({"count_sides", "diffuse_marrow", "pattern_beside_dmi", "change_percent"})
 
 
 @dataclass
@@ -63,6 +65,11 @@ class _Reading:
     def links(self) -> dict[str, Link]:
         return self.timeline.links if self.timeline else {}
 
+    def surroundings(self, treated: frozenset[str]) -> Surroundings:
+        tracer = self.exam.tracer
+        assert tracer is not None  # references, without which nothing asks, exist for a known tracer only
+        return Surroundings(tracer, treated, self.context, self.options)
+
 
 @dataclass(frozen=True)
 class _Core:
@@ -70,6 +77,7 @@ class _Core:
 
     references: References
     scores: dict[str, Score]
+    treated: frozenset[str]
     categories: dict[str, PsmaRads | None]
     counted: tuple[LesionFacts, ...]
     stage: Stage
@@ -162,15 +170,14 @@ def _without_psma(reading: _Reading, notes: _Notebook) -> Assessment:
 
 
 def _core(reading: _Reading, references: References, notes: _Notebook) -> _Core:
-    facts, context, tracer = reading.facts, reading.context, reading.exam.tracer
-    assert tracer is not None  # references exist for a known tracer only
+    facts = reading.facts
     scores = notes.keep(score_lesions(reading.exam, references, reading.options))
-    treated = notes.keep(treated_lesions(facts, reading.links, reading.prior, context, references))
-    around = Surroundings(tracer, treated, context, reading.options)
+    treated = notes.keep(treated_lesions(facts, reading.links, reading.prior, reading.context, references))
+    around = reading.surroundings(treated)
     categories = notes.keep(propose_categories(facts, scores, around))
     counted = notes.keep(counted_lesions(facts, categories))
     staged = notes.keep(stage(counted, reading.exam.clinical.prostate_status, reading.options))
-    return _Core(references, scores, categories, counted, staged)
+    return _Core(references, scores, treated, categories, counted, staged)
 
 
 def _option_effects(reading: _Reading, core: _Core, comparison: Comparison | None) -> Noted[None]:
@@ -178,17 +185,35 @@ def _option_effects(reading: _Reading, core: _Core, comparison: Comparison | Non
     now = _outcome(core, comparison)
     entries = []
     for name, options in alternatives(reading.options):
-        facts = reading.facts
+        other = replace(reading, options=options)
         if name.startswith("node_short_axis"):
-            facts = [read_lesion(one, options).value for one in reading.exam.lesions]
-        other = replace(reading, facts=facts, options=options)
-        others = _core(other, core.references, _Notebook())
-        then = _outcome(others, _comparison(other, others.scores, _Notebook()))
+            other = replace(other, facts=[read_lesion(one, options).value for one in reading.exam.lesions])
+        then = _outcome(*_taken_otherwise(name, other, core, comparison))
         changed = {what: then[what] for what in now if then[what] != now[what]}
         if changed:
             inputs = {"option": name, "value": getattr(reading.options, name), "otherwise": _told(changed)}
             entries.append(traced("option_effect", inputs, _told({what: now[what] for what in changed})))
     return Noted(None, tuple(entries))
+
+
+def _taken_otherwise(
+    name: str, other: _Reading, core: _Core, comparison: Comparison | None
+) -> tuple[_Core, Comparison | None]:
+    """Work out again what a policy can change; a trace of it is not kept."""
+    scores, categories, counted = core.scores, core.categories, core.counted
+    if name == "promise":
+        scores = {
+            one.lesion_id: score_lesion(one, core.references, other.options.promise) for one in other.exam.lesions
+        }
+    if name in ("promise", "change_percent"):
+        comparison = _comparison(other, scores, _Notebook())
+    if name not in _STAGE_ONLY:
+        around = other.surroundings(core.treated)
+        categories = {one.lesion_id: propose(one, scores[one.lesion_id], around).category for one in other.facts}
+        counted = tuple(one for one in other.facts if counts(one, categories[one.lesion_id]))
+    units = Counter(unit_of(one) for one in counted)
+    staged = stage_units(units, other.exam.clinical.prostate_status, other.options)
+    return replace(core, scores=scores, categories=categories, counted=counted, stage=staged), comparison
 
 
 def _outcome(core: _Core, comparison: Comparison | None) -> dict[str, Any]:

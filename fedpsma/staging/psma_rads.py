@@ -198,11 +198,11 @@ def _unspecific_bone_questions(
 ) -> Iterable[Flag]:
     """Ask, without setting anything, about a solitary rib focus without CT correlate and about unknown CT."""
     bones = [one for one in facts if one.region.is_bone and categories[one.lesion_id] in COUNTED]
+    ribs = sum(one.region is Region.BONE_RIB for one in facts)
     for one in bones:
         if one.biopsy == "prostate_cancer":
             continue
-        ribs = [other for other in facts if other.region is Region.BONE_RIB]
-        if one.region is Region.BONE_RIB and len(ribs) == 1 and one.ct.ct_class == "none":
+        if one.region is Region.BONE_RIB and ribs == 1 and one.ct.ct_class == "none":
             message = "solitary rib focus without CT correlate: usually benign; should it be 3B?"
             yield Flag(code="label_override_suggested", lesions=[one.lesion_id], message=message)
         elif tracer.facts.unspecific_bone_uptake and one.ct.ct_class is None:
