@@ -49,7 +49,7 @@ class Technique(_Record):
     furosemide: bool | None = None
     ct: str | None = None
     segmentation_rule: str | None = None
-    not_covered: list[Region] = []
+    not_covered: list[Region] | None = None
     weight_kg: Measured | None = None
 
 
@@ -105,7 +105,7 @@ class Prior(_Record):
     tracer: Tracer | None = None
     report_text: str | None = None
     segmentation_rule: str | None = None
-    not_covered: list[Region] = []
+    not_covered: list[Region] | None = None
     lesions: list[PriorLesion] | None = None
     psma_vol_ml: Measured | None = None
 

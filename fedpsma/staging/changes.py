@@ -162,7 +162,7 @@ def _gone(links: dict[str, Link], prior: PriorExam) -> tuple[PriorFocus, ...]:
 
 def _resolved(gone: tuple[PriorFocus, ...], labels: dict[str, Change], timeline: Timeline) -> dict[str, Change]:
     """Only lesions of a table have an id of their own that a label can stand under."""
-    unseen = set(timeline.exam.technique.not_covered)
+    unseen = set(timeline.exam.technique.not_covered or ())
     beyond = timeline.match.uncovered_now if timeline.match else frozenset()
     return {
         focus.key: "not_applicable" if focus.key in beyond or unseen >= set(focus.regions) else "resolved"

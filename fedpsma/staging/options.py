@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class StagingOptions:
     liver_low_suv: float | None = None
 
 
-_OTHER_WAY = {
+_OTHER_WAY: dict[str, dict[Any, Any]] = {
     "promise": {"v2": "v1", "v1": "v2"},
     "count_sides": {False: True, True: False},
     "diffuse_marrow": {True: False},

@@ -199,7 +199,7 @@ def _link(place: _Place, claims: _Claims, prior: PriorExam) -> Link:
         unclaimed = tuple(prior.foci[at] for at in claims.around[place] if at not in claims.claimants)
         if unclaimed:
             return Link("side_conflict", unclaimed)
-        return Link("not_covered" if place.region in prior.prior.not_covered else "absent")
+        return Link("not_covered" if place.region in (prior.prior.not_covered or ()) else "absent")
     rivals = {other for at in own for other in claims.claimants[at]}
     number = sum(claims.members[other] for other in rivals)
     if len(own) == 1 and number == 1:

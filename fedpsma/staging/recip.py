@@ -109,7 +109,7 @@ def _obstacle(exam: Exam, prior: PriorExam, match: ImageMatch | None) -> str | N
     if None not in rules and rules[0] != rules[1]:
         return "another segmentation rule"
     beyond = match is not None and bool(match.uncovered_before or match.uncovered_now)
-    if beyond or set(before.not_covered) != set(now.not_covered):
+    if beyond or set(before.not_covered or ()) != set(now.not_covered or ()):
         return "another field of view"
     if (before.psma_vol_ml or 0) < 0 or (exam.psma_vol_ml or 0) < 0:
         return "an impossible volume"
