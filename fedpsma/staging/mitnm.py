@@ -195,7 +195,9 @@ def _trace(
     local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
     nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
     distant = {
-        one.lesion_id: f"{axes[one.lesion_id]}, {one.region}" for one in counted if axes[one.lesion_id].startswith("M1")
+        one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
+        for one in counted
+        if axes[one.lesion_id].startswith("M1")
     }
     bones = [name for name, axis in axes.items() if axis == "M1b"]
     return (
