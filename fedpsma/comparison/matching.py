@@ -88,9 +88,12 @@ def _cost(old: Cloud, new: Cloud, options: MatchOptions) -> float:
     distance = float(np.linalg.norm(old.centre - new.centre))
     if distance > options.drift_mm + abs(old.reach_mm - new.reach_mm) + max(old.reach_mm, new.reach_mm) / 2:
         return float("inf")
-    sides = {old.side, new.side} - {None, "B"}
-    strange = (old.region is not new.region) + (len(sides) > 1)
+    strange = (old.region is not new.region) + _on_opposite_sides(old, new)
     return distance + strange * options.stranger_mm
+
+
+def _on_opposite_sides(one: Cloud, other: Cloud) -> bool:
+    return len({one.side, other.side} - {None, "B"}) > 1
 
 
 def _gap_mm(old: Cloud, new: Cloud) -> float:
@@ -143,6 +146,6 @@ def _lies_within(part: Cloud, whole: Cloud, gap: float, options: MatchOptions) -
     """Tell whether a lesion is a part of another: it touches it, and its centre lies in or close to it."""
     from scipy.spatial import cKDTree
 
-    if gap > options.part_mm or part.region is not whole.region:
+    if gap > options.part_mm or part.region is not whole.region or _on_opposite_sides(part, whole):
         return False
     return float(cKDTree(whole.points).query(part.centre)[0]) <= options.part_mm + part.reach_mm / 2
