@@ -38,14 +38,15 @@ class MatchOptions:
     """How far apart a lesion may lie from itself after alignment, in mm; project policy.
 
     ``gap_mm`` is the widest gap between the two outlines, ``drift_mm`` what the centroids may be apart beyond what
-    growth explains. Another side or region costs ``stranger_mm``. A part or a partner of a lesion that is matched
-    already lies within ``part_mm`` of its outline.
+    growth explains. Another side or region costs ``stranger_mm``. A part of a lesion that split lies within ``part_mm``
+    of its former outline; one that was swallowed by a neighbour's growth within ``merge_mm`` of the present one.
     """
 
-    gap_mm: float = 12.0
+    gap_mm: float = 7.0
     drift_mm: float = 14.0
     stranger_mm: float = 10.0
     part_mm: float = 3.0
+    merge_mm: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def match_lesions(
     Example:
         >>> point = np.zeros((1, 3))
         >>> was = [Cloud("P1", point, Region.LIVER, None)]
-        >>> here, far = (Cloud(name, point + mm, Region.LIVER, None) for name, mm in (("L1", 5), ("L2", 90)))
+        >>> here, far = (Cloud(name, point + mm, Region.LIVER, None) for name, mm in (("L1", 3), ("L2", 90)))
         >>> match_lesions(was, [here, far])
         (Group(before=('P1',), now=('L1',)),)
     """
@@ -119,7 +120,7 @@ def _grouped(
     row_of = {column: row for row, column in pairs}
     for column in range(len(now)):
         if column not in row_of:
-            near = [row for row in olds if _lies_within(now[column], before[row], gaps[row, column], options)]
+            near = [row for row in olds if _lies_within(now[column], before[row], gaps[row, column], options.part_mm)]
             if near:
                 news[min(near, key=lambda row: float(gaps[row, column]))].add(column)
     for row in range(len(before)):
@@ -127,7 +128,8 @@ def _grouped(
             near = [
                 column
                 for column in row_of
-                if len(news[row_of[column]]) == 1 and _lies_within(before[row], now[column], gaps[row, column], options)
+                if len(news[row_of[column]]) == 1
+                and _lies_within(before[row], now[column], gaps[row, column], options.merge_mm)
             ]
             if near:
                 olds[row_of[min(near, key=lambda column: float(gaps[row, column]))]].add(row)
@@ -142,10 +144,10 @@ def _grouped(
     return tuple(sorted(groups, key=lambda group: order[group.now[0]]))
 
 
-def _lies_within(part: Cloud, whole: Cloud, gap: float, options: MatchOptions) -> bool:
+def _lies_within(part: Cloud, whole: Cloud, gap: float, reach_mm: float) -> bool:
     """Tell whether a lesion is a part of another: it touches it, and its centre lies in or close to it."""
     from scipy.spatial import cKDTree
 
-    if gap > options.part_mm or part.region is not whole.region or _on_opposite_sides(part, whole):
+    if gap > reach_mm or part.region is not whole.region or _on_opposite_sides(part, whole):
         return False
-    return float(cKDTree(whole.points).query(part.centre)[0]) <= options.part_mm + part.reach_mm / 2
+    return float(cKDTree(whole.points).query(part.centre)[0]) <= reach_mm + part.reach_mm / 2
