@@ -64,3 +64,12 @@ def test_hormones_given_to_a_lesion_without_a_counterpart_do_not_make_it_treated
         prior=prior(was("P1", "BONE_FEMUR", "L")),
     )
     assert assess(record).psma_rads == {"L1": "3B"}
+
+
+def test_the_named_vertebra_goes_before_a_lesion_without_a_level():
+    rows = [
+        lesion("L1", "BONE_LSPINE", "M", 20.0, ct_correlate="L3 vertebra, sclerotic"),
+        lesion("L2", "BONE_LSPINE", "M", 8.0, ct_correlate="sclerotic"),
+    ]
+    before = prior(report_text="PSMA PET. L3 SUVmax 19.5.") | {"lesions": None}
+    assert assess(exam(*rows, prior=before)).prior_change == {"L1": "stable", "L2": "new"}
