@@ -8,6 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedpsma import __version__
 from fedpsma.analysis import Analysis, AnalysisOptions
 from fedpsma.domain.contour import contour_rules
@@ -25,8 +27,24 @@ from fedpsma.pictures.key_slices import key_image_sheet
 from fedpsma.pictures.mip import mip_picture
 
 SUMMARY_FILE = "analysis.json"
+PET_FILE = "pet.nii.gz"
+CT_FILE = "ct.nii.gz"
+# PET on disk is rounded to this SUV step, a power of two, so that the file compresses.
+_SUV_STEP = np.float32(2.0**-7)
 # What an analysis, and the explanations added to it, may hold.
-FILES = frozenset({SUMMARY_FILE, "exam.json", "lesions.csv", "lesions.nii.gz", "mip.png", "key_images.png", "saliency"})
+FILES = frozenset(
+    {
+        SUMMARY_FILE,
+        PET_FILE,
+        CT_FILE,
+        "exam.json",
+        "lesions.csv",
+        "lesions.nii.gz",
+        "mip.png",
+        "key_images.png",
+        "saliency",
+    }
+)
 DISCLAIMER = "Research software: not a medical device, and no clinician has reviewed its rules or thresholds."
 
 BORROWED_JUDGE = (
@@ -41,7 +59,7 @@ NOT_CALIBRATED = (
 def write_analysis(
     out: Path, study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
 ) -> None:
-    """Write exam, lesion table, numbered mask, pictures and a summary of how they came about.
+    """Write exam, lesion table, numbered mask, images for a comparison, pictures and a summary of how they came about.
 
     Args:
         out: Folder to write; an older one is replaced only when all is written.
@@ -57,6 +75,9 @@ def write_analysis(
         write_record(folder / "exam.json", found.exam)
         write_text(folder / "lesions.csv", _csv(found))
         write_volume(folder / "lesions.nii.gz", found.lesion_labels, study.affine)
+        write_volume(folder / PET_FILE, np.rint(study.pet / _SUV_STEP) * _SUV_STEP, study.affine)
+        if study.ct is not None:
+            write_volume(folder / CT_FILE, np.rint(study.ct).astype(np.int16), study.affine)
         mip = mip_picture(study, found.lesion_labels, lesions, caption=caption)
         write_bytes(folder / "mip.png", png_bytes(mip))
         sheet = key_image_sheet(study, found.lesion_labels, lesions)
@@ -93,6 +114,7 @@ def _summary(
     options = found.options
     return {
         "study": study.study_id,
+        "date": study.date,
         "synthetic": synthetic,
         "disclaimer": DISCLAIMER,
         "notes": list(notes_for_reader(found, card, synthetic=synthetic)),

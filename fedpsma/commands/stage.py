@@ -23,7 +23,9 @@ class Promise(StrEnum):
 
 def stage(
     exam: Annotated[Path, typer.Argument(metavar="EXAM.json", help="Exam record, see fedpsma analyze.")],
-    out: Annotated[Path | None, typer.Option(help="Write the assessment here as JSON.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the assessment here as JSON, and as a page of the same name (.html).")
+    ] = None,
     promise: Annotated[Promise, typer.Option(help="Version of PROMISE miTNM and expression score.")] = Promise.V2,
     count_sides: Annotated[
         bool, typer.Option("--count-sides", help="Count left and right of one pelvic region as two (N2).")
@@ -35,14 +37,29 @@ def stage(
         bool,
         typer.Option("--ignore-label", help="No category from the table's label where a reference organ is missing."),
     ] = False,
+    ignore_explanations: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-explanations",
+            help="Count intense uptake in spite of a benign explanation on CT or in the history.",
+        ),
+    ] = False,
+    diffuse_marrow: Annotated[
+        bool, typer.Option("--diffuse-marrow", help="The reader sees diffuse bone marrow involvement.")
+    ] = False,
 ) -> None:
     """Stage one exam by rule: miTNM, PSMA-RADS, expression score, response, and what is open.
 
-    Prints a summary; with --out also writes the whole assessment with the trace of every decision.
+    Prints a summary; with --out also writes the whole assessment with the trace of every decision, as JSON and as a
+    page to read. No clinician has reviewed the rules; where the sources leave one open, it is an option.
+
+    Example: fedpsma stage analysis/exam.json --out analysis/assessment.json
     """
     from fedpsma.domain.exam import unknown_fields
     from fedpsma.io.exam_file import read_exam, write_record
+    from fedpsma.io.files import write_text
     from fedpsma.staging import StagingOptions, assess
+    from fedpsma.staging_page import staging_page
 
     record = read_exam(exam)
     unknown = list(unknown_fields(record))
@@ -53,13 +70,16 @@ def stage(
         count_sides=count_sides,
         pattern_beside_dmi=pattern_beside_dmi,
         label_decides=not ignore_label,
+        benign_explanations=not ignore_explanations,
+        diffuse_marrow=diffuse_marrow,
     )
     assessment = assess(record, options)
     if out is not None:
         write_record(out, assessment)
+        write_text(out.with_suffix(".html"), staging_page(record, assessment))
     _show(assessment)
     if out is not None:
-        typer.echo(f"assessment: {out}")
+        typer.echo(f"assessment: {out} and {out.with_suffix('.html')}")
 
 
 def _show(assessment: Assessment) -> None:
@@ -97,6 +117,8 @@ def _show_response(assessment: Assessment) -> None:
         inputs = assessment.recip_inputs
         volumes = f" ({inputs.baseline_ml} to {inputs.current_ml} ml, {inputs.delta_pct} %)" if inputs else ""
         typer.echo(f"RECIP 1.0:  {assessment.recip}{volumes}")
+    for fact in (*assessment.ppp, *assessment.radioligand_facts):
+        typer.echo(f"fact:       {fact}")
 
 
 def _or_open(score: int | None) -> str:

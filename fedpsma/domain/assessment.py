@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PsmaRads = Literal["1", "2", "3A", "3B", "3C", "3D", "4", "5", "5T"]
+EPsma = Literal[1, 2, 3, 4, 5]
 Expression = Literal[0, 1, 2, 3]
 Recip = Literal["CR", "PR", "SD", "PD"]
 Change = Literal[
@@ -41,6 +42,7 @@ FlagCode = Literal[
     "primary_not_applicable",
     "model_uncertain",
     "framework_not_applicable",
+    "recip_not_applicable",
 ]
 ElementName = Literal[
     "uptake_level",
@@ -82,12 +84,15 @@ class Indeterminate(_Result):
 
 
 class RecipInputs(_Result):
-    """What RECIP 1.0 was computed from; volumes in ml, the change in percent."""
+    """What RECIP 1.0 was computed from; volumes in ml, the change in percent.
+
+    ``new_lesions`` is null where the prior names no lesions to compare with.
+    """
 
     baseline_ml: float
     current_ml: float
     delta_pct: float | None
-    new_lesions: bool
+    new_lesions: bool | None
 
 
 class Flag(_Result):
@@ -111,13 +116,16 @@ class Assessment(_Result):
     """Stage, scores, response and open questions of one exam, each with its trace.
 
     ``mitnm`` and ``mitnm_string`` are null where the frameworks do not apply (another kind of tracer).
-    ``expression_bounds`` holds the possible range of a score that a missing reference leaves undetermined.
+    ``expression_bounds`` holds the possible range of a score that a missing or impossible value leaves undetermined.
+    ``ppp`` says which criteria of PSMA PET progression the images meet, never the class; ``radioligand_facts`` state
+    uptake and size for the discussion of a radioligand therapy, never eligibility.
     """
 
     mitnm: MiTnm | None
     mitnm_string: str | None
     psma_rads: dict[str, PsmaRads | None] = {}
     psma_rads_overall: PsmaRads | None = None
+    e_psma: dict[str, EPsma | None] = {}
     expression: dict[str, Expression | None] = {}
     expression_bounds: dict[str, tuple[Expression, Expression]] = {}
     expression_highest: Expression | None = None
@@ -127,6 +135,8 @@ class Assessment(_Result):
     indeterminate: list[Indeterminate] = []
     recip: Recip | None = None
     recip_inputs: RecipInputs | None = None
+    ppp: list[str] = []
     prior_change: dict[str, Change] = {}
+    radioligand_facts: list[str] = []
     flags: list[Flag] = []
     trace: list[TraceEntry] = Field(default_factory=list)

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.tracer import Tracer
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Impossible values (a negative SUV) are read and kept, so that the rules can flag them beside what they leave open.
+Measured = Annotated[float, Field(allow_inf_nan=False)]
 CtClass = Literal["none", "nonspecific", "degenerative", "benign", "suspicious"]
 ProstateStatus = Literal["in_situ", "removed", "irradiated"]
 TExtent = Literal["T2", "T2u", "T2m", "T3a", "T3b", "T4", "Tr"]
@@ -29,7 +30,7 @@ class Clinical(_Record):
     """What the referring physician told."""
 
     age: int | None = Field(default=None, ge=0, le=130)
-    psa_ng_ml: NonNegative | None = None
+    psa_ng_ml: Measured | None = None
     psa_history: str | None = None
     gleason: str | None = None
     prior_therapy: list[str] | None = None
@@ -38,22 +39,27 @@ class Clinical(_Record):
 
 
 class Technique(_Record):
-    """How the study was acquired."""
+    """How the study was acquired and measured.
 
-    activity_mbq: NonNegative | None = None
-    uptake_min: NonNegative | None = None
+    ``segmentation_rule`` names how volumes were drawn; ``not_covered`` are regions outside the field of view.
+    """
+
+    activity_mbq: Measured | None = None
+    uptake_min: Measured | None = None
     furosemide: bool | None = None
     ct: str | None = None
-    weight_kg: NonNegative | None = None
+    segmentation_rule: str | None = None
+    not_covered: list[Region] | None = None
+    weight_kg: Measured | None = None
 
 
 class ReferenceSuv(_Record):
     """SUVmean (g/ml) of the reference organs; null where an organ could not be measured."""
 
-    blood_pool: NonNegative | None = None
-    liver: NonNegative | None = None
-    spleen: NonNegative | None = None
-    parotid: NonNegative | None = None
+    blood_pool: Measured | None = None
+    liver: Measured | None = None
+    spleen: Measured | None = None
+    parotid: Measured | None = None
 
 
 class Lesion(_Record):
@@ -67,11 +73,11 @@ class Lesion(_Record):
     region: Region
     label: str | None = None
     side: Side | None = None
-    suvmax: NonNegative | None = None
-    suvmean: NonNegative | None = None
-    suvpeak: NonNegative | None = None
-    volume_ml: NonNegative | None = None
-    size_mm: NonNegative | None = None
+    suvmax: Measured | None = None
+    suvmean: Measured | None = None
+    suvpeak: Measured | None = None
+    volume_ml: Measured | None = None
+    size_mm: Measured | None = None
     ct_correlate: str | None = None
     ct_class: CtClass | None = None
     model_prob: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -86,9 +92,9 @@ class PriorLesion(_Record):
     lesion_id: str = Field(min_length=1, max_length=40)
     region: Region
     side: Side | None = None
-    suvmax: NonNegative | None = None
-    volume_ml: NonNegative | None = None
-    size_mm: NonNegative | None = None
+    suvmax: Measured | None = None
+    volume_ml: Measured | None = None
+    size_mm: Measured | None = None
 
 
 class Prior(_Record):
@@ -98,8 +104,10 @@ class Prior(_Record):
     modality: str | None = None
     tracer: Tracer | None = None
     report_text: str | None = None
+    segmentation_rule: str | None = None
+    not_covered: list[Region] | None = None
     lesions: list[PriorLesion] | None = None
-    psma_vol_ml: NonNegative | None = None
+    psma_vol_ml: Measured | None = None
 
 
 class Exam(_Record):
@@ -110,7 +118,7 @@ class Exam(_Record):
     clinical: Clinical = Clinical()
     technique: Technique = Technique()
     reference_suv: ReferenceSuv = ReferenceSuv()
-    psma_vol_ml: NonNegative | None = None
+    psma_vol_ml: Measured | None = None
     lesions: list[Lesion] = []
     prior: Prior | None = None
     language: Literal["en", "de"] = "en"

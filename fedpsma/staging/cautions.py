@@ -21,19 +21,23 @@ _URINARY_SITES = frozenset({Region.PROSTATE, Region.PROSTATE_BED, Region.SEMINAL
 
 def tumour_sink(exam: Exam, counted: Sequence[LesionFacts], options: StagingOptions) -> Iterator[Flag]:
     """Flag a tumour load, or reference organs, at which the expression score may be overestimated."""
-    volume = exam.psma_vol_ml
-    if volume is None:
-        volume = sum(one.lesion.volume_ml or 0.0 for one in counted)
+    limit, volume = rule("tumour_sink").values["volume_ml"], exam.psma_vol_ml
+    known = sum(one.lesion.volume_ml or 0.0 for one in counted) if volume is None else volume
     reasons = []
-    if volume >= rule("tumour_sink").values["volume_ml"]:
-        reasons.append(f"PSMA volume {volume:.1f} ml")
-    limits = {"parotid": options.parotid_low_suv, "liver": options.liver_low_suv}
-    for organ, limit in limits.items():
+    if known >= limit:
+        named = "counted lesions together" if volume is None else "PSMA volume"
+        reasons.append(f"{named} {known:.1f} ml")
+    centiles = {"parotid": options.parotid_low_suv, "liver": options.liver_low_suv}
+    for organ, centile in centiles.items():
         value = getattr(exam.reference_suv, organ)
-        if limit is not None and value is not None and value < limit:
-            reasons.append(f"{organ} SUVmean {value:.1f} below the site's 5th centile {limit:.1f}")
+        if centile is not None and value is not None and 0 <= value < centile:
+            reasons.append(f"{organ} SUVmean {value:.1f} below the site's 5th centile {centile:.1f}")
     if reasons:
         message = f"{', '.join(reasons)}: expression score may be overestimated because reference organs are low"
+        yield Flag(code="tumour_sink", message=message)
+    before = exam.prior.psma_vol_ml if exam.prior else None
+    if before is not None and volume is not None and (before >= limit) is not (volume >= limit):
+        message = f"PSMA volume {before:.1f} ml before, {volume:.1f} ml now: changes of SUV mix uptake with tumour load"
         yield Flag(code="tumour_sink", message=message)
 
 
@@ -75,6 +79,9 @@ def reference_organ(
     if references.organ_name == "spleen" and context.has("splenectomy"):
         message = "the spleen is the reference organ of this tracer, but a splenectomy is reported"
         yield Flag(code="reference_organ_involved", message=message)
+    if context.has("sialadenitis"):
+        message = "the parotid is a reference organ, but a sialadenitis is reported: its uptake may be low"
+        yield Flag(code="reference_organ_involved", message=message)
 
 
 def _lies_in(one: LesionFacts, organ: str) -> bool:
@@ -84,12 +91,14 @@ def _lies_in(one: LesionFacts, organ: str) -> bool:
     return one.region is Region.OTHER_ORGAN and ("spleen" in text or "splenic" in text or "milz" in text)
 
 
-def model_conflicts(exam: Exam, facts: Sequence[LesionFacts], categories: Categories) -> Iterator[Flag]:
+def model_conflicts(
+    exam: Exam, facts: Sequence[LesionFacts], categories: Categories, options: StagingOptions
+) -> Iterator[Flag]:
     """Flag lesions where the model's probability or the table's label disagrees with the rules."""
     band = rule("model_band").values
     for one in facts:
         category, probability = categories[one.lesion_id], one.lesion.model_prob
-        doubted = exam.tracer is not None and category == "3B" and is_unspecific_bone_uptake(one, exam.tracer)
+        doubted = exam.tracer is not None and category == "3B" and is_unspecific_bone_uptake(one, exam.tracer, options)
         if probability is not None and band["low"] <= probability <= band["high"]:
             message = f"model probability {probability:.2f} is uncertain; it decides nothing by itself"
             yield Flag(code="model_uncertain", lesions=[one.lesion_id], message=message)

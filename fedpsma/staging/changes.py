@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from fedpsma.domain.assessment import Change, Flag
 from fedpsma.domain.exam import Exam, Lesion
 from fedpsma.staging.expression import Score
 from fedpsma.staging.facts import LesionFacts
-from fedpsma.staging.prior import Link, PriorExam, PriorFocus, can_be_the_same
-from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
+from fedpsma.staging.options import StagingOptions
+from fedpsma.staging.prior import ImageMatch, Link, PriorExam, PriorFocus
+from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, traced
 
 
 @dataclass(frozen=True)
@@ -26,88 +28,147 @@ class Comparison:
     gone: tuple[PriorFocus, ...] = ()
 
 
-def compare(
-    exam: Exam, facts: list[LesionFacts], links: dict[str, Link], prior: PriorExam, scores: dict[str, Score]
-) -> Noted[Comparison]:
+@dataclass(frozen=True)
+class Pair:
+    """One value before and now, over all foci and parts of a lesion; null where one of them is not known."""
+
+    before: float | None
+    now: float | None
+
+    @property
+    def percent(self) -> float | None:
+        """The change; null where it cannot be computed."""
+        return percent_change(self.before, self.now) if self.before and self.now is not None else None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The lesions now with their links to the prior, which is all that a comparison starts from."""
+
+    exam: Exam
+    facts: Sequence[LesionFacts]
+    links: dict[str, Link]
+    prior: PriorExam
+    match: ImageMatch | None = None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether SUVs may be compared: within one tracer only."""
+        return self.prior.tracer is not None and self.prior.tracer == self.exam.tracer
+
+    @cached_property
+    def _by_id(self) -> dict[str, Lesion]:
+        return {one.lesion_id: one.lesion for one in self.facts}
+
+    def suvmax(self, one: LesionFacts) -> Pair:
+        """SUVmax of a lesion before and now: the hottest of what belongs together."""
+        foci, lesions = self._parts(one)
+        return Pair(_joined([focus.suvmax for focus in foci], max), _joined([part.suvmax for part in lesions], max))
+
+    def volume_ml(self, one: LesionFacts) -> Pair:
+        """Volume of a lesion before and now: the sum of what belongs together."""
+        foci, lesions = self._parts(one)
+        return Pair(
+            _joined([focus.volume_ml for focus in foci], sum), _joined([part.volume_ml for part in lesions], sum)
+        )
+
+    def _parts(self, one: LesionFacts) -> tuple[tuple[PriorFocus, ...], list[Lesion]]:
+        link = self.links[one.lesion_id]
+        foci = link.foci if link.status == "matched" else ()
+        return foci, [one.lesion, *(self._by_id[part] for part in link.parts)]
+
+
+def _joined(values: Sequence[float | None], how: Callable[[list[float]], float]) -> float | None:
+    known = [value for value in values if value is not None and value >= 0]
+    return how(known) if known and len(known) == len(values) else None
+
+
+def compare(timeline: Timeline, scores: dict[str, Score], options: StagingOptions) -> Noted[Comparison]:
     """Label the change of every lesion; SUVs are compared within one tracer only."""
-    comparable = prior.tracer is not None and prior.tracer == exam.tracer
     labels: dict[str, Change] = {}
     percent: dict[str, float] = {}
     trace = []
-    for one in facts:
-        link = links[one.lesion_id]
-        label = _label(one, link, prior, scores.get(one.lesion_id), comparable)
+    for one in timeline.facts:
+        link, pair = timeline.links[one.lesion_id], timeline.suvmax(one)
+        label = _label(one, timeline, scores.get(one.lesion_id), options.change_percent)
         labels[one.lesion_id] = label
-        before = link.foci[0].suvmax if link.status == "matched" else None
-        if comparable and before and one.lesion.suvmax is not None:
-            percent[one.lesion_id] = percent_change(before, one.lesion.suvmax)
+        change = pair.percent if timeline.comparable else None
+        if change is not None:
+            percent[one.lesion_id] = change
         inputs = {
             "lesion": one.lesion_id,
             "match": link.status,
             "prior": [focus.key for focus in link.foci],
             "suvmax": one.lesion.suvmax,
-            "suvmax_before": before,
-            "percent": round(percent[one.lesion_id], 1) if one.lesion_id in percent else None,
+            "suvmax_before": pair.before,
+            "percent": None if change is None else round(change, 1),
         }
-        trace.append(traced("lesion_change", inputs, label))
-    gone = _gone(facts, links, prior) if prior.is_psma_pet else ()
-    labels |= _resolved(gone, labels)
+        trace.append(traced("lesion_change", inputs | ({"split into": link.parts} if link.parts else {}), label))
+    prior = timeline.prior
+    gone = _gone(timeline.links, prior) if prior.is_psma_pet else ()
+    labels |= _resolved(gone, labels, timeline)
     trace.append(traced("prior_match", {"prior": [focus.key for focus in prior.foci]}, [focus.key for focus in gone]))
     flags = (
-        *_tracer_flags(exam, prior),
-        *_match_flags(facts, links, labels, prior),
-        *_mixed_flags(facts, links, labels),
+        *_tracer_flags(timeline.exam, prior),
+        *_match_flags(timeline, labels),
+        *_mixed_flags(timeline, labels, options.change_percent),
     )
     return Noted(Comparison(labels, percent, gone), tuple(trace), flags)
 
 
-def change_of_suvmax(before: float, after: float) -> Change:
-    """Label a change of SUVmax; 30 % itself counts as change.
+def change_label(before: float, after: float, limit: float = 30.0) -> Change:
+    """Label a change by its percentage; the limit (percent) itself counts as change.
 
     Example:
-        >>> change_of_suvmax(10.0, 13.0), change_of_suvmax(10.0, 7.0), change_of_suvmax(10.0, 12.9)
+        >>> change_label(10.0, 13.0), change_label(10.0, 7.0), change_label(10.0, 12.9)
         ('increased', 'decreased', 'stable')
     """
-    limit = rule("lesion_change").values["percent"]
     change = percent_change(before, after)
     if at_least(change, limit):
         return "increased"
     return "decreased" if at_most(change, -limit) else "stable"
 
 
-def _label(one: LesionFacts, link: Link, prior: PriorExam, score: Score | None, comparable: bool) -> Change:
+def _label(one: LesionFacts, timeline: Timeline, score: Score | None, limit: float) -> Change:
+    link, prior = timeline.links[one.lesion_id], timeline.prior
     if link.status == "unreadable":
         return "match_uncertain" if prior.reading is not None else "not_applicable"
+    if link.status == "not_covered":
+        return "not_applicable"
     if link.status == "absent":
         return "new" if prior.is_psma_pet else "not_applicable"
     if link.status in ("ambiguous", "side_conflict"):
         return "match_uncertain"
-    if not comparable:
+    if not timeline.comparable:
         return "persistent_not_comparable"
     if score is not None and score.value == 0:
         return "resolved"
-    labels = {_measured_label(one.lesion, focus) for focus in link.foci}
+    if link.status == "matched":
+        return _measured_label(timeline.suvmax(one), limit)
+    labels = {_measured_label(Pair(focus.suvmax, one.lesion.suvmax), limit) for focus in link.foci}
     return labels.pop() if len(labels) == 1 else "match_uncertain"
 
 
-def _measured_label(lesion: Lesion, focus: PriorFocus) -> Change:
-    if lesion.suvmax is None or not focus.suvmax:
+def _measured_label(pair: Pair, limit: float) -> Change:
+    if pair.now is None or pair.now < 0 or pair.before is None or pair.before <= 0:
         return "persistent_not_comparable"
-    return change_of_suvmax(focus.suvmax, lesion.suvmax)
+    return change_label(pair.before, pair.now, limit)
 
 
-def _gone(facts: list[LesionFacts], links: dict[str, Link], prior: PriorExam) -> tuple[PriorFocus, ...]:
+def _gone(links: dict[str, Link], prior: PriorExam) -> tuple[PriorFocus, ...]:
     linked = {focus.key for link in links.values() for focus in link.foci}
-    return tuple(
-        focus
-        for focus in prior.foci
-        if focus.key not in linked and not any(can_be_the_same(one, focus) for one in facts)
-    )
+    return tuple(focus for focus in prior.foci if focus.key not in linked)
 
 
-def _resolved(gone: tuple[PriorFocus, ...], labels: dict[str, Change]) -> dict[str, Change]:
+def _resolved(gone: tuple[PriorFocus, ...], labels: dict[str, Change], timeline: Timeline) -> dict[str, Change]:
     """Only lesions of a table have an id of their own that a label can stand under."""
-    return {focus.key: "resolved" for focus in gone if focus.from_table and focus.key not in labels}
+    unseen = set(timeline.exam.technique.not_covered or ())
+    beyond = timeline.match.uncovered_now if timeline.match else frozenset()
+    return {
+        focus.key: "not_applicable" if focus.key in beyond or unseen >= set(focus.regions) else "resolved"
+        for focus in gone
+        if focus.from_table and focus.key not in labels
+    }
 
 
 def _tracer_flags(exam: Exam, prior: PriorExam) -> Iterator[Flag]:
@@ -120,14 +181,13 @@ def _tracer_flags(exam: Exam, prior: PriorExam) -> Iterator[Flag]:
         yield Flag(code="tracer_change", message=message)
 
 
-def _match_flags(
-    facts: list[LesionFacts], links: dict[str, Link], labels: dict[str, Change], prior: PriorExam
-) -> Iterator[Flag]:
-    conflicting = [one.lesion_id for one in facts if links[one.lesion_id].status == "side_conflict"]
-    if conflicting or (prior.reading is not None and prior.reading.side_conflicts):
+def _match_flags(timeline: Timeline, labels: dict[str, Change]) -> Iterator[Flag]:
+    reading, links = timeline.prior.reading, timeline.links
+    conflicting = [name for name, link in links.items() if link.status == "side_conflict"]
+    if conflicting or (reading is not None and reading.side_conflicts):
         message = "the side in the prior contradicts itself or the present table; confirm the match"
         yield Flag(code="prior_laterality_conflict", lesions=conflicting, message=message)
-    uncertain = [one.lesion_id for one in facts if labels[one.lesion_id] == "match_uncertain"]
+    uncertain = [name for name in links if labels[name] == "match_uncertain"]
     if uncertain:
         message = (
             "more than one possible counterpart in the prior, a conflicting one, or a prior that could not be read"
@@ -135,15 +195,12 @@ def _match_flags(
         yield Flag(code="match_uncertain", lesions=uncertain, message=message)
 
 
-def _mixed_flags(facts: list[LesionFacts], links: dict[str, Link], labels: dict[str, Change]) -> Iterator[Flag]:
-    for one in facts:
-        link, label = links[one.lesion_id], labels[one.lesion_id]
-        if link.status != "matched" or label not in ("increased", "decreased", "stable"):
+def _mixed_flags(timeline: Timeline, labels: dict[str, Change], limit: float) -> Iterator[Flag]:
+    for one in timeline.facts:
+        label, volume = labels[one.lesion_id], timeline.volume_ml(one)
+        if label not in ("increased", "decreased", "stable") or not volume.before or volume.now is None:
             continue
-        before, after = link.foci[0].volume_ml, one.lesion.volume_ml
-        if not before or after is None:
-            continue
-        by_volume = change_of_suvmax(before, after)
+        by_volume = change_label(volume.before, volume.now, limit)
         if by_volume != label:
             message = f"mixed: {label} by SUVmax, {by_volume} by volume"
             yield Flag(code="response_discordance", lesions=[one.lesion_id], message=message)

@@ -11,8 +11,13 @@ from fedpsma.staging.rulebook import Noted, traced
 def counted_lesions(facts: list[LesionFacts], categories: dict[str, PsmaRads | None]) -> Noted[tuple[LesionFacts, ...]]:
     """Count PSMA-RADS 4 and 5 and every biopsy-proven prostate cancer lesion."""
     chosen = tuple(one for one in facts if counts(one, categories[one.lesion_id]))
-    inputs = {one.lesion_id: {"psma_rads": categories[one.lesion_id], "biopsy": one.biopsy} for one in facts}
+    inputs = {one.lesion_id: _grounds(one, categories[one.lesion_id]) for one in facts}
     return Noted(chosen, (traced("counting", inputs, [one.lesion_id for one in chosen]),))
+
+
+def _grounds(one: LesionFacts, category: PsmaRads | None) -> str:
+    grounds = f"PSMA-RADS {category or 'open'}"
+    return f"{grounds}, biopsy {one.biopsy}" if one.biopsy else grounds
 
 
 def counts(one: LesionFacts, category: PsmaRads | None) -> bool:

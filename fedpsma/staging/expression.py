@@ -52,11 +52,16 @@ def references_of(exam: Exam) -> References | None:
     if organ is None:
         return None
     suv = exam.reference_suv
-    return References(suv.blood_pool, suv.liver if organ == "liver" else suv.spleen, suv.parotid, organ)
+    return References(_usable(suv.blood_pool), _usable(getattr(suv, organ)), _usable(suv.parotid), organ)
+
+
+def _usable(value: float | None) -> float | None:
+    """Return a reference; one below zero is impossible and tells nothing."""
+    return None if value is not None and value < 0 else value
 
 
 def score_suv(suv: float, references: References, promise: Literal["v1", "v2"] = "v2") -> Score:
-    """Score one SUV, with bounds where a reference is missing.
+    """Score one SUV, with bounds where a reference is missing or two contradict each other.
 
     Example:
         >>> score_suv(4.5, References(1.6, 4.5, 15.1, "liver")).value
@@ -65,27 +70,34 @@ def score_suv(suv: float, references: References, promise: Literal["v1", "v2"] =
         2
         >>> score_suv(6.0, References(1.6, None, None, "liver"))
         Score(value=None, low=1, high=3)
+        >>> score_suv(4.5, References(5.0, 4.0, 15.1, "liver"))
+        Score(value=None, low=0, high=2)
     """
     steps = ((1, references.blood_pool), (2, references.organ), (3, references.parotid))
-    low, high = 0, 3
-    for level, reference in steps:
-        if reference is None:
-            continue
-        if suv > reference or (promise == "v1" and suv == reference):
-            low = level
-        else:
-            high = level - 1
-            break
+    known = [(level, value) for level, value in steps if value is not None]
+    reached = [level for level, value in known if suv > value or (promise == "v1" and suv == value)]
+    low = max(reached, default=0)
+    high = min((level - 1 for level, _ in known if level not in reached), default=3)
+    return _between(min(low, high), max(low, high))
+
+
+def _between(low: int, high: int) -> Score:
     return Score(cast(Expression, low) if low == high else None, cast(Expression, low), cast(Expression, high))
 
 
 def score_lesion(lesion: Lesion, references: References, promise: Literal["v1", "v2"]) -> Score:
-    """Score a lesion by SUVmax; without SUVmax only the bounds that SUVmean or SUVpeak prove are given."""
-    if lesion.suvmax is not None:
-        return score_suv(lesion.suvmax, references, promise)
-    known = [value for value in (lesion.suvmean, lesion.suvpeak) if value is not None]
-    low = score_suv(max(known), references, promise).low if known else 0
-    return Score(None, low, 3)
+    """Score a lesion by SUVmax.
+
+    Without SUVmax only the bounds that SUVmean or SUVpeak prove are given. Where one of them exceeds SUVmax,
+    each may be the right one: the score holds only where all give the same. A negative value
+    tells nothing.
+    """
+    others = [value for value in (lesion.suvmean, lesion.suvpeak) if value is not None and value >= 0]
+    if lesion.suvmax is not None and lesion.suvmax >= 0:
+        possible = [lesion.suvmax, *(value for value in others if value > lesion.suvmax)]
+        scores = [score_suv(value, references, promise) for value in possible]
+        return _between(min(one.low for one in scores), max(one.high for one in scores))
+    return _between(score_suv(max(others), references, promise).low if others else 0, 3)
 
 
 def score_lesions(exam: Exam, references: References, options: StagingOptions) -> Noted[dict[str, Score]]:
@@ -121,7 +133,7 @@ def _missing_flags(exam: Exam, references: References, scores: dict[str, Score])
 
 def _borderline_flags(lesions: Sequence[Lesion], references: References, options: StagingOptions) -> Iterable[Flag]:
     for one in lesions:
-        if one.suvmax is None:
+        if one.suvmax is None or one.suvmax < 0:
             continue
         score = score_suv(one.suvmax, references, options.promise).value
         other = score_suv(one.suvmax, references, "v1" if options.promise == "v2" else "v2").value

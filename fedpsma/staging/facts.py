@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from fedpsma.domain.assessment import TraceEntry
 from fedpsma.domain.exam import Lesion
 from fedpsma.domain.region import Region, Side
-from fedpsma.staging.rulebook import Noted, rule, traced
+from fedpsma.staging.options import StagingOptions
+from fedpsma.staging.rulebook import Noted, traced
 from fedpsma.text.clinical_context import BiopsyResult, read_biopsy
 from fedpsma.text.ct_correlate import CtReading, read_ct_correlate
 from fedpsma.text.guard import mask_untrusted
@@ -50,9 +51,9 @@ class LesionFacts:
     @property
     def diameter_mm(self) -> float | None:
         """Size in mm, else the diameter of the sphere of the same volume; null where both are missing."""
-        if self.lesion.size_mm is not None:
+        if self.lesion.size_mm is not None and self.lesion.size_mm >= 0:
             return self.lesion.size_mm
-        if self.lesion.volume_ml is None:
+        if self.lesion.volume_ml is None or self.lesion.volume_ml < 0:
             return None
         return sphere_diameter_mm(self.lesion.volume_ml)
 
@@ -77,11 +78,11 @@ def is_called_benign(lesion: Lesion) -> bool:
     return (lesion.label or "").strip().casefold() in ("benign", "benigne", "physiologic", "physiological", "normal")
 
 
-def read_lesion(lesion: Lesion) -> Noted[LesionFacts]:
+def read_lesion(lesion: Lesion, options: StagingOptions) -> Noted[LesionFacts]:
     """Read the free text of one lesion and settle its CT class."""
     text = lesion.ct_correlate
     reading = read_ct_correlate(text, lesion.region)
-    settled, basis = _settled(lesion, reading)
+    settled, basis = _settled(lesion, reading, options)
     trusted = mask_untrusted(text or "")
     facts = LesionFacts(
         lesion=lesion,
@@ -94,21 +95,20 @@ def read_lesion(lesion: Lesion) -> Noted[LesionFacts]:
     return Noted(facts, (_ct_entry(facts, basis),))
 
 
-def _settled(lesion: Lesion, reading: CtReading) -> tuple[CtReading, str]:
+def _settled(lesion: Lesion, reading: CtReading, options: StagingOptions) -> tuple[CtReading, str]:
     if lesion.ct_class is not None:
         return replace(reading, ct_class=lesion.ct_class), "lesion table"
-    if _is_large_node(lesion, reading):
+    if _is_large_node(lesion, reading, options):
         return replace(reading, ct_class="suspicious"), "short axis"
     return reading, "correlate text" if reading.ct_class else "not stated"
 
 
-def _is_large_node(lesion: Lesion, reading: CtReading) -> bool:
+def _is_large_node(lesion: Lesion, reading: CtReading, options: StagingOptions) -> bool:
     if not lesion.region.is_node or reading.ct_class not in (None, "nonspecific") or "benign_node" in reading.marks:
         return False
     axis = short_axis_mm(lesion, reading)
-    limits = rule("ct_class").values
     pelvic = lesion.region.facts.mitnm_axis == "N"
-    limit = limits["node_short_axis_pelvis_mm" if pelvic else "node_short_axis_elsewhere_mm"]
+    limit = options.node_short_axis_pelvis_mm if pelvic else options.node_short_axis_elsewhere_mm
     return axis is not None and axis >= limit
 
 

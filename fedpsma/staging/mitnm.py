@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fedpsma.domain.assessment import MiTnm, TraceEntry
 from fedpsma.domain.exam import ProstateStatus
-from fedpsma.domain.region import Region
+from fedpsma.domain.region import Region, Side
 from fedpsma.staging.facts import LesionFacts
 from fedpsma.staging.options import StagingOptions
 from fedpsma.staging.rulebook import Noted, rule, traced
@@ -37,56 +38,81 @@ class Stage:
         return " ".join(self.parts)
 
 
+@dataclass(frozen=True)
+class Unit:
+    """All that the stage asks of a counted lesion; ``extent`` is the miT extent stated for it, by table or text."""
+
+    region: Region
+    side: Side | None
+    extent: str | None
+
+    def axis(self, options: StagingOptions) -> str:
+        """Return the axis; proven prostate cancer at a site without one counts as another organ."""
+        if options.promise == "v1" and self.region is Region.LN_COMMON_ILIAC:
+            return "N"
+        return self.region.facts.mitnm_axis or "M1c"
+
+
+def unit_of(one: LesionFacts) -> Unit:
+    """Return the staging unit of a lesion; without a stated extent an extracapsular extension in the text is T3a."""
+    stated = one.lesion.t_extent
+    beyond = one.region is Region.PROSTATE and "extracapsular" in one.ct.marks
+    return Unit(one.region, one.lesion.side, stated if stated or not beyond else "T3a")
+
+
 def stage(counted: Sequence[LesionFacts], status: ProstateStatus | None, options: StagingOptions) -> Noted[Stage]:
     """Stage the counted lesions; the order of the lesions does not matter."""
-    found = _stage(counted, status, options)
+    found = stage_units(Counter(unit_of(one) for one in counted), status, options)
     return Noted(found, _trace(found, counted, status, options))
 
 
-def _stage(counted: Sequence[LesionFacts], status: ProstateStatus | None, options: StagingOptions) -> Stage:
-    t_code = local_stage(counted, status)
-    sided = _sided_nodes(counted, options)
+def stage_units(units: Counter[Unit], status: ProstateStatus | None, options: StagingOptions) -> Stage:
+    """Stage lesions by their units, without a trace."""
+    by_axis: dict[str, Counter[Unit]] = {name: Counter() for name in ("T", "N", "M1a", "M1b", "M1c")}
+    for unit, number in units.items():
+        by_axis[unit.axis(options)][unit] += number
+    sided = _sided_nodes(by_axis["N"])
     n_code, n_regions = nodal_stage(sided, options)
-    m1a = _in_order(_M1A_ORDER, (one.region.facts.mitnm_code for one in counted if _axis(one, options) == "M1a"))
-    m1b = bone_pattern([one for one in counted if _axis(one, options) == "M1b"], options)
-    m1c = _in_order(_M1C_ORDER, (_organ_code(one) for one in counted if _axis(one, options) == "M1c"))
+    m1a = _in_order(_M1A_ORDER, (one.region.facts.mitnm_code for one in by_axis["M1a"]))
+    m1b = bone_pattern(by_axis["M1b"], options)
+    m1c = _in_order(_M1C_ORDER, (one.region.facts.mitnm_code or "other" for one in by_axis["M1c"]))
     present = [name for name, found in (("M1a", m1a), ("M1b", m1b), ("M1c", m1c)) if found]
     mitnm = MiTnm(
-        T=t_code, N=n_code, N_regions=n_regions, M=present or ["M0"], M1a_regions=m1a, M1b_pattern=m1b, M1c_organs=m1c
+        T=local_stage(by_axis["T"], status),
+        N=n_code,
+        N_regions=n_regions,
+        M=present or ["M0"],
+        M1a_regions=m1a,
+        M1b_pattern=m1b,
+        M1c_organs=m1c,
     )
     return Stage(mitnm, tuple(sided))
 
 
-def local_stage(counted: Sequence[LesionFacts], status: ProstateStatus | None) -> str:
+def local_stage(local: Counter[Unit], status: ProstateStatus | None) -> str:
     """Return the highest miT code; Tr only after removal of the prostate or on the reader's word."""
-    local = [one for one in counted if one.region.facts.mitnm_axis == "T"]
     if not local:
         return "T0"
-    in_the_gland = [one for one in local if one.region is Region.PROSTATE]
-    if any(one.lesion.t_extent == "Tr" for one in local) and status != "in_situ":
+    in_the_gland = sum(number for one, number in local.items() if one.region is Region.PROSTATE)
+    if any(one.extent == "Tr" for one in local) and status != "in_situ":
         return "Tr"
     in_the_bed = any(one.region is Region.PROSTATE_BED for one in local)
-    if (in_the_bed or not in_the_gland) and status == "removed":
+    if not in_the_gland and (in_the_bed or status == "removed"):
         return "Tr"
-    if in_the_bed and not in_the_gland:
+    if in_the_bed and status == "removed":
         return "Tr"
     codes = [_extent(one) for one in local if one.region is not Region.PROSTATE_BED]
     highest = max(codes, key=_T_ORDER.index)
     if highest == "T2":
-        return "T2u" if len(in_the_gland) == 1 else "T2m"
+        return "T2u" if in_the_gland == 1 else "T2m"
     return highest
 
 
-def _extent(one: LesionFacts) -> str:
-    stated = one.lesion.t_extent if one.lesion.t_extent != "Tr" else None
-    own = stated or ("T3a" if _is_extracapsular(one) else one.region.facts.mitnm_code or "T2")
+def _extent(one: Unit) -> str:
     by_region = one.region.facts.mitnm_code or "T2"
-    code = max((own, by_region), key=_T_ORDER.index)
+    stated = one.extent if one.extent not in (None, "Tr") else by_region
+    code = max((stated, by_region), key=_T_ORDER.index)
     return "T2" if code == "T2u" else code
-
-
-def _is_extracapsular(one: LesionFacts) -> bool:
-    return one.region is Region.PROSTATE and "extracapsular" in one.ct.marks
 
 
 def nodal_stage(sided_nodes: Sequence[str], options: StagingOptions) -> tuple[str, list[str]]:
@@ -106,10 +132,10 @@ def nodal_stage(sided_nodes: Sequence[str], options: StagingOptions) -> tuple[st
     return (one_region if units == 1 else more), regions
 
 
-def bone_pattern(bones: Sequence[LesionFacts], options: StagingOptions) -> list[str]:
+def bone_pattern(bones: Counter[Unit], options: StagingOptions) -> list[str]:
     """Return the M1b pattern by the number of counted bone lesions; diffuse marrow involvement replaces the count."""
-    diffuse = any(one.region is Region.BONE_MARROW_DIFFUSE for one in bones)
-    number = sum(one.region is not Region.BONE_MARROW_DIFFUSE for one in bones)
+    marrow = sum(number for one, number in bones.items() if one.region is Region.BONE_MARROW_DIFFUSE)
+    number = bones.total() - marrow
     limits = rule("bone_pattern").values
     if number >= limits["disseminated_from"]:
         pattern = ["diss"]
@@ -117,7 +143,7 @@ def bone_pattern(bones: Sequence[LesionFacts], options: StagingOptions) -> list[
         pattern = ["oligo"]
     else:
         pattern = ["uni"] if number else []
-    if diffuse:
+    if marrow or options.diffuse_marrow:
         return [*pattern, "dmi"] if options.pattern_beside_dmi else ["dmi"]
     return pattern
 
@@ -143,27 +169,14 @@ def _with_details(code: str, details: Sequence[str]) -> str:
     return f"{code} ({', '.join(details)})" if details else code
 
 
-def _sided_nodes(counted: Sequence[LesionFacts], options: StagingOptions) -> list[str]:
+def _sided_nodes(nodes: Counter[Unit]) -> list[str]:
     found: set[str] = set()
-    for one in counted:
-        if _axis(one, options) != "N":
-            continue
+    for one in nodes:
         code = str(one.region.facts.mitnm_code)
-        sides = ("L", "R") if one.lesion.side == "B" else (one.lesion.side,)
+        sides = ("L", "R") if one.side == "B" else (one.side,)
         shown = {side for side in sides if side in ("L", "R") and code != _WITHOUT_SIDE}
         found |= {f"{code}{side}" for side in shown} or {code}
     return sorted(found, key=lambda node: (_PELVIC_ORDER.index(node[:2]), node))
-
-
-def _axis(one: LesionFacts, options: StagingOptions) -> str:
-    """Return the axis of a lesion; proven prostate cancer at a site without one counts as another organ."""
-    if options.promise == "v1" and one.region is Region.LN_COMMON_ILIAC:
-        return "N"
-    return one.region.facts.mitnm_axis or "M1c"
-
-
-def _organ_code(one: LesionFacts) -> str:
-    return one.region.facts.mitnm_code or "other"
 
 
 def _in_order(order: Sequence[str], codes: Iterable[str | None]) -> list[str]:
@@ -178,34 +191,22 @@ def _trace(
     options: StagingOptions,
 ) -> tuple[TraceEntry, ...]:
     mitnm = found.mitnm
-    bones = [one for one in counted if _axis(one, options) == "M1b"]
-    local = {one.lesion_id: one.region for one in counted if one.region.facts.mitnm_axis == "T"}
-    entries = [
-        traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
-        traced("mitnm_n", {"regions": list(found.sided_nodes), "count_sides": options.count_sides}, mitnm.N),
-        traced("mitnm_m", {"M1a": mitnm.M1a_regions, "M1b": mitnm.M1b_pattern, "M1c": mitnm.M1c_organs}, mitnm.M),
-        traced("bone_pattern", {"lesions": [one.lesion_id for one in bones]}, mitnm.M1b_pattern),
-    ]
-    return (*entries, *_option_effects(found, counted, status, options))
-
-
-def _option_effects(
-    found: Stage, counted: Sequence[LesionFacts], status: ProstateStatus | None, options: StagingOptions
-) -> list[TraceEntry]:
-    """Say which policy, taken the other way, would have given another stage."""
-    alternatives = {
-        "count_sides": replace(options, count_sides=not options.count_sides),
-        "promise": replace(options, promise="v1" if options.promise == "v2" else "v2"),
-        "pattern_beside_dmi": replace(options, pattern_beside_dmi=not options.pattern_beside_dmi),
+    axes = {one.lesion_id: unit_of(one).axis(options) for one in counted}
+    local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
+    nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
+    distant = {
+        one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
+        for one in counted
+        if axes[one.lesion_id].startswith("M1")
     }
-    entries = []
-    for name, other in alternatives.items():
-        text = _stage(counted, status, other).text
-        if _without_version(text) != _without_version(found.text):
-            inputs = {"option": name, "value": getattr(options, name), "otherwise": text}
-            entries.append(traced("option_effect", inputs, found.text))
-    return entries
-
-
-def _without_version(text: str) -> str:
-    return text.replace("N1a", "N1").replace("N1b", "N2")
+    bones = [name for name, axis in axes.items() if axis == "M1b"]
+    return (
+        traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
+        traced(
+            "mitnm_n",
+            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides},
+            mitnm.N,
+        ),
+        traced("mitnm_m", {"lesions": distant}, parts(mitnm)[2:]),
+        traced("bone_pattern", {"lesions": bones, "diffuse_marrow": options.diffuse_marrow}, mitnm.M1b_pattern),
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from fedpsma.domain.exam import Exam, Prior, PriorLesion
@@ -13,7 +15,7 @@ from fedpsma.staging.facts import LesionFacts
 from fedpsma.text.prior_report import PriorFinding, PriorReading, read_prior_report
 from fedpsma.text.regions import find_levels
 
-Status = Literal["matched", "interchangeable", "ambiguous", "side_conflict", "absent", "unreadable"]
+Status = Literal["matched", "interchangeable", "ambiguous", "side_conflict", "absent", "not_covered", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,29 @@ class PriorExam:
 
 @dataclass(frozen=True)
 class Link:
-    """How a lesion relates to the prior; ``foci`` are the candidates."""
+    """How a lesion relates to the prior.
+
+    ``foci`` are the candidates; where images were matched, all foci that merged into the lesion. ``parts`` are the ids
+    of the other lesions into which the same focus split.
+    """
 
     status: Status
     foci: tuple[PriorFocus, ...] = ()
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageMatch:
+    """Lesions matched on aligned images, which goes before a match by place.
+
+    ``groups`` pairs the ids of lesions now with the ids of the same lesions in the prior's table; more than one on a
+    side is a split or a merge. ``uncovered_before`` lie now where the prior has no image, ``uncovered_now`` the other
+    way round.
+    """
+
+    groups: tuple[tuple[frozenset[str], frozenset[str]], ...]
+    uncovered_before: frozenset[str] = frozenset()
+    uncovered_now: frozenset[str] = frozenset()
 
 
 def read_prior(exam: Exam) -> PriorExam | None:
@@ -76,63 +97,115 @@ def read_prior(exam: Exam) -> PriorExam | None:
     return PriorExam(prior, foci, reading, prior.tracer or _only(reading.tracers if reading else ()))
 
 
+def link_matched(facts: Sequence[LesionFacts], prior: PriorExam, match: ImageMatch) -> dict[str, Link]:
+    """Link the lesions as the images were matched."""
+    links = {
+        lesion_id: Link(
+            "matched", tuple(focus for focus in prior.foci if focus.key in before), tuple(sorted(now - {lesion_id}))
+        )
+        for now, before in match.groups
+        for lesion_id in now
+    }
+    alone = {
+        one.lesion_id: Link("not_covered" if one.lesion_id in match.uncovered_before else "absent") for one in facts
+    }
+    return alone | links
+
+
 def link_lesions(facts: Sequence[LesionFacts], prior: PriorExam) -> dict[str, Link]:
-    """Link every lesion to the foci of the prior that can be the same one."""
+    """Link every lesion to the foci of the prior that can be the same one, by region, side and level."""
     if not prior.has_lesions:
         return {one.lesion_id: Link("unreadable") for one in facts}
-    candidates = {one.lesion_id: [focus for focus in prior.foci if can_be_the_same(one, focus)] for one in facts}
-    _settle_by_level(facts, candidates)
-    return {one.lesion_id: _link(one, facts, candidates, prior) for one in facts}
+    places = {one.lesion_id: _Place(one.region, one.lesion.side, one.levels) for one in facts}
+    claims = _claim(Counter(places.values()), prior.foci)
+    links = {place: _link(place, claims, prior) for place in claims.members}
+    return {lesion_id: links[place] for lesion_id, place in places.items()}
 
 
-def can_be_the_same(one: LesionFacts, focus: PriorFocus) -> bool:
-    """Whether region, side and, where both are named, vertebra or rib agree."""
-    return _same_place(one, focus) and _sides_agree(one.lesion.side, focus.side)
+@dataclass(frozen=True)
+class _Place:
+    """Where a lesion lies: all that a match by place knows of it, so that lesions of one place are treated alike."""
+
+    region: Region
+    side: Side | None
+    levels: frozenset[str]
+
+    def names_the_level_of(self, focus: PriorFocus) -> bool:
+        return bool(self.levels & focus.levels)
+
+    def has_the_place_of(self, focus: PriorFocus) -> bool:
+        levels_agree = not self.levels or not focus.levels or self.names_the_level_of(focus)
+        return self.region in focus.regions and levels_agree
+
+    def has_the_side_of(self, focus: PriorFocus) -> bool:
+        return self.side == focus.side or None in (self.side, focus.side) or "B" in (self.side, focus.side)
 
 
-def _same_place(one: LesionFacts, focus: PriorFocus) -> bool:
-    levels_agree = not one.levels or not focus.levels or bool(one.levels & focus.levels)
-    return one.region in focus.regions and levels_agree
+@dataclass(frozen=True)
+class _Claims:
+    """Which foci of the prior (by their position) can be the same as a lesion of a place, and who claims a focus.
+
+    ``members`` is the number of lesions at each place, ``around`` the foci of its region whatever their side.
+    """
+
+    members: Counter[_Place]
+    around: dict[_Place, list[int]]
+    candidates: dict[_Place, list[int]]
+
+    @cached_property
+    def claimants(self) -> dict[int, list[_Place]]:
+        found: dict[int, list[_Place]] = {}
+        for place, own in self.candidates.items():
+            for at in own:
+                found.setdefault(at, []).append(place)
+        return found
 
 
-def _sides_agree(one: Side | None, other: Side | None) -> bool:
-    return one == other or None in (one, other) or "B" in (one, other)
+def _claim(members: Counter[_Place], foci: Sequence[PriorFocus]) -> _Claims:
+    in_region: dict[Region, list[int]] = {}
+    for at, focus in enumerate(foci):
+        for region in focus.regions:
+            in_region.setdefault(region, []).append(at)
+    around = {
+        place: [at for at in in_region.get(place.region, []) if place.has_the_place_of(foci[at])] for place in members
+    }
+    fitting = {place: [at for at in found if place.has_the_side_of(foci[at])] for place, found in around.items()}
+    return _Claims(members, around, _settled_by_level(_Claims(members, around, fitting), foci))
 
 
-def _settle_by_level(facts: Sequence[LesionFacts], candidates: dict[str, list[PriorFocus]]) -> None:
+def _settled_by_level(claims: _Claims, foci: Sequence[PriorFocus]) -> dict[_Place, list[int]]:
     """Give a focus with the very vertebra or rib of one lesion to that lesion alone."""
-    for one in facts:
-        exact = [focus for focus in candidates[one.lesion_id] if one.levels & focus.levels]
-        if len(exact) != 1:
+    settled = dict(claims.candidates)
+    for place, number in claims.members.items():
+        exact = [at for at in claims.candidates[place] if place.names_the_level_of(foci[at])]
+        if number != 1 or len(exact) != 1:
             continue
-        rivals = [other for other in facts if other is not one and exact[0] in candidates[other.lesion_id]]
-        if any(other.levels & exact[0].levels for other in rivals):
+        rivals = [other for other in claims.claimants[exact[0]] if other != place]
+        if any(other.names_the_level_of(foci[exact[0]]) for other in rivals):
             continue
-        candidates[one.lesion_id] = exact
+        settled[place] = exact
         for other in rivals:
-            candidates[other.lesion_id].remove(exact[0])
+            settled[other] = [at for at in settled[other] if at != exact[0]]
+    return settled
 
 
-def _link(
-    one: LesionFacts, facts: Sequence[LesionFacts], candidates: dict[str, list[PriorFocus]], prior: PriorExam
-) -> Link:
-    own = candidates[one.lesion_id]
+def _link(place: _Place, claims: _Claims, prior: PriorExam) -> Link:
+    own = claims.candidates[place]
+    foci = tuple(prior.foci[at] for at in own)
     conflicts = prior.reading.side_conflicts if prior.reading and prior.prior.lesions is None else ()
-    if any(_touches(one, conflict) for conflict in conflicts):
-        return Link("side_conflict", tuple(own))
+    if any(place.region in one.regions and place.side in ("L", "R", None) for one in conflicts):
+        return Link("side_conflict", foci)
     if not own:
-        mirrored = [focus for focus in prior.foci if _same_place(one, focus)]
-        unclaimed = [focus for focus in mirrored if not any(focus in found for found in candidates.values())]
-        return Link("side_conflict", tuple(unclaimed)) if unclaimed else Link("absent")
-    rivals = [other for other in facts if any(focus in candidates[other.lesion_id] for focus in own)]
-    if len(own) == 1 and len(rivals) == 1:
-        return Link("matched", tuple(own))
-    same_sets = all(candidates[other.lesion_id] == own for other in rivals)
-    return Link("interchangeable" if same_sets and len(rivals) == len(own) else "ambiguous", tuple(own))
-
-
-def _touches(one: LesionFacts, conflict: PriorFinding) -> bool:
-    return one.region in conflict.regions and one.lesion.side in ("L", "R", None)
+        unclaimed = tuple(prior.foci[at] for at in claims.around[place] if at not in claims.claimants)
+        if unclaimed:
+            return Link("side_conflict", unclaimed)
+        return Link("not_covered" if place.region in (prior.prior.not_covered or ()) else "absent")
+    rivals = {other for at in own for other in claims.claimants[at]}
+    number = sum(claims.members[other] for other in rivals)
+    if len(own) == 1 and number == 1:
+        return Link("matched", foci)
+    same_sets = all(claims.candidates[other] == own for other in rivals)
+    return Link("interchangeable" if same_sets and number == len(own) else "ambiguous", foci)
 
 
 def _from_table(one: PriorLesion) -> PriorFocus:

@@ -11,7 +11,7 @@ from fedpsma.domain.tracer import Tracer
 from fedpsma.staging.expression import Score, Uptake
 from fedpsma.staging.facts import LesionFacts, is_called_malignant
 from fedpsma.staging.options import StagingOptions
-from fedpsma.staging.rulebook import Noted, rule, traced
+from fedpsma.staging.rulebook import Noted, traced
 from fedpsma.text.clinical_context import ClinicalContext
 
 INDETERMINATE: frozenset[PsmaRads] = frozenset({"3A", "3B", "3C", "3D"})
@@ -34,10 +34,11 @@ class Surroundings:
     tracer: Tracer
     treated: frozenset[str]
     context: ClinicalContext
+    options: StagingOptions
 
 
 def propose_categories(
-    facts: list[LesionFacts], scores: dict[str, Score], around: Surroundings, options: StagingOptions
+    facts: list[LesionFacts], scores: dict[str, Score], around: Surroundings
 ) -> Noted[dict[str, PsmaRads | None]]:
     """Propose a category for every lesion, with a trace entry each and flags where the reader is asked."""
     categories: dict[str, PsmaRads | None] = {}
@@ -45,7 +46,7 @@ def propose_categories(
     flags: list[Flag] = []
     for one in facts:
         score = scores[one.lesion_id]
-        proposal = propose(one, score, around, options)
+        proposal = propose(one, score, around)
         categories[one.lesion_id] = proposal.category
         inputs = {
             "lesion": one.lesion_id,
@@ -61,12 +62,12 @@ def propose_categories(
     return Noted(categories, tuple(trace), tuple(flags))
 
 
-def propose(one: LesionFacts, score: Score, around: Surroundings, options: StagingOptions) -> Proposal:
+def propose(one: LesionFacts, score: Score, around: Surroundings) -> Proposal:
     """Propose a category; where the score is undetermined, only what all possible scores have in common."""
     proposals = [_for_uptake(uptake, one, around) for uptake in score.uptakes]
     if len({proposal.category for proposal in proposals}) == 1:
         return proposals[0]
-    if options.label_decides and score.low >= 1 and is_called_malignant(one.lesion):
+    if around.options.label_decides and score.low >= 1 and is_called_malignant(one.lesion):
         return Proposal(proposals[-1].category, "label decides between low and intense uptake")
     return Proposal(None, "uptake undetermined")
 
@@ -133,18 +134,22 @@ def _reason_for_doubt(one: LesionFacts, around: Surroundings) -> Proposal | None
         return Proposal("3C", "intense uptake in a highly atypical site")
     if "other_primary" in one.ct.marks or one.biopsy == "other_malignancy":
         return Proposal("3C", "looks like another primary tumour")
-    if _is_explained_node(one, around.context):
+    if is_unspecific_bone_uptake(one, around.tracer, around.options):
+        return Proposal("3B", "unspecific bone uptake of this tracer")
+    return _benign_explanation(one, around.context) if around.options.benign_explanations else None
+
+
+def _benign_explanation(one: LesionFacts, context: ClinicalContext) -> Proposal | None:
+    if _is_explained_node(one, context):
         return Proposal("3C", "intense uptake in nodes with a benign explanation")
     if one.region.is_node and one.ct.ct_class == "none" and "urinary" in one.ct.marks:
         return Proposal("3A", "uptake in the course of the ureter without a node on CT")
-    if is_unspecific_bone_uptake(one, around.tracer):
-        return Proposal("3B", "unspecific bone uptake of this tracer")
     if one.region.is_bone and one.ct.ct_class == "degenerative":
         return Proposal("3B", "intense uptake in degenerative or traumatic bone change")
     return None
 
 
-def is_unspecific_bone_uptake(one: LesionFacts, tracer: Tracer) -> bool:
+def is_unspecific_bone_uptake(one: LesionFacts, tracer: Tracer, options: StagingOptions) -> bool:
     """Whether the override for unspecific bone uptake applies: this tracer, no CT correlate, SUVmax below its limit."""
     suvmax = one.lesion.suvmax
     return (
@@ -153,7 +158,7 @@ def is_unspecific_bone_uptake(one: LesionFacts, tracer: Tracer) -> bool:
         and one.region is not Region.BONE_MARROW_DIFFUSE
         and one.ct.ct_class == "none"
         and suvmax is not None
-        and suvmax < rule("unspecific_bone_uptake").values["suvmax_below"]
+        and 0 <= suvmax < options.unspecific_bone_suvmax
     )
 
 
@@ -193,11 +198,11 @@ def _unspecific_bone_questions(
 ) -> Iterable[Flag]:
     """Ask, without setting anything, about a solitary rib focus without CT correlate and about unknown CT."""
     bones = [one for one in facts if one.region.is_bone and categories[one.lesion_id] in COUNTED]
+    ribs = sum(one.region is Region.BONE_RIB for one in facts)
     for one in bones:
         if one.biopsy == "prostate_cancer":
             continue
-        ribs = [other for other in facts if other.region is Region.BONE_RIB]
-        if one.region is Region.BONE_RIB and len(ribs) == 1 and one.ct.ct_class == "none":
+        if one.region is Region.BONE_RIB and ribs == 1 and one.ct.ct_class == "none":
             message = "solitary rib focus without CT correlate: usually benign; should it be 3B?"
             yield Flag(code="label_override_suggested", lesions=[one.lesion_id], message=message)
         elif tracer.facts.unspecific_bone_uptake and one.ct.ct_class is None:

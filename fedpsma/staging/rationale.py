@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fedpsma.domain.assessment import ElementName, Indeterminate, PsmaRads
 from fedpsma.domain.exam import Exam
+from fedpsma.domain.region import Region
 from fedpsma.staging.changes import Comparison
 from fedpsma.staging.expression import References, Score
 from fedpsma.staging.facts import LesionFacts
-from fedpsma.staging.mitnm import Stage, stage
+from fedpsma.staging.mitnm import Stage, Unit, stage_units, unit_of
 from fedpsma.staging.options import StagingOptions
 from fedpsma.staging.prior import Link, PriorExam
 from fedpsma.staging.psma_rads import INDETERMINATE
@@ -47,13 +50,30 @@ class Findings:
             return "node"
         return "local_lesion" if one.region.facts.mitnm_axis == "T" else "organ_lesion"
 
-    def alike(self, one: LesionFacts) -> list[LesionFacts]:
-        """Return the other lesions of the same kind that are not benign."""
-        return [
-            other
-            for other in self.facts
-            if other is not one and self.kind(other) == self.kind(one) and self.categories[other.lesion_id] != "1"
-        ]
+    @cached_property
+    def kinds(self) -> Counter[str]:
+        """Number of lesions of each kind that are not benign."""
+        return Counter(self.kind(one) for one in self.facts if self.categories[one.lesion_id] != "1")
+
+    @cached_property
+    def counted_kinds(self) -> Counter[str]:
+        """Number of counted lesions of each kind."""
+        return Counter(self.kind(one) for one in self.counted)
+
+    @cached_property
+    def regions(self) -> Counter[Region]:
+        """Number of lesions in each region that are not benign."""
+        return Counter(one.region for one in self.facts if self.categories[one.lesion_id] != "1")
+
+    @cached_property
+    def units(self) -> Counter[Unit]:
+        """The counted lesions as the stage sees them."""
+        return Counter(unit_of(one) for one in self.counted)
+
+    @cached_property
+    def impacts(self) -> dict[Unit, list[str]]:
+        """What :func:`stage_if_counted` has found so far: lesions of one unit have the same impact."""
+        return {}
 
 
 def explain(findings: Findings) -> Noted[list[Indeterminate]]:
@@ -89,9 +109,12 @@ def follow_up(category: PsmaRads, one: LesionFacts) -> tuple[str, str]:
 
 def stage_if_counted(findings: Findings, one: LesionFacts) -> list[str]:
     """Return the parts of the stage that would differ if this lesion counted; empty where none would."""
-    status = findings.exam.clinical.prostate_status
-    would_be = stage((*findings.counted, one), status, findings.options).value
-    return [part for part in would_be.parts if part not in findings.stage.parts]
+    unit = unit_of(one)
+    if unit not in findings.impacts:
+        status = findings.exam.clinical.prostate_status
+        would_be = stage_units(findings.units + Counter([unit]), status, findings.options)
+        findings.impacts[unit] = [part for part in would_be.parts if part not in findings.stage.parts]
+    return findings.impacts[unit]
 
 
 class _Words:
@@ -177,14 +200,14 @@ def _ct(one: LesionFacts, words: _Words) -> str:
 
 
 def _multiplicity(findings: Findings, one: LesionFacts, words: _Words) -> str:
-    alike, kind = findings.alike(one), findings.kind(one)
-    if not alike:
+    kind = findings.kind(one)
+    number = findings.kinds[kind]
+    if number == 1:
         text = words.say("solitary_bone" if kind == "bone_lesion" else "solitary", kind=words.say(kind))
     else:
         plural = words.say("nodes" if kind == "node" else f"{kind}s")
-        text = words.say("one_of", number=len(alike) + 1, kind=plural)
-        # By id: comparing whole lesions costs seconds where there are hundreds.
-        counted = len({other.lesion_id for other in alike} & {other.lesion_id for other in findings.counted})
+        text = words.say("one_of", number=number, kind=plural)
+        counted = findings.counted_kinds[kind]
         text = words.say("counted_of_them", text=text, number=counted) if counted else text
     disease = _disease(findings)
     return words.say("definite", text=text, stage=disease) if disease else words.say("no_definite", text=text)
@@ -245,7 +268,7 @@ _EVIDENCE: tuple[ElementName, ...] = ("site_prior", "tracer_effect", "alternativ
 def _evidence(name: str, findings: Findings, one: LesionFacts, category: PsmaRads) -> dict[str, str] | None:
     """Return the first row of the evidence table whose conditions hold; "" as prefix holds for every region."""
     rows: list[dict[str, Any]] = read_data("evidence.json")[name]
-    same = [other for other in findings.alike(one) if other.region is one.region]
+    solitary = findings.regions[one.region] == 1
     for row in rows:
         conditions = (
             "regions" not in row or one.region.value in row["regions"],
@@ -254,7 +277,7 @@ def _evidence(name: str, findings: Findings, one: LesionFacts, category: PsmaRad
             "categories" not in row or category in row["categories"],
             "tracer" not in row or findings.exam.tracer == row["tracer"],
             "ct_class" not in row or one.ct.ct_class == row["ct_class"],
-            "solitary" not in row or row["solitary"] is (not same),
+            "solitary" not in row or row["solitary"] is solitary,
         )
         if all(conditions):
             return row

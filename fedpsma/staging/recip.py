@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from fedpsma.domain.assessment import Flag, Recip, RecipInputs
 from fedpsma.domain.exam import Exam
-from fedpsma.staging.changes import Comparison
-from fedpsma.staging.expression import Score
+from fedpsma.staging.changes import Comparison, Timeline
 from fedpsma.staging.facts import LesionFacts
-from fedpsma.staging.prior import Link, PriorExam
+from fedpsma.staging.prior import ImageMatch, Link, PriorExam
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
 
 
@@ -68,57 +67,79 @@ def find_new_lesions(
 
 
 def assess_response(
-    exam: Exam,
-    prior: PriorExam,
-    counted: Sequence[LesionFacts],
-    scores: dict[str, Score],
-    new: NewLesions,
+    timeline: Timeline, counted: Sequence[LesionFacts], uptake_left: bool, new: NewLesions
 ) -> Noted[Response]:
-    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable."""
-    obstacle = _obstacle(exam, prior)
+    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable.
+
+    ``uptake_left`` says whether any lesion that is not benign still takes up tracer.
+    """
+    exam, prior = timeline.exam, timeline.prior
+    obstacle = _obstacle(exam, prior, timeline.match)
     if obstacle:
-        return Noted(Response(), (traced("recip", {"obstacle": obstacle}, None),))
+        flags = _not_applicable(prior, new)
+        return Noted(Response(), (traced("recip", {"not comparable": obstacle}, None),), flags)
     before, now = prior.prior.psma_vol_ml, exam.psma_vol_ml
-    if _all_uptake_gone(exam, prior, counted, scores):
+    if not counted and (prior.foci or before) and (now == 0 or (now is None and not uptake_left)):
         inputs = None
         if before is not None:
             inputs = RecipInputs(baseline_ml=before, current_ml=0.0, delta_pct=-100.0, new_lesions=False)
-        return Noted(Response("CR", inputs), (traced("recip", {"baseline_ml": before, "current_ml": now}, "CR"),))
+        entry = traced("recip", {"baseline_ml": before, "current_ml": now, "uptake": "none"}, "CR")
+        return Noted(Response("CR", inputs), (entry,))
     if before is None or now is None:
         missing = [name for name, value in (("prior.psma_vol_ml", before), ("psma_vol_ml", now)) if value is None]
         return Noted(Response(), (traced("recip", {"not provided": missing}, None),))
-    return _by_volume(before, now, new)
+    return _by_volume(before, now, least_volume_ml(now, counted), new)
 
 
-def _obstacle(exam: Exam, prior: PriorExam) -> str | None:
+def least_volume_ml(given: float, counted: Sequence[LesionFacts]) -> float:
+    """Return what the counted lesions make of a whole-body volume (ml): at least their sum, where that is larger."""
+    together = sum(one.lesion.volume_ml or 0.0 for one in counted)
+    return together if together > given * rule("sanity").values["volume_tolerance"] else given
+
+
+def _obstacle(exam: Exam, prior: PriorExam, match: ImageMatch | None) -> str | None:
+    before, now = prior.prior, exam.technique
     if not prior.is_psma_pet:
         return "the prior was no PSMA PET"
     if prior.tracer is None:
         return "the tracer of the prior is not known"
     if prior.tracer != exam.tracer:
-        return "not comparable: another tracer"
-    return "no volume at baseline" if prior.prior.psma_vol_ml == 0 else None
+        return "another tracer"
+    rules = (before.segmentation_rule, now.segmentation_rule)
+    if None not in rules and rules[0] != rules[1]:
+        return "another segmentation rule"
+    beyond = match is not None and bool(match.uncovered_before or match.uncovered_now)
+    if beyond or set(before.not_covered or ()) != set(now.not_covered or ()):
+        return "another field of view"
+    if (before.psma_vol_ml or 0) < 0 or (exam.psma_vol_ml or 0) < 0:
+        return "an impossible volume"
+    return "no volume at baseline" if before.psma_vol_ml == 0 else None
 
 
-def _all_uptake_gone(exam: Exam, prior: PriorExam, counted: Sequence[LesionFacts], scores: dict[str, Score]) -> bool:
-    if counted or not (prior.foci or prior.prior.psma_vol_ml):
-        return False
-    if exam.psma_vol_ml is not None:
-        return exam.psma_vol_ml == 0
-    return bool(scores) and all(score.value == 0 for score in scores.values())
+def _not_applicable(prior: PriorExam, new: NewLesions) -> tuple[Flag, ...]:
+    if prior.prior.psma_vol_ml != 0 or not new.counted:
+        return ()
+    message = "RECIP is not applicable: no volume at baseline, and a new lesion now"
+    return (Flag(code="recip_not_applicable", message=message),)
 
 
-def _by_volume(before: float, now: float, new: NewLesions) -> Noted[Response]:
+def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -> Noted[Response]:
     delta = percent_change(before, now)
-    with_new, without_new = recip_class(delta, new_lesions=True), recip_class(delta, new_lesions=False)
-    if new.counted is None:
-        recip = with_new if with_new == without_new else None
-        entry = traced("recip", {"delta_pct": round(delta, 1), "new_lesions": None}, recip)
-        message = "new lesions cannot be judged: the prior names no lesions"
-        return Noted(Response(recip), (entry,), (Flag(code="missing_value", message=message),))
-    recip = with_new if new.counted else without_new
+    judged = [new.counted] if new.counted is not None else [True, False]
+    changes = [delta] if at_least_ml == now else [delta, percent_change(before, at_least_ml)]
+    classes = sorted({recip_class(change, new_lesions=one) for change in changes for one in judged})
+    recip = classes[0] if len(classes) == 1 else None
     inputs = RecipInputs(baseline_ml=before, current_ml=now, delta_pct=round(delta, 1), new_lesions=new.counted)
-    entry = traced("recip", inputs.model_dump(), recip)
+    result = recip or f"undetermined: {' or '.join(classes)}"
+    said = inputs.model_dump() | ({"counted lesions together, ml": at_least_ml} if at_least_ml != now else {})
+    entry = traced("recip", said, result)
+    if new.counted is None:
+        message = f"new lesions cannot be judged: the prior names no lesions; RECIP {result}"
+        return Noted(Response(recip, inputs), (entry,), (Flag(code="missing_value", message=message),))
+    if recip is None:
+        message = f"the volume contradicts the lesions: RECIP {result}"
+        return Noted(Response(None, inputs), (entry,), (Flag(code="data_error", message=message),))
+    with_new = recip_class(delta, new_lesions=True)
     return Noted(Response(recip, inputs), (entry,), tuple(_flags(delta, recip, with_new, new)))
 
 

@@ -28,6 +28,7 @@ class Rule:
     """One row of ``data/rules.json``; ``tag`` is C, S, P or UNCONFIRMED."""
 
     name: str
+    title: str
     source: str
     tag: str
     values: dict[str, float]
@@ -42,7 +43,7 @@ def rule(name: str) -> Rule:
         -30
     """
     row = read_data("rules.json")["rules"][name]
-    return Rule(name, row["source"], row["tag"], row["values"])
+    return Rule(name, row["title"], row["source"], row["tag"], row["values"])
 
 
 def traced(name: str, inputs: dict[str, Any], result: Any) -> TraceEntry:

@@ -9,6 +9,7 @@ from fedpsma.domain.assessment import Flag
 from fedpsma.domain.exam import Exam, Lesion
 from fedpsma.domain.region import Region
 from fedpsma.staging.facts import LesionFacts
+from fedpsma.staging.recip import least_volume_ml
 from fedpsma.staging.rulebook import Noted, rule, traced
 
 _SIDES = {"L": "left", "R": "right", "M": "midline", "B": "both sides"}
@@ -18,7 +19,7 @@ _WITHOUT_SIDE_IS_FINE = frozenset({"physiologic"})
 
 def check(exam: Exam, facts: list[LesionFacts]) -> Noted[None]:
     """Check the exam and each lesion; the result is in the flags."""
-    errors = [*_exam_errors(exam), *(flag for one in facts for flag in _lesion_errors(exam, one))]
+    errors = [*_below_zero(exam), *_exam_errors(exam), *(flag for one in facts for flag in _lesion_errors(exam, one))]
     gaps = [*_exam_gaps(exam), *(flag for one in exam.lesions for flag in _lesion_gaps(one))]
     inputs = {"lesions": len(exam.lesions)}
     result = {"data_error": len(errors), "missing_value": len(gaps)}
@@ -27,10 +28,10 @@ def check(exam: Exam, facts: list[LesionFacts]) -> Noted[None]:
 
 def check_volume(exam: Exam, counted: tuple[LesionFacts, ...]) -> Iterator[Flag]:
     """Flag a whole-body volume that is smaller than the counted lesions together."""
-    volumes = [one.lesion.volume_ml for one in counted if one.lesion.volume_ml is not None]
     given = exam.psma_vol_ml
-    if given is not None and sum(volumes) > given * rule("sanity").values["volume_tolerance"]:
-        message = f"PSMA volume {given:.1f} ml is smaller than the counted lesions together ({sum(volumes):.1f} ml)"
+    together = 0.0 if given is None else least_volume_ml(given, counted)
+    if given is not None and together > given:
+        message = f"PSMA volume {given:.1f} ml is smaller than the counted lesions together ({together:.1f} ml)"
         yield Flag(code="data_error", lesions=[one.lesion_id for one in counted], message=message)
 
 
@@ -45,7 +46,11 @@ def _lesion_errors(exam: Exam, one: LesionFacts) -> Iterator[Flag]:
 
 
 def _suv_errors(lesion: Lesion) -> Iterator[str]:
-    if lesion.suvmax is None:
+    for name in ("suvmax", "suvmean", "suvpeak", "volume_ml", "size_mm"):
+        value = getattr(lesion, name)
+        if value is not None and value < 0:
+            yield f"{name} {value:g} is below zero; kept as given, and nothing is concluded from it"
+    if lesion.suvmax is None or lesion.suvmax < 0:
         return
     for name, value in (("SUVmean", lesion.suvmean), ("SUVpeak", lesion.suvpeak)):
         if value is not None and value > lesion.suvmax:
@@ -76,7 +81,10 @@ def _text_errors(one: LesionFacts) -> Iterator[str]:
 def _status_errors(exam: Exam, lesion: Lesion) -> Iterator[str]:
     status = exam.clinical.prostate_status
     if lesion.region is Region.PROSTATE and status == "removed":
-        yield "a lesion of the prostate although the prostate is removed; is it the prostate bed?"
+        yield (
+            "a lesion of the prostate although the prostate is removed: T is undetermined, its code as the region says "
+            "or Tr; is it the prostate bed?"
+        )
     if lesion.region is Region.PROSTATE_BED and status in ("in_situ", "irradiated"):
         yield "a lesion of the prostate bed although the prostate is in place"
     if lesion.t_extent == "Tr" and status == "in_situ":
@@ -87,11 +95,31 @@ def _exam_errors(exam: Exam) -> Iterator[Flag]:
     suv = exam.reference_suv
     organ = exam.tracer.facts.expression_reference if exam.tracer else None
     values = {"blood pool": suv.blood_pool, organ or "": getattr(suv, organ) if organ else None, "parotid": suv.parotid}
-    known = [(name, value) for name, value in values.items() if value is not None]
+    known = [(name, value) for name, value in values.items() if value is not None and value >= 0]
     for (name, value), (next_name, next_value) in pairwise(known):
         if value >= next_value:
             message = f"reference uptake of the {name} ({value:.1f}) is not below the {next_name} ({next_value:.1f})"
             yield Flag(code="data_error", message=message)
+
+
+def _below_zero(exam: Exam) -> Iterator[Flag]:
+    for name, value in _exam_numbers(exam):
+        if value is not None and value < 0:
+            yield Flag(code="data_error", message=f"{name} {value:g} is below zero; kept as given, not used")
+
+
+def _exam_numbers(exam: Exam) -> Iterator[tuple[str, float | None]]:
+    yield "psma_vol_ml", exam.psma_vol_ml
+    yield "clinical.psa_ng_ml", exam.clinical.psa_ng_ml
+    for name in ("activity_mbq", "uptake_min", "weight_kg"):
+        yield f"technique.{name}", getattr(exam.technique, name)
+    for name in ("blood_pool", "liver", "spleen", "parotid"):
+        yield f"reference_suv.{name}", getattr(exam.reference_suv, name)
+    if exam.prior is not None:
+        yield "prior.psma_vol_ml", exam.prior.psma_vol_ml
+        for one in exam.prior.lesions or []:
+            for name in ("suvmax", "volume_ml", "size_mm"):
+                yield f"prior {one.lesion_id}: {name}", getattr(one, name)
 
 
 def _exam_gaps(exam: Exam) -> Iterator[Flag]:

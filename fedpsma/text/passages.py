@@ -44,6 +44,7 @@ def passage(text: str, start: int, end: int, kind: str = "") -> Passage:
     return Passage(start + left, start + left + len(quote), quote, kind)
 
 
+@cache
 def read_data(name: str) -> Any:
     """Read one JSON file of this package's ``data`` folder."""
     return json.loads(resources.files(__package__).joinpath("data", name).read_text("utf-8"))

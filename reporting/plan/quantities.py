@@ -68,11 +68,15 @@ def response_sentences(case: Case) -> list[PlannedSentence]:
         "baseline": measured(inputs.baseline_ml, ml, language, decimals=1),
         "psma_tv": measured(inputs.current_ml, ml, language, decimals=1),
         "delta": _percent(case, inputs.delta_pct),
-        "new": words.word("quantity", "new_some" if inputs.new_lesions else "new_none"),
+        "new": _new_lesions(case, inputs.new_lesions),
         "class": words.word("quantity", recip),
         "letters": recip,
     }
     return [PlannedSentence(words.word("quantity", "recip"), values, ("assessment.recip", "assessment.recip_inputs"))]
+
+
+def _new_lesions(case: Case, known: bool | None) -> str | None:
+    return None if known is None else case.words.word("quantity", "new_some" if known else "new_none")
 
 
 def _percent(case: Case, value: float | None) -> str | None:

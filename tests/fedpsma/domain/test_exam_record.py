@@ -39,10 +39,14 @@ def test_typos_are_named_wherever_they_stand() -> None:
     }
 
 
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
-def test_quantities_are_finite_and_not_negative(value: float) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_quantities_are_finite(value: float) -> None:
     with pytest.raises(ValidationError):
         Exam(psma_vol_ml=value)
+
+
+def test_an_impossible_value_is_kept_for_the_rules_to_flag() -> None:
+    assert Exam(psma_vol_ml=-0.1).psma_vol_ml == -0.1
 
 
 def test_zero_is_a_value_and_not_unknown() -> None:

@@ -42,7 +42,7 @@ def test_written_exam_is_read_back(tmp_path: Path) -> None:
     ("lesion", "named"),
     [
         ({"region": "LN_OBTURATORIUS"}, "lesions.0.region:"),
-        ({"volume_ml": -1}, "lesions.0.volume_ml: input should be greater than or equal to 0, not '-1'"),
+        ({"model_prob": -1}, "lesions.0.model_prob: input should be greater than or equal to 0, not '-1'"),
         ({"suvmax": "high"}, "lesions.0.suvmax:"),
         ({"model_prob": 1.2}, "lesions.0.model_prob:"),
         ({"side": "left"}, "lesions.0.side:"),

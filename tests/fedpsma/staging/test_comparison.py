@@ -6,7 +6,7 @@ import pytest
 from staging_exams import SCLEROTIC, codes, exam, flagged, lesion, prior, was
 
 from fedpsma.staging import assess
-from fedpsma.staging.changes import change_of_suvmax
+from fedpsma.staging.changes import change_label
 
 
 def change(*rows, before, **more):
@@ -25,7 +25,7 @@ def change(*rows, before, **more):
     ],
 )
 def test_thirty_percent_belongs_to_the_change(before, now, expected):
-    assert change_of_suvmax(before, now) == expected
+    assert change_label(before, now) == expected
 
 
 def test_labels_from_a_table():

@@ -73,6 +73,53 @@ def swapped(text):
     return text
 
 
+RANKS = {
+    "T": ("T0", "T2u", "T2m", "T3a", "T3b", "T4"),
+    "N": ("N0", "N1", "N2"),
+    "M1b": ((), ("uni",), ("oligo",), ("diss",), ("dmi",)),
+}
+PROVEN = st.sampled_from([region for region in Region if region.facts.mitnm_axis])
+
+
+@settings(max_examples=80, deadline=None)
+@given(lesions(), TRACERS, PROVEN, st.data())
+def test_a_further_counted_lesion_never_lowers_the_stage(rows, tracer, region, data):
+    side = data.draw(st.sampled_from([None, *region.facts.sides]))
+    more = lesion("MORE", region.value, side, biopsy="metastasis of prostate carcinoma")
+    before, after = (assess(record(one, tracer, "in_situ")).mitnm for one in (rows, [*rows, more]))
+    if "Tr" not in (before.T, after.T):
+        assert RANKS["T"].index(after.T) >= RANKS["T"].index(before.T)
+    assert after.T != "T0" or before.T == "T0"
+    assert RANKS["N"].index(after.N) >= RANKS["N"].index(before.N)
+    assert RANKS["M1b"].index(tuple(after.M1b_pattern)) >= RANKS["M1b"].index(tuple(before.M1b_pattern))
+    assert set(after.N_regions) >= set(before.N_regions)
+    assert set(after.M1a_regions) >= set(before.M1a_regions)
+    assert set(after.M1c_organs) >= set(before.M1c_organs)
+    assert {*after.M} - {"M0"} >= {*before.M} - {"M0"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(lesions(), TRACERS, STATUS)
+def test_other_names_for_the_lesions_change_only_the_names(rows, tracer, status):
+    names = {row["lesion_id"]: f"focus {9 - at}" for at, row in enumerate(rows)}
+    renamed = [row | {"lesion_id": names[row["lesion_id"]]} for row in rows]
+    one, other = assess(record(rows, tracer, status)), assess(record(renamed, tracer, status))
+    assert one.mitnm_string == other.mitnm_string
+    for field in ("psma_rads", "expression", "expression_bounds", "e_psma"):
+        assert {names[key]: value for key, value in getattr(one, field).items()} == getattr(other, field)
+    assert [names[found.lesion] for found in one.indeterminate] == [found.lesion for found in other.indeterminate]
+    assert [found.elements for found in one.indeterminate] == [found.elements for found in other.indeterminate]
+
+
+@settings(max_examples=60, deadline=None)
+@given(lesions(), TRACERS)
+def test_swapping_every_side_swaps_exactly_the_sides(rows, tracer):
+    mirrored = [row | {"side": MIRROR.get(row["side"], row["side"])} for row in rows]
+    one = assess(record(rows, tracer)).model_dump(exclude={"trace", "flags", "mitnm_string", "indeterminate"})
+    other = assess(record(mirrored, tracer)).model_dump(exclude={"trace", "flags", "mitnm_string", "indeterminate"})
+    assert one == other
+
+
 @settings(max_examples=60, deadline=None)
 @given(lesions(), TRACERS, st.sampled_from([Region.GANGLION, Region.PHYSIOLOGIC, Region.BONE_PELVIS, Region.LIVER]))
 def test_a_benign_lesion_never_changes_the_stage(rows, tracer, region):

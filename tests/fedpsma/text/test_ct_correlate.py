@@ -147,3 +147,12 @@ def test_marks(text, region, mark, there):
 def test_any_text_is_read(text, region):
     reading = read_ct_correlate(text, region)
     assert all(word in text for word in reading.words)
+
+
+def test_a_named_primary_swallows_only_its_own_words():
+    text = "possible primary lung cancer, right lower lobe, 18 mm with wash-out of contrast"
+    reading = read_ct_correlate(text, Region.LUNG)
+    assert "primary lung cancer" in reading.words
+    assert not any("lobe" in word for word in reading.words)
+    assert reading.short_axis_mm == 18.0
+    assert "other_primary" in reading.marks

@@ -1,0 +1,1 @@
+"""Two analysed studies of one patient: aligned, their lesions matched, the change of each and the response."""
