@@ -12,7 +12,7 @@ from fedpsma.comparison.alignment import Alignment, align
 from fedpsma.comparison.matching import Cloud, Group, MatchOptions, match_lesions
 from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam, Lesion, Prior, PriorLesion
-from fedpsma.domain.study import Affine, LabelVolume, Study
+from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.lesions.geometry import world_mm
 from fedpsma.staging import StagingOptions, assess
 from fedpsma.staging.prior import ImageMatch
@@ -95,7 +95,8 @@ def compare_studies(
     match = ImageMatch(pairs, beyond_before, beyond_now)
     exam = _with_prior(later, earlier)
     seen = {one.lesion_id for one in (*old, *new)}
-    names = [one.lesion_id for one in (*exam.lesions, *((exam.prior and exam.prior.lesions) or []))]
+    before = (exam.prior.lesions if exam.prior is not None else None) or []
+    names = [*(one.lesion_id for one in exam.lesions), *(one.lesion_id for one in before)]
     return StudyPair(
         exam=exam,
         assessment=assess(exam, options, match),
@@ -138,7 +139,7 @@ def _cells(labels: LabelVolume) -> dict[int, NDArray[np.intp]]:
 
 def _is_covered(points_mm: NDArray[np.float64], study: Study) -> bool:
     """Tell whether most of these points lie in the field of view."""
-    inverse: Affine = np.linalg.inv(study.affine)
+    inverse = np.linalg.inv(study.affine)
     cells = points_mm @ inverse[:3, :3].T + inverse[:3, 3]
     inside = ((cells >= -0.5) & (cells <= np.array(study.pet.shape) - 0.5)).all(axis=1)
     return bool(inside.mean() >= _COVERED_SHARE)
