@@ -31,7 +31,7 @@ from fedpsma.pictures.drawing import (
 SUV_TOP = 15.0
 _HEIGHT_PX = 1000
 _MOST_PX_PER_MM = 2.5
-_GUTTER_PX = 96
+_GUTTER_PX = 112
 _HEAD_PX = 40
 _FOOT_PX = 84
 _TAG_PX = 17
