@@ -9,7 +9,7 @@ from fedpsma.domain.region import Region
 from fedpsma.lesions.candidates import find_candidates
 from fedpsma.lesions.ct_correlate import ct_correlate
 from fedpsma.lesions.policy import policy
-from fedpsma.staging.rulebook import rule
+from fedpsma.staging.options import StagingOptions
 from fedpsma.text.ct_correlate import read_ct_correlate
 
 FINE_MM = (2.0, 2.0, 2.0)
@@ -116,9 +116,9 @@ def test_no_node_where_ct_shows_fat(describe):
 
 
 def test_enlarged_means_the_same_here_as_in_the_rules():
-    limits = rule("ct_class").values
-    assert policy().node.enlarged_pelvis_mm == limits["node_short_axis_pelvis_mm"]
-    assert policy().node.enlarged_elsewhere_mm == limits["node_short_axis_elsewhere_mm"]
+    limits = StagingOptions()
+    assert policy().node.enlarged_pelvis_mm == limits.node_short_axis_pelvis_mm
+    assert policy().node.enlarged_elsewhere_mm == limits.node_short_axis_elsewhere_mm
 
 
 def test_a_nodule_in_the_lung_has_its_diameter(describe):
