@@ -50,7 +50,7 @@ PUBLIC = (("C", Tracer.FDG), ("D", Tracer.FDG), ("D", Tracer.PSMA_1007))
 PUBLIC_SEED, FIRST_SEED = 30_000, 31_000
 NEAR_POOLED, OVER_SINGLE = 0.01, 0.05
 LOSS_BARS = {8.0: 0.03, 3.0: 0.06}
-# Coarser and smaller than the packaged network, so that thirty trainings and their judging take two hours.
+# Coarser and smaller than the packaged network, for there are thirty trainings, and as many models to be judged.
 NETWORK = NetworkConfig(channels=(16, 32, 64, 64), grid_mm=6.0)
 TOY = NetworkConfig(channels=(8, 8), norm_groups=4, grid_mm=8.0)
 START, SHARED = "start", "shared"
