@@ -19,6 +19,7 @@ from fedpsma.io.files import require_file
 
 FIRST = "0" * 64
 """What the first line names as the one before it."""
+_BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ def append_line(path: Path, record: Mapping[str, Any]) -> bytes:
     Returns:
         The line, without its newline.
     """
-    lines = _lines(path)
-    line = json.dumps({**record, "previous": line_hash(lines[-1]) if lines else FIRST}).encode("ascii")
-    whole = sum(len(one) + 1 for one in lines)
+    last, whole = _last_line(path)
+    line = json.dumps({**record, "previous": line_hash(last) if last else FIRST}).encode("ascii")
     with open(path, "ab") as stream:
         stream.truncate(whole)
         try:
@@ -72,7 +72,7 @@ def verify_chain(path: Path) -> Links:
     """
     require_file(path)
     if not path.read_bytes().endswith(b"\n"):
-        raise _broken(path, len(_lines(path)) + 1, "was cut off")
+        raise _broken(path, len(read_lines(path)[0]) + 1, "was cut off")
     return _followed(path, read_lines(path)[0])
 
 
@@ -102,5 +102,16 @@ def _broken(path: Path, number: int, what: str) -> InputError:
     )
 
 
-def _lines(path: Path) -> list[bytes]:
-    return read_lines(path)[0]
+def _last_line(path: Path) -> tuple[bytes, int]:
+    """Return the last whole line, empty where there is none, and where it ends; only the end of the file is read."""
+    if not path.exists():
+        return b"", 0
+    with open(path, "rb") as stream:
+        start = stream.seek(0, os.SEEK_END)
+        tail = b""
+        while start and tail.count(b"\n") < 2:
+            step = min(start, _BLOCK_BYTES)
+            start = stream.seek(start - step)
+            tail = stream.read(step) + tail
+    whole = tail[: tail.rfind(b"\n") + 1]
+    return whole[:-1].rpartition(b"\n")[2], start + len(whole)

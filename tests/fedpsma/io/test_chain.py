@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedpsma.errors import InputError
+from fedpsma.io import chain
 from fedpsma.io.chain import FIRST, Links, append_line, line_hash, read_lines, verify_chain
 
 
@@ -57,3 +58,15 @@ def test_a_line_cut_off_is_named_and_the_next_append_takes_it_off(log: Path) -> 
 def test_a_log_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         verify_chain(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("left_over", [b"", b'{"cut', b"x" * 40])
+def test_lines_longer_than_a_block_follow_each_other(
+    tmp_path: Path, left_over: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "_BLOCK_BYTES", 7)
+    path = tmp_path / "log.jsonl"
+    for number in range(5):
+        path.write_bytes((path.read_bytes() if path.exists() else b"") + left_over)
+        append_line(path, {"number": number, "text": "y" * number})
+    assert verify_chain(path).lines == 5
