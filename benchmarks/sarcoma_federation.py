@@ -4,7 +4,7 @@ The studies come on three voxel grids, which stand for three hospitals. The pack
 prostate cancer only, is fine-tuned at each site alone, by the three as one federation with a privacy loss of 8 and
 without, and on all patients pooled. The mean Dice of the network by itself is taken over the held-out patients of all
 sites, a third of each, over several splits. The bar is a shared model at least as good as the best single site's. So
-few patients give a wide interval and a dear privacy: at nine patients a site an epsilon of 8 is a weak promise.
+few patients (5, 5 and 16) give a wide interval, and for five men an epsilon of 8 is a weak promise.
 
 Run it with ``python benchmarks/sarcoma_federation.py``; the data are used where they lie beside the checkout. What is
 finished in ``--folder`` is kept.
@@ -13,7 +13,6 @@ finished in ``--folder`` is kept.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 from collections.abc import Iterable, Sequence
@@ -26,11 +25,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from sarcomas import DATA, sarcoma_sources
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import DatasetInfo
 from fedpsma.io.importing.source import StudySource
-from fedpsma.io.importing.table import COLUMNS, read_import_table
 from fedpsma.io.importing.writer import import_studies
 from fedpsma.model.checkpoint import load_checkpoint
 from server.display import progress_bar
@@ -39,7 +38,6 @@ from server.simulation.datasets import site_data
 from server.simulation.judging import Judgement, judge
 from server.simulation.report import POOLED, baselines
 
-DATA = Path(__file__).resolve().parents[2] / "shared/data/ibsi_validation_sts"
 HELD_OUT = 1 / 3
 START, SHARED = "start", "shared"
 
@@ -71,8 +69,9 @@ def _options() -> Any:
 
 def _sites(data: Path, folder: Path) -> list[Path]:
     """Write one data set for each voxel size, in its order."""
+    folder.mkdir(parents=True, exist_ok=True)
     by_grid: dict[str, list[StudySource]] = {}
-    for source in _sources(data, folder):
+    for source in sarcoma_sources(data, folder):
         spacing = source.read().study.spacing_mm
         by_grid.setdefault(f"grid {spacing[0]:.1f} mm", []).append(source)
     paths = []
@@ -83,19 +82,6 @@ def _sites(data: Path, folder: Path) -> list[Path]:
             list(import_studies(by_grid[name], path, info))
         paths.append(path)
     return paths
-
-
-def _sources(data: Path, folder: Path) -> Sequence[StudySource]:
-    folder.mkdir(parents=True, exist_ok=True)
-    table = folder / "sarcomas.csv"
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
-        for pet in sorted((data / "nifti").resolve().glob("*_pet_suv.nii.gz")):
-            name = pet.name.removesuffix("_pet_suv.nii.gz")
-            ct, mask = (pet.with_name(f"{name}_{kind}.nii.gz") for kind in ("ct_on_pet", "gtv_mask"))
-            writer.writerow([name, name, pet, ct, mask, "18F-FDG", ""])
-    return read_import_table(table).sources(tracer=None, suv_declared=True)
 
 
 def _split(seed: int, sites: Sequence[Path], options: Any, console: Console) -> dict[str, Judgement]:

@@ -102,6 +102,15 @@ def _options() -> Any:
 
 
 def _read(data: Path, folder: Path) -> Cohort:
+    sources = sarcoma_sources(data, folder)
+    drawn = np.random.default_rng(SPLIT_SEED).permutation(len(sources))
+    half = len(sources) // 2
+    studies = tuple(source.read().study for source in sources)
+    return Cohort(studies, sources, np.sort(drawn[:half]), np.sort(drawn[half:]))
+
+
+def sarcoma_sources(data: Path, folder: Path) -> tuple[StudySource, ...]:
+    """Return the studies of the collection; the table by which they are imported is written to ``folder``."""
     table = folder / "sarcomas.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -110,11 +119,7 @@ def _read(data: Path, folder: Path) -> Cohort:
             name = pet.name.removesuffix("_pet_suv.nii.gz")
             ct, mask = (pet.with_name(f"{name}_{kind}.nii.gz") for kind in ("ct_on_pet", "gtv_mask"))
             writer.writerow([name, name, pet, ct, mask, "18F-FDG", ""])
-    sources = read_import_table(table).sources(tracer=None, suv_declared=True)
-    drawn = np.random.default_rng(SPLIT_SEED).permutation(len(sources))
-    half = len(sources) // 2
-    studies = tuple(source.read().study for source in sources)
-    return Cohort(studies, sources, np.sort(drawn[:half]), np.sort(drawn[half:]))
+    return read_import_table(table).sources(tracer=None, suv_declared=True)
 
 
 def _given(cohort: Cohort, reach_mm: float) -> dict[str, Scores]:
