@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _PASSES = re.compile(rb"POST /v1/fleet/[a-z][a-z0-9-]*|GET /health")
 _READ_BYTES = 64 * 1024
+# How long and how much of a refused request is read before the connection is closed.
+_LINGER_S = 1.0
+_LINGER_BYTES = 2**20
 # Headers that belong to one connection, not to what is passed on.
 _HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"proxy-connection", b"host", b"expect"}
 
@@ -240,6 +243,15 @@ async def _refuse(caller: _Peer, status: int) -> None:
     with suppress(*_FAILED):
         await caller.send(h11.Response(status_code=status, headers=headers))
         await caller.send(h11.EndOfMessage())
+        await _let_finish(caller)
+
+
+async def _let_finish(caller: _Peer) -> None:
+    """Read on for a moment what the caller still sends: closing on unread bytes would destroy the answer on its way."""
+    async with asyncio.timeout(_LINGER_S):
+        read = 0
+        while read < _LINGER_BYTES and (piece := await caller.reader.read(_READ_BYTES)):
+            read += len(piece)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
