@@ -29,6 +29,7 @@ for _command in (
     run_commands.watch,
     run_commands.stop,
     run_commands.export,
+    run_commands.tensorboard,
     run_commands.verify,
 ):
     federation.command(_command.__name__)(_command)

@@ -17,9 +17,9 @@ from safetensors.numpy import load, save
 
 from fedpsma.contract import Federation, TrainingPlan
 from fedpsma.errors import InputError
+from fedpsma.history.events import EventLog
 from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.model.checkpoint import Checkpoint, ModelCard, Weights, load_checkpoint, save_checkpoint
-from server.events import EventLog
 from server.participation import Participation
 from server.strategies import Strategy
 from server.strategies.fedavg import FedAvg

@@ -102,6 +102,16 @@ def require_folder_or_nothing(path: Path) -> None:
     require_writable(path)
 
 
+def require_own_folder(path: Path, mark: str) -> None:
+    """Raise :class:`InputError` unless a folder to be replaced is new, empty, or holds a file named like ``mark``.
+
+    So that who names the wrong folder does not lose what is in it.
+    """
+    require_folder_or_nothing(path)
+    if path.is_dir() and any(path.iterdir()) and not any(path.glob(mark)):
+        raise InputError("holds something else", where=str(path), remedy="name a new folder")
+
+
 def require_writable(path: Path) -> None:
     """Raise :class:`InputError` where a file or folder cannot be written, before any work is done for it."""
     whole = path.absolute()

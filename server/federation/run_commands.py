@@ -1,4 +1,4 @@
-"""``fedpsma federation run|watch|stop|export|verify``: a coordinator trains a model with the sites."""
+"""``fedpsma federation run|watch|stop|export|tensorboard|verify``: a coordinator trains a model with the sites."""
 
 from __future__ import annotations
 
@@ -107,12 +107,30 @@ def export(
 
     Example: fedpsma federation export first --out model
     """
-    from fedpsma.io.files import require_folder_or_nothing
     from server.federation.export import export as write
 
     place = out or Path(f"{name}-export")
-    require_folder_or_nothing(place)
     typer.echo(f"written to {write(_run(folder, name), place)}")
+
+
+def tensorboard(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Name of the run, or the folder of a simulation.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: RUN-tensorboard.")] = None,
+    folder: Folder = HOME,
+) -> None:
+    """Write the history of a run for TensorBoard; look at it with: tensorboard --logdir FOLDER.
+
+    The run may still go on; then call it again.
+
+    Example: fedpsma federation tensorboard first --out board
+    """
+    from fedpsma.history.tensorboard import write_tensorboard
+
+    simulated = (Path(name) / "plan.json").is_file()
+    run_folder = Path(name) if simulated else _run(folder, name).folder.path
+    place = out or Path(f"{run_folder.resolve().name}-tensorboard")
+    rounds = write_tensorboard(run_folder, place)
+    typer.echo(f"{rounds} rounds written to {place}")
 
 
 def verify(
