@@ -13,6 +13,7 @@ from client.policy import POLICY_FILE
 from client.steward.code import CodeBook
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
+from client.steward.kept import KeptReport
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import write_text
@@ -81,6 +82,7 @@ def leave(home: SiteHome) -> None:
     book = CodeBook(home.code_path)
     for sha256 in book.approved():
         book.reject(sha256)
+    KeptReport(home.kept_path).forget()
     SiteLog(home.events_path).append("left", federation=federation)
 
 
