@@ -70,7 +70,7 @@ def join(
         book.approve(found.app_sha256)
     if not book.is_approved(found.app_sha256):
         typer.echo("its version of the code waits for your yes when it comes: fedpsma site code")
-    typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; start fedpsma site run anew")
+    typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; a site run takes it up by itself")
 
 
 def run(state: State = STATE) -> None:

@@ -21,7 +21,7 @@ from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
 from client.trainer import load_trainer
 from fedpsma.errors import InputError
-from fedpsma.io.files import held_alone
+from fedpsma.io.files import file_state, held_alone
 from fedpsma.joining.records import JoinBundle
 
 WARN_BEFORE = timedelta(days=14)
@@ -40,17 +40,27 @@ def run_site(home: SiteHome, ended: threading.Event) -> None:
     log = SiteLog(home.events_path)
     home.flower_path.mkdir(parents=True, exist_ok=True)
     with held_alone(home.folder), _noted(log, bundle.federation):
-        _warn_of_certificate(bundle, log)
-        watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
-        steward = Steward(home, run_is_over=watch.is_over)
-        listener = Listener(home.socket_path, steward.answer)
         # Loaded while it connects, so that the first round does not wait for it.
         threading.Thread(target=load_trainer, args=(policy.trainer,), daemon=True).start()
-        try:
-            SuperNode(home, bundle, _Connection(log).changed).keep_running(ended, lambda: home.joined)
-        finally:
-            steward.stops.stop()
-            listener.close()
+        while True:
+            _serve(home, log, ended)
+            if ended.is_set() or not home.joined:
+                return
+
+
+def _serve(home: SiteHome, log: SiteLog, ended: threading.Event) -> None:
+    """Serve until ``ended`` is set, the site leaves, or it joins again with another bundle."""
+    joined, bundle = file_state(home.bundle_path), home.bundle()
+    _warn_of_certificate(bundle, log)
+    watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
+    steward = Steward(home, run_is_over=watch.is_over)
+    listener = Listener(home.socket_path, steward.answer)
+    node = SuperNode(home, bundle, _Connection(log).changed)
+    try:
+        node.keep_running(ended, lambda: file_state(home.bundle_path) == joined)
+    finally:
+        steward.stops.stop()
+        listener.close()
 
 
 @contextmanager

@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
 
 
-def run(  # noqa: PLR0913 - a command has as many parameters as options
+def run(
     name: Run,
     config: Annotated[Path | None, typer.Option(help="TOML file with any settings; options go over it.")] = None,
     sites: Annotated[list[str] | None, typer.Option("--site", help="A site to ask. Default: all admitted.")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="fedavg, fedmedian, trimmed_mean, fedprox, scaffold, ...")
-    ] = None,
     epsilon: Annotated[
         str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")
     ] = None,
@@ -30,7 +27,8 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
         bool, typer.Option("--secure", help="Hide each site's update from you; needs three sites.")
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; give it as often.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, like strategy=fedprox; give it as often."),
     ] = None,
     folder: Folder = HOME,
 ) -> None:
@@ -51,7 +49,6 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     superlink = running_superlink(home, superlink_of)
     options: dict[str, Any] = {
         "sites": sites or None,
-        "strategy": strategy,
         "plan.target_epsilon": epsilon,
         "plan.rounds": rounds,
         "plan.secure_aggregation": {} if secure else None,
