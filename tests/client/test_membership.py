@@ -226,3 +226,15 @@ def _zip(name: str, text: str) -> bytes:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(name, text)
     return content.getvalue()
+
+
+def test_the_unit_of_a_site_may_write_its_folder_and_its_ledger_alone(folder: Path) -> None:
+    _site("init", "data_north")
+    (line,) = (line for line in _site("service").output.split("\n") if line.startswith("ReadWritePaths"))
+    assert line == f"ReadWritePaths={folder / 'site'} {folder / 'data_north'}"
+    policy = (folder / "site" / "site.toml").read_text("utf-8")
+    (folder / "site" / "site.toml").write_text('ledger = "ledger.jsonl"\n' + policy, "utf-8")
+    assert f"ReadWritePaths={folder / 'site'}\n" in _site("service").output
+    (folder / "site" / "site.toml").write_text("epsilon_budget = -1\n", "utf-8")
+    with pytest.raises(InputError, match="epsilon_budget"):
+        _site("service")
