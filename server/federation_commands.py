@@ -21,6 +21,7 @@ for _command in (
     run_commands.watch,
     run_commands.stop,
     run_commands.export,
+    run_commands.tensorboard,
     run_commands.verify,
     answer_commands.statistics,
     answer_commands.evaluate,

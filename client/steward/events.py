@@ -27,6 +27,7 @@ EventKind = Literal[
     "code_rejected",
     "round_started",
     "round_released",
+    "released_again",
     "stage_answered",
     "refused",
     "certificate_ends",

@@ -13,7 +13,7 @@ from rich.text import Text
 from client.commands.spending import spending_of
 from client.ledger import LedgerError
 from client.payment import ledger_of
-from client.policy import SitePolicy, read_policy
+from client.policy import SitePolicy, problem_of, read_policy
 from client.steward.code import CodeBook, short
 from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
@@ -101,7 +101,7 @@ def _spent(home: SiteHome) -> tuple[float | None, SitePolicy | None, str | None]
     try:
         policy = read_policy(home.folder)
     except (OSError, ValueError) as error:
-        return None, None, f"site.toml: {' '.join(str(error).split())}"
+        return None, None, f"site.toml: {problem_of(error)}"
     if policy.dataset is None:
         return None, policy, "site.toml names no dataset"
     ledger = ledger_of(policy, home.folder, policy.dataset)
