@@ -54,8 +54,10 @@ def draft(
     from fedpsma.staging import assess
     from reporting.backend import choose_backend
     from reporting.drafting import draft_report
+    from reporting.exporters.report import Report
+    from reporting.exporters.text import as_text
     from reporting.prior_file import with_prior
-    from reporting.writers import as_text, write_report
+    from reporting.report_folder import write_report
 
     exam = read_exam(exam_file)
     if prior is not None:
@@ -67,7 +69,7 @@ def draft(
         backend = choose_backend(writer.value, exam.language)
         drafted = draft_report(exam, assessment, backend.writer, origin=backend.origin)
     write_report(out, exam, drafted)
-    typer.echo(as_text(drafted))
+    typer.echo(as_text(Report(exam, drafted)))
     _tell(exam, drafted)
     typer.echo(f"worded by {backend.why}")
     typer.echo(f"written to {out}")
