@@ -92,7 +92,7 @@ def _study(report: Report) -> str:
         return ""
     words, study = report_words(report.draft.language), report.images.study
     date = f"{words['date']}: {study.date}" if study.date else ""
-    return printable("   ".join(filter(None, (f"{words['study']}: {study.study_id}", date))))
+    return printable("; ".join(filter(None, (f"{words['study']}: {study.study_id}", date))))
 
 
 def _closing(report: Report) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -15,6 +17,9 @@ from fedpsma.domain.exam import Exam
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
 from reporting.draft import Draft, State
+
+if TYPE_CHECKING:
+    from fedpsma.io.dicom.source import PetSource
 
 
 class SignOff(BaseModel):
@@ -81,6 +86,19 @@ class Report:
     def assessment(self) -> Assessment:
         """What the rules made of the exam."""
         return self.draft.assessment
+
+    @cached_property
+    def source(self) -> PetSource:
+        """The PET series that the images came from, found once and checked voxel by voxel.
+
+        Raises:
+            InputError: No folder or no images are given, or the series is not that of the images.
+        """
+        from fedpsma.io.dicom.source import find_pet_source
+
+        if self.images is None or self.dicom is None:
+            raise InputError("no DICOM series is known for this report", where="the report")
+        return find_pet_source(self.dicom, self.images.study)
 
     @property
     def signed(self) -> bool:

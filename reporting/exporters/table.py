@@ -8,6 +8,7 @@ from fedpsma.domain.exam import Lesion
 from reporting.data_files import read_data
 from reporting.exporters.report import Report
 from reporting.phrases import phrases
+from reporting.plan.case import side_is_said
 from reporting.render import number
 from reporting.sentences import Language
 
@@ -50,15 +51,20 @@ def table_rows(report: Report) -> tuple[Row, ...]:
 
 
 def table_cells(report: Report) -> list[tuple[str, ...]]:
-    """Return the table as a reader sees it, heading row first; an empty cell is not known."""
+    """Return the table as a reader sees it, heading row first.
+
+    An empty cell is not known; a column that is empty for every lesion is left out.
+    """
     language = report.draft.language
     words = read_data("report_words.json")[language]
+    head = tuple(words["columns"].values())
     rows = [_cells(row, words, language) for row in table_rows(report)]
-    return [tuple(words["columns"].values()), *rows]
+    used = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    return [tuple(row[place] for place in used) for row in (head, *rows)]
 
 
 def site_of(lesion: Lesion, language: Language) -> str:
-    """Name region and side of a lesion.
+    """Name region and side of a lesion, as the sentences of the report do.
 
     Example:
         >>> site_of(Lesion(lesion_id="L1", region="LN_OBTURATOR", side="L"), "en")
@@ -66,9 +72,10 @@ def site_of(lesion: Lesion, language: Language) -> str:
     """
     words = phrases(language)
     name = words.word("site_one", lesion.region.value)
-    if lesion.side is None:
+    if not side_is_said(lesion):
         return name
-    return f"{words.word('side_before', lesion.side)}{name}{words.word('side_after', lesion.side)}"
+    side = str(lesion.side)
+    return f"{words.word('side_before', side)}{name}{words.word('side_after', side)}"
 
 
 def _cells(row: Row, words: dict[str, dict[str, str]], language: Language) -> tuple[str, ...]:

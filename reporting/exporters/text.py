@@ -23,13 +23,9 @@ def as_text(report: Report) -> str:
 
 
 def _table(frame: Frame, none: str) -> list[str]:
-    """Align the columns; a column that is empty for every lesion is left out."""
-    head, *rows = frame.table
-    if not rows:
+    if len(frame.table) == 1:
         return [none]
-    used = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    widths = [max(len(row[place]) for row in frame.table) for place in used]
+    widths = [max(map(len, column)) for column in zip(*frame.table, strict=True)]
     return [
-        "  ".join(row[place].ljust(width) for place, width in zip(used, widths, strict=True)).rstrip()
-        for row in frame.table
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in frame.table
     ]
