@@ -80,9 +80,8 @@ class _Builder:
         self._frame: Frame = frame_of(report)
         self._status = _STATUS[report.state]
         self._key = content_sha256(report.exam, report.draft)
-        study = None if report.images is None else report.images.study
-        self._subject = None if study is None else Reference(identifier=Identifier(value=study.patient_id))
-        self._date = None if study is None else study.date
+        self._subject = Reference(display=self._frame.study) if self._frame.study else None
+        self._date = None if report.images is None else report.images.study.date
 
     def lesion(self, row: Row) -> Observation:
         """Write one row of the table."""

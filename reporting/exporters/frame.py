@@ -91,8 +91,12 @@ def _study(report: Report) -> str:
     if report.images is None:
         return ""
     words, study = report_words(report.draft.language), report.images.study
-    date = f"{words['date']}: {study.date}" if study.date else ""
-    return printable("; ".join(filter(None, (f"{words['study']}: {study.study_id}", date))))
+    told = [
+        str(words["synthetic"]) if report.images.synthetic else "",
+        f"{words['study']}: {study.study_id}",
+        f"{words['date']}: {study.date}" if study.date else "",
+    ]
+    return printable("; ".join(filter(None, told)))
 
 
 def _closing(report: Report) -> tuple[str, ...]:

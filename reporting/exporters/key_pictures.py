@@ -9,7 +9,7 @@ from PIL import Image
 from fedpsma.pictures.drawing import lesion_boxes
 from fedpsma.pictures.key_slices import key_image
 from fedpsma.pictures.mip import mip_picture
-from reporting.exporters.frame import state_words
+from reporting.exporters.frame import frame_of
 from reporting.exporters.report import Report
 
 MOST_SLICES = 24
@@ -30,13 +30,14 @@ def key_pictures(report: Report) -> KeyPictures | None:
     if report.images is None:
         return None
     study, labels, lesions = report.images.study, report.images.lesion_labels, report.exam.lesions
+    frame = frame_of(report)
     drawn = [
         (number, box, lesion)
         for number, (box, lesion) in enumerate(zip(lesion_boxes(labels, len(lesions)), lesions, strict=True), start=1)
         if box is not None
     ]
     return KeyPictures(
-        projections=mip_picture(study, labels, lesions, caption=f"{state_words(report)}   {study.study_id}"),
+        projections=mip_picture(study, labels, lesions, caption=f"{frame.state}   {frame.study}"),
         slices=tuple(key_image(study, labels, *one) for one in drawn[:MOST_SLICES]),
         left_out=max(len(drawn) - MOST_SLICES, 0),
     )

@@ -64,7 +64,7 @@ def export(report: Report, name: FormatName) -> Export:
         raise InputError(
             "copies patient and study from the headers of the PET, and no DICOM series is known for this report",
             where=chosen.title,
-            remedy="give analysis and --dicom FOLDER with the PET series, or leave the format out",
+            remedy="give the analysis and, with --dicom, the folder of its PET series, or leave the format out",
         )
     content: bytes = import_module(f"reporting.exporters.{chosen.module}").write(report)
     return Export(chosen.file_name, content)

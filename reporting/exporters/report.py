@@ -37,11 +37,12 @@ class Images:
     """The study that was read and its lesions.
 
     ``lesion_labels`` (x, y, z) lies on the grid of ``study.pet``; number n is ``exam.lesions[n - 1]``, 0 is none. A
-    lesion without voxels has no picture and no segment.
+    lesion without voxels has no picture and no segment. ``synthetic`` says that the patient is a phantom.
     """
 
     study: Study
     lesion_labels: LabelVolume
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, eq=False)
