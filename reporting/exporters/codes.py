@@ -62,7 +62,7 @@ def private_value(name: str, value: str, meaning: str) -> Coded:
         'PSMA-RADS:3B'
     """
     of = private(name)
-    return Coded(f"{of.value}:{value}"[:64], of.scheme, meaning[:64], of.version)
+    return Coded(f"{of.value}:{value}", of.scheme, meaning, of.version)
 
 
 def private_region(region: Region) -> Coded:

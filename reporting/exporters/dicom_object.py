@@ -37,12 +37,7 @@ def tracking_uid(report: Report, lesion_id: str) -> str:
 
 
 def series_description(report: Report, what: str) -> str:
-    """Return the series description (LO, 64 characters); it begins with DRAFT unless somebody signed.
-
-    Example:
-        >>> len("DRAFT PSMA lesion measurements; " + RESEARCH_NOTE) <= 66
-        True
-    """
+    """Return the series description (LO, 64 characters); it begins with DRAFT unless somebody signed."""
     state = "DRAFT" if not report.signed else report.state.upper()
     return f"{state} {what}; {RESEARCH_NOTE}"[:64]
 
@@ -54,8 +49,8 @@ def full_mark(report: Report) -> str:
 
 
 def concept(code: Coded) -> CodedConcept:
-    """Return a code as DICOM writes it."""
-    return CodedConcept(code.value, code.scheme, code.meaning, scheme_version=code.version)
+    """Return a code as DICOM writes it: a value beyond 16 characters as Long Code Value, the meaning cut to 64."""
+    return CodedConcept(code.value, code.scheme, code.meaning[:64], scheme_version=code.version)
 
 
 def file_bytes(dataset: Dataset) -> bytes:

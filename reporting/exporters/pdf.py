@@ -16,7 +16,16 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import CondPageBreak, Flowable, LongTable, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import (
+    CondPageBreak,
+    Flowable,
+    LongTable,
+    PageBreak,
+    Paragraph,
+    SimpleDocTemplate,
+    Spacer,
+    Table,
+)
 from reportlab.platypus import Image as Picture
 
 from fedpsma.pictures.drawing import png_bytes
@@ -176,7 +185,7 @@ def _pictures(pictures: KeyPictures | None, words: dict[str, Any]) -> list[Flowa
     note = str(words["images_note"])
     if pictures.left_out:
         note += " " + str(words["images_left_out"]).format(count=pictures.left_out)
-    story = [*_heading(str(words["images"])), Paragraph(escape(note), _style(7.5, after=4))]
+    story = [PageBreak(), *_heading(str(words["images"])), Paragraph(escape(note), _style(7.5, after=4))]
     story.append(_picture(pictures.projections, _WIDTH, A4[1] - _TOP - _BOTTOM - 30 * mm))
     cells = [_picture(one, _WIDTH / _SLICES_A_ROW - 6, A4[1] / 3) for one in pictures.slices]
     if cells:
