@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +14,7 @@ from client.flower import RunWatch
 from client.policy import SitePolicy, problem_of, read_policy
 from client.steward.events import EventKind, SiteLog
 from client.steward.home import SiteHome
-from client.steward.joining import require_current
+from client.steward.joining import ends_soon, require_current
 from client.steward.listener import Listener
 from client.steward.reach import Unreached, why_not_connected
 from client.steward.steward import Steward
@@ -25,7 +24,6 @@ from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
 from fedpsma.joining.records import JoinBundle
 
-WARN_BEFORE = timedelta(days=14)
 _GIGABYTE = 2**30
 
 
@@ -135,5 +133,5 @@ def checked_policy(folder: Path) -> SitePolicy:
 
 def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:
     end = require_current(bundle)
-    if end - datetime.now(UTC) < WARN_BEFORE:
+    if ends_soon(end):
         log.append("certificate_ends", until=end.isoformat(timespec="seconds"))

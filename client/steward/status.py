@@ -17,7 +17,7 @@ from client.policy import SitePolicy, problem_of, read_policy
 from client.steward.code import CodeBook, short
 from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
-from client.steward.joining import certificate_end
+from client.steward.joining import certificate_end, ends_soon
 from client.steward.reach import WORDS, Unreached
 from client.trainer import load_trainer
 from fedpsma.errors import InputError
@@ -91,7 +91,7 @@ def status_table(found: SiteStatus) -> Table:
         "trains": found.trains or "nothing now",
         "paid by its patients": _paid(found),
         "code that waits": ", ".join(map(short, found.code_waiting)) or "none",
-        "certificate until": "-" if found.certificate_ends is None else f"{found.certificate_ends:%Y-%m-%d}",
+        "certificate until": _until(found.certificate_ends),
         "to put right": found.problem or "nothing",
     }
     for name, value in rows.items():
@@ -153,6 +153,12 @@ def _trains(events: list[SiteEvent]) -> str | None:
         if event.kind == "round_started":
             return f"round {event.round} of {event.run} since {event.time[:19].replace('T', ' ')}"
     return None
+
+
+def _until(end: datetime | None) -> str:
+    if end is None:
+        return "-"
+    return f"{end:%Y-%m-%d}" + ("; ask the coordinator for a new bundle file" if ends_soon(end) else "")
 
 
 def _process(found: SiteStatus) -> str:
