@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from fedpsma.joining.records import JoinBundle, SiteRequest
 from fedpsma.secure_aggregation.identity import identity_of
 
 TEMPLATE = "site.toml"
+WARN_BEFORE = timedelta(days=14)
 _NAME = TypeAdapter(Name)
 
 
@@ -71,6 +72,8 @@ def join(home: SiteHome, bundle: JoinBundle) -> None:
             remedy="leave it first, or make a folder of its own for each federation",
         )
     require_current(bundle)
+    # What left for one coordinator is no answer to another.
+    KeptReport(home.kept_path).forget()
     bundle.write(home.bundle_path)
     SiteLog(home.events_path).append("joined", federation=bundle.federation)
 
@@ -102,6 +105,11 @@ def certificate_end(bundle: JoinBundle) -> datetime:
         raise InputError(
             "holds no certificate", where=bundle.federation, remedy="ask the coordinator for the bundle again"
         ) from error
+
+
+def ends_soon(end: datetime) -> bool:
+    """Return whether a certificate has fewer than fourteen days left."""
+    return end - datetime.now(UTC) < WARN_BEFORE
 
 
 def require_current(bundle: JoinBundle) -> datetime:

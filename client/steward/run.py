@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -15,8 +14,9 @@ from client.flower import RunWatch
 from client.policy import SitePolicy, problem_of, read_policy
 from client.steward.events import EventKind, SiteLog
 from client.steward.home import SiteHome
-from client.steward.joining import require_current
+from client.steward.joining import ends_soon, require_current
 from client.steward.listener import Listener
+from client.steward.reach import Unreached, why_not_connected
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
 from client.trainer import load_trainer
@@ -24,7 +24,6 @@ from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
 from fedpsma.joining.records import JoinBundle
 
-WARN_BEFORE = timedelta(days=14)
 _GIGABYTE = 2**30
 
 
@@ -55,7 +54,7 @@ def _serve(home: SiteHome, log: SiteLog, ended: threading.Event) -> None:
     watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
     steward = Steward(home, run_is_over=watch.is_over)
     listener = Listener(home.socket_path, steward.answer)
-    node = SuperNode(home, bundle, _Connection(log).changed)
+    node = SuperNode(home, bundle, _Connection(log, bundle, ended).changed)
     try:
         node.keep_running(ended, lambda: file_state(home.bundle_path) == joined)
     finally:
@@ -80,17 +79,28 @@ def ended_by_signals() -> Iterator[threading.Event]:
 
 
 class _Connection:
-    """Notes when the site is connected and when no more."""
+    """Notes when the site is connected, when no more, and why not."""
 
-    def __init__(self, log: SiteLog) -> None:
+    def __init__(self, log: SiteLog, bundle: JoinBundle, ended: threading.Event) -> None:
         self._log = log
+        self._bundle = bundle
+        self._ended = ended
         self._connected = False
+        self._why: Unreached | None = None
 
     def changed(self, connected: bool) -> None:
         if connected != self._connected:
             kind: EventKind = "connected" if connected else "disconnected"
             self._log.append(kind)
         self._connected = connected
+        if connected or self._ended.is_set():
+            self._why = None
+            return
+        why = why_not_connected(self._bundle)
+        # It tries again and again, and says it once.
+        if why != self._why:
+            self._log.append("not_connected", reason=why)
+        self._why = why
 
 
 @contextmanager
@@ -123,5 +133,5 @@ def checked_policy(folder: Path) -> SitePolicy:
 
 def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:
     end = require_current(bundle)
-    if end - datetime.now(UTC) < WARN_BEFORE:
+    if ends_soon(end):
         log.append("certificate_ends", until=end.isoformat(timespec="seconds"))
