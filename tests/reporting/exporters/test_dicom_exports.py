@@ -12,6 +12,7 @@ import numpy as np
 import pypdfium2
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 from small_reading import small_study
 
 from fedpsma.domain.study import Study
@@ -175,6 +176,20 @@ def test_another_series_of_the_same_grid_is_refused(draft_report):
     images = Images(Study("x", "y", other, study.affine), labels)
     with pytest.raises(InputError, match="another PET than the one that was read"):
         export(replace(draft_report, images=images), "seg")
+
+
+def test_of_several_series_the_voxels_choose(draft_report, tmp_path):
+    shutil.copytree(draft_report.dicom, tmp_path / "both")
+    series = draft_report.source.headers[0].SeriesInstanceUID
+    for path in sorted((tmp_path / "both" / "PET").iterdir()):
+        other = dcmread(path)
+        other.PixelData = (other.pixel_array // 2).tobytes()
+        other.SeriesInstanceUID, other.SeriesDescription = generate_uid(entropy_srcs=["half"]), "half"
+        other.SOPInstanceUID = generate_uid(entropy_srcs=["half", path.name])
+        other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+        other.save_as(tmp_path / "both" / f"half{path.name}")
+    chosen = replace(draft_report, dicom=tmp_path / "both").source
+    assert {one.SeriesInstanceUID for one in chosen.headers} == {series}
 
 
 def test_without_headers_the_objects_are_refused_in_one_line(draft_report):
