@@ -139,6 +139,23 @@ def test_drafts_say_so_and_signed_objects_are_verified(draft_report, made, sign)
     assert "Reader" in str(observer.VerifyingObserverName)
 
 
+@pytest.mark.parametrize(("charset", "name"), [("ISO_IR 100", "Müller^Jörg"), ("ISO_IR 144", "Петров^Иван")])
+def test_names_of_patient_and_reader_survive_any_character_set(draft_report, sign, tmp_path, charset, name):
+    shutil.copytree(draft_report.dicom, tmp_path / "named")
+    for path in (tmp_path / "named").rglob("*"):
+        if path.is_file():
+            header = dcmread(path)
+            header.SpecificCharacterSet, header.PatientName = charset, name
+            header.save_as(path)
+    report = replace(draft_report, dicom=tmp_path / "named", images=replace(draft_report.images))
+    report = sign(report, who="Prof. Jürgen \\ Иванов")
+    for kind in KINDS:
+        stored = dcmread(io.BytesIO(export(report, kind).content))
+        assert stored.PatientName == name
+        if kind == "sr":
+            assert str(stored.VerifyingObserverSequence[0].VerifyingObserverName) == "Prof. Jürgen Иванов"
+
+
 def test_the_pdf_in_dicom_is_the_pdf(draft_report, made):
     stored = made["dicom-pdf"]
     content = stored.EncapsulatedDocument[: stored.EncapsulatedDocumentLength]
