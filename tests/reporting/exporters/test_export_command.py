@@ -13,7 +13,10 @@ from fedpsma.errors import InputError
 from fedpsma.io.exam_file import write_record
 from fedpsma.io.files import write_json
 from fedpsma.io.nifti import write_volume
+from fedpsma.staging import assess
 from reporting.commands import report as command
+from reporting.drafting import draft_report
+from reporting.exporters.export_folder import read_for_export
 from reporting.exporters.registry import FORMATS
 from reporting.report_folder import write_report
 
@@ -76,6 +79,16 @@ def test_what_cannot_be_made_is_refused_and_nothing_is_written(places, tmp_path,
     assert isinstance(shown.exception, InputError)
     assert reason in str(shown.exception)
     assert not (tmp_path / "outbox").exists()
+
+
+def test_a_reading_that_left_a_lesion_out_keeps_the_outlines_of_the_others(places, tmp_path):
+    made = small_report()
+    added = made.exam.lesions[0].model_copy(update={"lesion_id": "R1", "suvmax": 3.3})
+    exam = made.exam.model_copy(update={"lesions": [made.exam.lesions[0], *made.exam.lesions[2:], added]})
+    write_report(tmp_path / "read", exam, draft_report(exam, assess(exam)))
+    images = read_for_export(tmp_path / "read", places / "analysis").images
+    own = made.images.lesion_labels
+    assert np.array_equal(images.lesion_labels, np.array([0, 1, 0, 2, 3, 4])[own])
 
 
 def test_outlines_of_another_exam_are_refused(places, tmp_path):
