@@ -11,6 +11,7 @@ import highdicom as hd
 import numpy as np
 import pypdfium2
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from small_reading import small_study
@@ -69,6 +70,13 @@ def test_the_segments_are_the_label_map(draft_report, made, tmp_path):
         assert described.tracking_id == f"L{number}"
         assert described.segment_label.startswith(f"L{number} ")
         assert "not yet reviewed by a clinician" in described.SegmentDescription
+
+
+def test_another_reader_sees_the_same_voxels(draft_report, tmp_path):
+    path = tmp_path / "lesions.seg.dcm"
+    path.write_bytes(export(draft_report, "seg").content)
+    frames = sitk.GetArrayFromImage(sitk.ReadImage(path))
+    assert int((frames > 0).sum()) == int((draft_report.images.lesion_labels > 0).sum())
 
 
 def test_the_measurements_are_the_table(draft_report, made):
