@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from fedpsma.analysis_folder import PET_FILE, SUMMARY_FILE
 from fedpsma.comparison.folder import read_examined
+from fedpsma.comparison.study_pair import Examined
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
@@ -15,10 +18,13 @@ from fedpsma.io.files import require_folder_or_nothing, write_bytes
 from fedpsma.pictures.drawing import lesion_boxes
 from reporting.exporters.registry import FORMATS, FormatName, export
 from reporting.exporters.report import Images, Report
-from reporting.report_folder import read_report
+from reporting.report_folder import DRAFT_FILE, read_report
 
 LABELS_FILE = "lesions.nii.gz"
+REPORT_FOLDER = "report"
 ALL = "all"
+# A report lies in a reading, which lies in the analysis.
+_LEVELS_UP = 2
 # The table rounds SUVmax to a tenth, and an analysis rounds the PET that it keeps.
 _SUVMAX_TOLERANCE = 0.06
 
@@ -27,18 +33,21 @@ def read_for_export(folder: Path, analysis: Path | None = None, dicom: Path | No
     """Read a report folder with its images.
 
     Args:
-        folder: What ``fedpsma report draft`` or the reading page wrote.
-        analysis: The analysis that the exam came from, for pictures and outlines; by default the report folder itself
-            or the folder around it, where they hold one.
+        folder: What ``fedpsma report draft`` wrote, or a reading of the page with its report inside.
+        analysis: The analysis that the exam came from, for pictures and outlines; by default the folder round the
+            report or the reading, where it is one.
         dicom: Folder with the PET series in DICOM.
 
     Raises:
         InputError: A file is missing or broken, the report was changed after signing, or the outlines are not those of
             the table.
     """
-    report = read_report(folder)
-    place = analysis or next((one for one in (folder, folder.absolute().parent) if _is_analysis(one)), None)
-    images = None if place is None else read_images(place, report.exam)
+    inside = folder / REPORT_FOLDER
+    place = inside if (inside / DRAFT_FILE).is_file() else folder
+    report = read_report(place)
+    around = (place, *place.absolute().parents[:_LEVELS_UP])
+    found = analysis or next((one for one in around if _is_analysis(one)), None)
+    images = None if found is None else read_images(found, report.exam)
     return replace(report, images=images, dicom=dicom)
 
 
@@ -49,9 +58,9 @@ def read_images(analysis: Path, exam: Exam) -> Images:
         InputError: The folder is no analysis, a file is broken, or the outlines belong to another table.
     """
     examined = read_examined(analysis)
-    labels = examined.study.lesions
-    if labels is None:
+    if examined.study.lesions is None:
         raise InputError("holds no outlines", where=str(analysis), remedy="name what fedpsma analyze wrote")
+    labels = _renumbered(examined, exam)
     _require_own_lesions(exam, examined.study, labels, analysis)
     return Images(examined.study, labels, synthetic=examined.synthetic)
 
@@ -86,6 +95,17 @@ def write_exports(report: Report, names: Sequence[FormatName], out: Path) -> tup
 
 def _is_analysis(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (SUMMARY_FILE, PET_FILE, LABELS_FILE))
+
+
+def _renumbered(examined: Examined, exam: Exam) -> LabelVolume:
+    """Give the outlines the numbers of the report: a reader may have left lesions out, or added some without one."""
+    assert examined.study.lesions is not None
+    place = {lesion.lesion_id: number for number, lesion in enumerate(exam.lesions, start=1)}
+    most = max(int(examined.study.lesions.max(initial=0)), len(examined.exam.lesions))
+    numbers = np.zeros(most + 1, np.int32)
+    for number, lesion in enumerate(examined.exam.lesions, start=1):
+        numbers[number] = place.get(lesion.lesion_id, 0)
+    return np.asarray(numbers[examined.study.lesions])
 
 
 def _require_own_lesions(exam: Exam, study: Study, numbers: LabelVolume, where: Path) -> None:

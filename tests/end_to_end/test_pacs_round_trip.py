@@ -12,6 +12,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from command_line import run_fedpsma
 from orthanc import PASSWORD, USER, Orthanc, missing, running_orthanc
 from pydicom import dcmread
 from small_reading import small_report
@@ -102,6 +103,14 @@ def test_the_command_fetches_and_says_what_it_read(study_uid, tmp_path, monkeypa
     assert shown.exit_code == 0, shown.output
     assert "readable: PET of 40 x 32 x 56 voxels" in shown.output
     assert "Muster" not in shown.output
+
+
+@pytest.mark.slow
+def test_a_fetched_study_can_be_analysed(archive, study_uid, tmp_path):
+    place = fetch_study(archive, study_uid, tmp_path / "incoming").folder
+    done = run_fedpsma("analyze", place, "--out", tmp_path / "read", timeout=500, XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "read" / "exam.json").is_file()
 
 
 def test_stored_objects_are_found_and_read_back_equal(archive, study_uid, report, tmp_path, monkeypatch, orthanc):

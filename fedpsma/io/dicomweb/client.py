@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def connect(settings: PacsSettings) -> Pacs:
 def asking(pacs: Pacs) -> Iterator[None]:
     """Turn whatever goes wrong with a request into one line that names the archive and no patient."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # They quote values of the header.
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except Exception as error:

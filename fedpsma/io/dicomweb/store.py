@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +34,27 @@ class Derived:
 
 
 def read_derived(path: Path) -> Derived:
-    """Read a SEG, SR or PDF in DICOM.
+    """Read a SEG, SR or PDF in DICOM from a file.
 
     Raises:
         InputError: The file is missing, damaged, or something else; images are not sent.
     """
     require_file(path)
-    with parsing(str(path), "is no DICOM file", "name what fedpsma report export wrote"):
-        tags = Tags(dcmread(path), str(path))
+    return parse_derived(path.read_bytes(), str(path))
+
+
+def parse_derived(content: bytes, where: str) -> Derived:
+    """Read a SEG, SR or PDF in DICOM from its bytes; ``where`` names them in the error.
+
+    Raises:
+        InputError: They are damaged, or something else; images are not sent.
+    """
+    with parsing(where, "is no DICOM file", "name what fedpsma report export wrote"):
+        tags = Tags(dcmread(io.BytesIO(content)), where)
     kind = STORABLE.get(tags.text("SOPClassUID") or "")
     if kind is None:
         remedy = "name the SEG, SR or PDF in DICOM that fedpsma report export wrote"
-        raise InputError("is nothing that is stored from here", where=str(path), remedy=remedy)
+        raise InputError("is nothing that is stored from here", where=where, remedy=remedy)
     uids = [tags.text(name) or "" for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
     return Derived(tags, kind, *uids)
 
