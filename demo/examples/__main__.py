@@ -18,7 +18,7 @@ from fedpsma.offline import go_offline
 STUDY = "synthetic-analysed-study"
 """Name of the example's folder, and of the study in it."""
 
-_SITE, _INDEX, _SEED, _SPACING_MM = "D", 3012, 1, 5.0
+_SITE, _INDEX, _SEED, _SPACING_MM = "D", 3055, 1, 5.0
 
 
 def make_example(
