@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from demo.images import ReadingImages, open_images
 from demo.library import IDENTITY_FIELDS, Case, Identity, identity_of
 from demo.reading.audit import Deed
-from demo.reading.history import ACTIONS, Reading, advance
+from demo.reading.edits import AddLesion, HandContour
+from demo.reading.history import ACTIONS, Reading, Review, Sign, advance
 from demo.reading.result import Result, result_of
 from demo.reading.store import ReadingStore, now
+from demo.viewer.route import OpenStudies
 from demo.wording import Progress, Wanted, WordingDesk
 from fedpsma.domain.exam import Exam, unknown_fields
+from fedpsma.domain.region import Region
 from fedpsma.errors import InputError
 from fedpsma.io.exam_file import read_exam
 from reporting.draft import Draft
-from reporting.writers import as_text
+from reporting.exporters.registry import FormatName, export
+from reporting.exporters.report import Export, Report, SignOff, content_sha256
+from reporting.report_folder import write_report
+
+
+class Point(BaseModel):
+    """Where a reader wants a lesion, and how it is drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["add"]
+    at: tuple[int, int, int]
+    contour: HandContour = "suv4"
+    region: Region | None = None
 
 
 @dataclass
@@ -41,7 +59,9 @@ class Desk:
     deeds: list[Deed]
     notes: tuple[str, ...]
     wording: WordingDesk
+    dicom: Path | None = None
     first: tuple[str, ...] = ()
+    images: ReadingImages | None = None
     writer: Wanted = "template"
     progress: Progress = field(default_factory=Progress)
     chosen: str | None = None
@@ -61,6 +81,10 @@ class Desk:
             return
         self.deeds.append(self.store.keep(self.reading, action, who=self.who))
         self._show(advanced)
+        if isinstance(action, AddLesion):
+            self.choose(action.added.lesion_id)
+        if isinstance(action, (Review, Sign)):
+            write_report(self.store.report, self.result.exam, self.report(), self.sign_off)
 
     def choose(self, lesion_id: str) -> None:
         """Put a lesion on the card; it counts as looked at, which a signed reading does not need any more."""
@@ -97,8 +121,26 @@ class Desk:
             raise InputError("has to be reviewed first", where="the report", remedy="look at every lesion")
         return self._draft()
 
+    @property
+    def sign_off(self) -> SignOff | None:
+        """The signature, ``None`` while the report is not signed."""
+        sign = self.reading.signature if self.reading.is_signed else None
+        return SignOff(who=sign.by, when=datetime.fromisoformat(sign.at), sha256=sign.text_sha256) if sign else None
+
+    def export(self, name: FormatName) -> Export:
+        """Write the report in one format.
+
+        Raises:
+            InputError: It was not reviewed, or the format needs what this study has not.
+        """
+        draft, exam = self.report(), self.result.exam
+        images = self.images.for_export(self.reading, exam) if self.images else None
+        return export(Report(exam, draft, self.sign_off, images, self.dicom), name)
+
     def close(self) -> None:
-        """Let go of the reading folder."""
+        """Let go of images and reading folder."""
+        if self.images is not None:
+            self.images.close()
         self._held.close()
 
     def _show(self, reading: Reading) -> None:
@@ -120,15 +162,25 @@ class Desk:
                 raise InputError("is not in the report any more", where="the sentence")
             asked |= {"section": shown.section, "drafted": shown.drafted}
         if asked.get("kind") == "sign":
-            asked |= {"text_sha256": self._signed_digest(), "at": now()}
+            asked |= {"text_sha256": content_sha256(self.result.exam, self._draft()), "at": now()}
+        if asked.get("kind") in ("add", "split"):
+            return self._drawn(asked)
         try:
             return ACTIONS.validate_python(asked)
         except ValidationError as error:
             raise InputError(error.errors()[0]["msg"], where="the page") from error
 
-    def _signed_digest(self) -> str:
-        text = as_text(self._draft().model_copy(update={"state": "signed"}))
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    def _drawn(self, asked: Mapping[str, Any]) -> Any:
+        """Return the edit that adds or splits a lesion on the images."""
+        if self.images is None:
+            raise InputError("has no images to draw on", where="this study")
+        if asked["kind"] == "split":
+            return self.images.parted(self.reading, str(asked.get("lesion")))
+        try:
+            point = Point.model_validate(asked)
+        except ValidationError as error:
+            raise InputError(error.errors()[0]["msg"], where="the point") from error
+        return self.images.drawn(self.reading, point.at, point.contour, point.region)
 
     def _draft(self) -> Draft:
         if self.result.draft is None:
@@ -136,8 +188,23 @@ class Desk:
         return self.result.draft
 
 
-def open_desk(case: Case, who: str, wording: WordingDesk) -> Desk:
+@dataclass(frozen=True)
+class Place:
+    """What all desks of a room share: the sentences of the language model, the opened images, the DICOM series."""
+
+    wording: WordingDesk
+    opened: OpenStudies
+    dicom: Path | None = None
+
+
+def open_desk(case: Case, who: str, owner: str, place: Place) -> Desk:
     """Open a case for one reader; nobody else can change its reading meanwhile.
+
+    Args:
+        case: What is read.
+        who: The reader's name.
+        owner: The session that alone may have the images.
+        place: What all desks share.
 
     Raises:
         InputError: The exam cannot be read, its log is damaged, or another process holds the reading.
@@ -159,7 +226,9 @@ def open_desk(case: Case, who: str, wording: WordingDesk) -> Desk:
             result=result,
             deeds=list(resumed.deeds),
             notes=(*unread, *identity.notes, *filter(None, [resumed.note])),
-            wording=wording,
+            wording=place.wording,
+            dicom=place.dicom,
+            images=open_images(case.folder, exam, place.opened, owner) if case.folder else None,
             first=tuple(one.lesion for one in result.assessment.indeterminate),
             _held=held.pop_all(),
         )

@@ -100,7 +100,7 @@ def find_cases(folder: Path | None, readings: Path) -> tuple[Case, ...]:
         InputError: The folder does not exist or holds nothing to read.
     """
     if folder is None:
-        return tuple(_case(path, path.stem, readings / path.stem) for path in _example_files())
+        return tuple(_case(path, name, readings / name) for name, path in _examples().items())
     if folder.is_file():
         return (_case(folder, folder.stem, folder.parent / READING_FOLDER),)
     if not folder.is_dir():
@@ -126,6 +126,8 @@ def _case(exam: Path, name: str, reading: Path) -> Case:
     return Case(name, exam, picture if picture.is_file() else None, reading)
 
 
-def _example_files() -> list[Path]:
+def _examples() -> dict[str, Path]:
+    """Return the built-in examples by name, those with images first."""
     folder = Path(str(resources.files("demo").joinpath("examples")))
-    return sorted(folder.glob("*.json"))
+    analysed = {path.parent.name: path for path in sorted(folder.glob(f"*/{EXAM_FILE}"))}
+    return analysed | {path.stem: path for path in sorted(folder.glob("*.json"))}

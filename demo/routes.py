@@ -16,11 +16,10 @@ from demo.sessions import BusyError, ReadingRoom, Session
 from demo.view import changes, picture, table_order, view_of
 from fedpsma.errors import InputError
 from fedpsma.io.exam_file import parse_exam_bytes
-from reporting.writers import as_text
+from reporting.exporters.registry import FORMATS, FormatName
 
 PREFIX = "/fp"
 LARGEST_UPLOAD = 5_000_000
-FORMATS = (("text", "Text"),)
 _CLIENT = {"desk.js": "text/javascript", "page.css": "text/css"}
 Json = dict[str, Any]
 
@@ -31,6 +30,11 @@ def session_of(request: Request) -> Session:
     if not isinstance(session, Session):
         raise HTTPException(401, "open the page first")
     return session
+
+
+def session_name(request: Request) -> str:
+    """Return the name of the session of a request, by which the images know their owner."""
+    return session_of(request).name
 
 
 SessionOf = Annotated[Session, Depends(session_of)]
@@ -93,9 +97,18 @@ def _add_leaving(router: APIRouter, room: ReadingRoom) -> None:
     @router.get("/reading/{token}/text")
     def text(session: SessionOf, token: str) -> PlainTextResponse:
         try:
-            return PlainTextResponse(as_text(_desk(room, session, token).report()))
+            return PlainTextResponse(_desk(room, session, token).export("text").content)
         except InputError as error:
             raise HTTPException(409, str(error)) from error
+
+    @router.get("/reading/{token}/export/{name}")
+    def export(session: SessionOf, token: str, name: FormatName) -> Response:
+        try:
+            made = _desk(room, session, token).export(name)
+        except InputError as error:
+            raise HTTPException(409, str(error)) from error
+        headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+        return Response(made.content, media_type=FORMATS[name].media_type, headers=headers)
 
 
 def _opened(room: ReadingRoom, session: Session, number: int, *, take_over: bool) -> Json:
@@ -135,7 +148,7 @@ def _worded(session: Session, token: str, desk: Desk, asked: Mapping[str, Any]) 
 
 
 def _answer(session: Session, token: str, desk: Desk, before: Mapping[str, Mapping[str, str]]) -> Json:
-    now = view_of(desk, FORMATS)
+    now = view_of(desk, [(key, one.title) for key, one in FORMATS.items() if desk.dicom or not one.needs_dicom])
     session.shown[token] = now
     return {
         "panels": changes(before, now),
@@ -144,6 +157,7 @@ def _answer(session: Session, token: str, desk: Desk, before: Mapping[str, Mappi
         "standing": desk.reading.standing,
         "questions": len(desk.result.assessment.indeterminate),
         "failed": desk.failed_checks,
+        "viewer": desk.images.value(desk.reading, table_order(desk), desk.chosen) if desk.images else None,
     }
 
 

@@ -50,10 +50,12 @@ def build_application(room: ReadingRoom, account: Account | None = None) -> ASGI
     from fastapi import FastAPI
 
     from demo.page import HEAD, build_page
-    from demo.routes import desk_router
+    from demo.routes import desk_router, session_name
+    from demo.viewer.route import volume_router
 
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     application.include_router(desk_router(room))
+    application.include_router(volume_router(room.place.opened, session_name))
     mounted = gr.mount_gradio_app(
         application,
         build_page(),

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from demo.desk import Desk, open_desk
+from demo.desk import Desk, Place, open_desk
 from demo.library import Case
+from demo.viewer.route import OpenStudies
 from demo.wording import WordingDesk
 from fedpsma.errors import InputError
 
@@ -32,10 +33,10 @@ class Session:
 class ReadingRoom:
     """All sessions and what they have open; nobody reaches a reading that another session opened."""
 
-    def __init__(self, cases: tuple[Case, ...], uploads: Path) -> None:
+    def __init__(self, cases: tuple[Case, ...], uploads: Path, dicom: Path | None = None) -> None:
         self._cases = cases
         self.uploads = uploads
-        self.wording = WordingDesk()
+        self.place = Place(WordingDesk(), OpenStudies(), dicom)
         self._owners: dict[Path, tuple[Session, str]] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +56,7 @@ class ReadingRoom:
         case = cases[number]
         with self._lock:
             self._release(case, session, take_over=take_over)
-            desk = open_desk(case, session.user, self.wording)
+            desk = open_desk(case, session.user, session.name, self.place)
             token = secrets.token_urlsafe(_TOKEN_BYTES)
             session.desks[token] = desk
             self._owners[case.reading] = (session, token)

@@ -53,7 +53,9 @@
     if ($("fp-studies").open) $("fp-studies").close();
     document.title = "Reading room";
     show(answer);
-    document.dispatchEvent(new CustomEvent("fp-opened", { detail: answer }));
+    const viewer = $("fp-viewer");
+    if (viewer) viewer.hidden = !answer.viewer;
+    $("fp-picture").hidden = !!answer.viewer;
   }
 
   const leave = () => { if (state.token) navigator.sendBeacon(`/fp/reading/${state.token}/leave`); };
@@ -71,7 +73,7 @@
     count("fp-count-checks", answer.failed);
     highlight(chosenBefore !== state.chosen);
     if (focus) refocus(focus);
-    document.dispatchEvent(new CustomEvent("fp-shown", { detail: answer }));
+    if (answer.viewer !== undefined) document.dispatchEvent(new CustomEvent("fp:value", { detail: answer.viewer }));
   }
 
   function place(name, change) {
@@ -236,6 +238,18 @@
     toast(`${link.download} was exported`, "good");
   }
 
+  // ---- a lesion that was missed ----
+  function addHere({ voxel, suv }) {
+    const dialog = $("fp-new");
+    $("fp-new-told").textContent = suv === null ? "" : `SUV ${suv.toFixed(1)} at the crosshair`;
+    dialog.returnValue = "no";
+    dialog.onclose = () => {
+      if (dialog.returnValue !== "yes") return;
+      act({ kind: "add", at: voxel, contour: $("fp-new-contour").value, region: $("fp-new-region").value || null });
+    };
+    dialog.showModal();
+  }
+
   // ---- places and dialogs ----
   async function studies() {
     $("fp-study-list").innerHTML = (await (await fetch("/fp/studies")).json()).html;
@@ -287,8 +301,11 @@
     copy,
   };
 
+  // The viewer has controls of its own.
+  const mine = (target) => desk()?.contains(target) && !target.closest(".fpv");
+
   document.addEventListener("click", (event) => {
-    if (!desk()?.contains(event.target)) return;
+    if (!mine(event.target)) return;
     const button = event.target.closest("button");
     if (button?.getAttribute("role") === "tab") { tab(button); return; }
     if (button) {
@@ -307,7 +324,7 @@
 
   document.addEventListener("change", (event) => {
     const one = event.target;
-    if (!desk()?.contains(one)) return;
+    if (!mine(one)) return;
     if (one.dataset.change) act({ ...JSON.parse(one.dataset.change), [one.dataset.field]: one.value || null });
     if (one.id === "fp-looked") document.querySelector("[data-review]").disabled = !one.checked;
     if (one.id === "fp-writer") word(one.value);
@@ -317,12 +334,14 @@
   const writing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable=true]");
 
   document.addEventListener("keydown", (event) => {
-    if (!desk() || writing(event.target) || document.querySelector("dialog[open]")) return;
+    const inViewer = event.target.closest?.(".fpv") && !["n", "p"].includes(event.key);
+    if (!desk() || (inViewer && !event.ctrlKey) || writing(event.target) || document.querySelector("dialog[open]")) return;
     const ctrl = event.ctrlKey || event.metaKey;
     const key = event.key.toLowerCase();
     const keys = ctrl
       ? { z: () => act({ kind: event.shiftKey ? "redo" : "undo" }), y: () => act({ kind: "redo" }) }
       : {
+          a: () => document.querySelector('.fpv [data-do="add"]')?.click(),
           n: () => step(1),
           p: () => step(-1),
           x: () => document.querySelector('[data-focus^="exclude/"], [data-focus="include"]')?.focus(),
@@ -337,15 +356,21 @@
       event.preventDefault();
       return;
     }
-    if (keys[key]) { event.preventDefault(); keys[key](); }
-  });
+    if (keys[key]) { event.preventDefault(); event.stopPropagation(); keys[key](); }
+  }, true);
+
+  document.addEventListener("fp:lesion", ({ detail }) => { if (detail.from === "viewer") jump(detail.id); });
+  document.addEventListener("fp:add_lesion", ({ detail }) => addHere(detail));
 
   // The page is drawn by Gradio after this script came.
   const wait = new MutationObserver(begin);
   function begin() {
     if (!desk() || desk().dataset.begun) return;
+    const viewer = $("fp-viewer");
+    if (!viewer?.querySelector(".fpv")) return;
     desk().dataset.begun = "yes";
     wait.disconnect();
+    desk().querySelector(".fp-images").append(viewer);
     window.fedpsma = { act, jump, show, toast, post, token: () => state.token, chosen: () => state.chosen };
     open(null);
     addEventListener("pagehide", leave);

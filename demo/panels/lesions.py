@@ -123,13 +123,18 @@ def card(reading: Reading, result: Result, lesion_id: str | None) -> str:
     )
 
 
-def _region_field(lesion: Lesion, analysed: Lesion | None) -> str:
+def region_options(chosen: Region | None = None) -> str:
+    """Return all regions, grouped by what miTNM makes of them."""
     groups = []
     ordered = sorted(Region, key=lambda one: list(_AXES).index(one.facts.mitnm_axis))
     for axis, regions in groupby(ordered, key=lambda one: one.facts.mitnm_axis):
-        options = "".join(_option(one, one.facts.name_en, chosen=one is lesion.region) for one in regions)
+        options = "".join(_option(one, one.facts.name_en, chosen=one is chosen) for one in regions)
         groups.append(f'<optgroup label="{_AXES[axis]}">{options}</optgroup>')
-    return _field("Region", lesion.lesion_id, "region", "".join(groups), _model(analysed, "region"))
+    return "".join(groups)
+
+
+def _region_field(lesion: Lesion, analysed: Lesion | None) -> str:
+    return _field("Region", lesion.lesion_id, "region", region_options(lesion.region), _model(analysed, "region"))
 
 
 def _side_field(lesion: Lesion, analysed: Lesion | None) -> str:
@@ -200,7 +205,9 @@ def _exclusion(reading: Reading, lesion_id: str) -> str:
 
 
 def _removal(lesion_id: str) -> str:
-    return deed("Delete", {"kind": "delete", "lesion": lesion_id}, kind="fp-danger", focus="delete")
+    split = deed("Split", {"kind": "split", "lesion": lesion_id}, focus="split", title="Split at the saddle")
+    delete = deed("Delete", {"kind": "delete", "lesion": lesion_id}, kind="fp-danger", focus="delete")
+    return f'<span class="fp-buttons">{split}{delete}</span>'
 
 
 def _model(analysed: Lesion | None, what: str) -> str:

@@ -14,6 +14,8 @@ from fedpsma.domain.exam import Lesion
 from fedpsma.domain.region import Region, Side
 from fedpsma.errors import InputError
 
+HandContour = Literal["suv4", "suv3", "pct41", "pct50"]
+"""By which threshold a reader draws a lesion: a fixed SUV, or a share of its maximum."""
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[str, Field(max_length=2000)]
 Value = TypeVar("Value")
@@ -64,11 +66,12 @@ class SetCategory(_Edit):
 
 
 class AddLesion(_Edit):
-    """Add a missed lesion; ``how`` says in words how it was drawn."""
+    """Add a missed lesion, drawn around the voxel ``at`` of the study by a contour convention."""
 
     kind: Literal["add"] = "add"
     added: Lesion
-    how: Words = ""
+    at: tuple[int, int, int] | None = None
+    contour: HandContour | None = None
 
 
 class DeleteLesion(_Edit):

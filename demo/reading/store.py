@@ -50,6 +50,11 @@ class ReadingStore:
         """The log."""
         return self.folder / AUDIT_FILE
 
+    @property
+    def report(self) -> Path:
+        """The folder of the report, there once it was reviewed."""
+        return self.folder / REPORT_FOLDER
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Make the folder where there is none, and hold it so that nobody else changes the reading meanwhile.

@@ -32,9 +32,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,8 +43,11 @@ from fedpsma.domain.study import LabelVolume
 from fedpsma.lesions.geometry import Index
 from fedpsma.pictures.drawing import colour_of, lesion_boxes
 
+if TYPE_CHECKING:
+    import gradio as gr
+
 _START = "const viewer = new Viewer(element.querySelector('.fpv'), trigger);\n"
-_FOLLOW = "watch('value', () => viewer.show(props.value));\nviewer.show(props.value);\n"
+_FOLLOW = "document.addEventListener('fp:value', (event) => viewer.show(event.detail));\n"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class Shown:
 
 def viewer_component(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
     """Return the viewer; ``options`` go to ``gr.HTML`` (an ``elem_id``, a ``scale``)."""
+    # Gradio reads its switches when it is imported, so that this waits until they are set.
+    import gradio as gr
+
     return gr.HTML(
         value,
         html_template=_text("viewer.html"),

@@ -93,7 +93,7 @@ def test_a_side_that_the_new_region_cannot_have_becomes_unknown_or_the_only_one(
 
 def test_added_and_split_lesions_join_the_table_and_taken_ids_are_refused() -> None:
     new = Lesion(lesion_id="R1", region="LIVER", suvmax=9.0, volume_ml=2.0, ct_class="suspicious")
-    added = reading_after(AddLesion(added=new, how="click, 41 % of the maximum"))
+    added = reading_after(AddLesion(added=new, at=(1, 2, 3), contour="pct41"))
     staged = result_of(added).assessment.mitnm
     assert staged is not None
     assert staged.M == ["M1b", "M1c"]

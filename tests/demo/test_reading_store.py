@@ -18,7 +18,7 @@ SIGN = Sign(by="Dr A", text_sha256="0" * 64, at="2026-01-01T10:00:00+00:00")
 EDITS = (
     SetSide(lesion="L2", side="L"),
     Exclude(lesion="L3", reason="other", note="fracture"),
-    AddLesion(added=Lesion(lesion_id="R1", region="LIVER", suvmax=7.0), how="fixed SUV 4"),
+    AddLesion(added=Lesion(lesion_id="R1", region="LIVER", suvmax=7.0)),
     Undo(),
     Undo(),
     Redo(),

@@ -189,7 +189,7 @@ class Viewer {
     const [what, which] = control.dataset.do.split(":");
     if (what === "help") return this.help();
     if (!this.state.volumes) return;
-    ({ mode: () => this.set({ mode: which }), ct: () => this.set({ ct: [...CT_WINDOWS[which]] }), outlines: () => this.set({ outlines: !this.state.outlines }), cine: () => this.spin(), walk: () => this.walk(Number(which)), add: () => this.trigger("add_lesion", this.here()) })[what]();
+    ({ mode: () => this.set({ mode: which }), ct: () => this.set({ ct: [...CT_WINDOWS[which]] }), outlines: () => this.set({ outlines: !this.state.outlines }), cine: () => this.spin(), walk: () => this.walk(Number(which)), add: () => this.send("add_lesion", this.here()) })[what]();
   }
 
   help() { const box = this.root.querySelector("dialog"); if (box.open) box.close(); else box.showModal(); }
