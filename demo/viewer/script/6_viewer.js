@@ -5,18 +5,15 @@ const EXCLUDED = "#767676";
 const AXES = [["R", "L"], ["A", "P"], ["S", "I"]];
 
 class Viewer {
-  constructor(root, trigger) {
-    Object.assign(this, { root, trigger, turn: 0, value: null });
+  constructor(root) {
+    Object.assign(this, { root, turn: 0, value: null });
     this.state = { ...START, volumes: null, colours: new Colours(), outlines: true, top: 15, ct: CT_WINDOWS.soft, opacity: 0.7 };
     const pane = (name) => root.querySelector(`[data-pane=${name}]`);
     this.panes = { mip: new Mip(pane("mip")) };
     for (const name of Object.keys(PLANES)) this.panes[name] = new Plane(pane(name), name);
     new ResizeObserver(() => this.redraw()).observe(root);
-    const heard = ({ detail }) => {
-      if (!root.isConnected) document.removeEventListener("fp:lesion", heard);
-      else if (detail.from !== "viewer") this.jump(detail.id);
-    };
-    document.addEventListener("fp:lesion", heard);
+    document.addEventListener("fp:value", ({ detail }) => this.show(detail));
+    document.addEventListener("fp:lesion", ({ detail }) => detail.from === "viewer" || this.jump(detail.id));
     listenToReader(this);
   }
 
@@ -46,9 +43,9 @@ class Viewer {
   async open({ place, revision }, turn) {
     this.close("", "loading");
     const meta = await fetchPart(place, "meta"), volumes = new Volumes(meta), later = meta.ct ? fetchPart(place, "ct") : null;
-    const parts = ["pet", "rotation"].map((name) => fetchPart(place, name));
-    volumes.setLesions(await fetchPart(place, "lesions", revision));
-    [volumes.pet, volumes.rotation] = await Promise.all(parts);
+    const parts = ["pet", "rotation", "lesions"].map((name) => fetchPart(place, name, revision));
+    const [pet, rotation, lesions] = await Promise.all(parts);
+    Object.assign(volumes, { pet, rotation }).setLesions(lesions);
     if (turn !== this.turn) return;
     const point = volumes.ranges.map(([low, high]) => (low + high) >> 1);
     this.offer(meta);
@@ -133,18 +130,14 @@ class Viewer {
     const lesion = settled && number ? lesions.find((one) => one.value === number && !one.hidden) : null;
     this.set({ point, ...(lesion ? { selected: lesion.id } : {}) });
     if (lesion) this.send("lesion", { id: lesion.id });
-    if (settled) this.announce("point", this.here());
+    if (settled) this.send("point", this.here());
   }
   here() {
     const { volumes, point } = this.state, suv = volumes.meta.unit === "SUV" ? volumes.uptake(point) : null;
     return { voxel: volumes.toStudy(point), mm: volumes.mm(point), suv };
   }
-  announce(name, detail) {
-    document.dispatchEvent(new CustomEvent(`fp:${name}`, { detail: { ...detail, from: "viewer" } }));
-  }
   send(name, detail) {
-    this.announce(name, detail);
-    this.trigger(name, detail);
+    document.dispatchEvent(new CustomEvent(`fp:${name}`, { detail: { ...detail, from: "viewer" } }));
   }
 
   jump(id) {

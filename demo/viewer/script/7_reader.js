@@ -11,7 +11,7 @@ const ACTIONS = {
   mode: (viewer, which) => viewer.set({ mode: which || MODES[(MODES.indexOf(viewer.state.mode) + 1) % MODES.length] }),
   ct: (viewer, which) => viewer.set({ ct: CT_WINDOWS[which] }),
   outlines: (viewer) => viewer.set({ outlines: !viewer.state.outlines }),
-  add: (viewer) => viewer.trigger("add_lesion", viewer.here()),
+  add: (viewer) => viewer.send("add_lesion", viewer.here()),
   hide: (viewer) => {
     const lesion = viewer.state.lesions.find((one) => one.id === viewer.state.selected);
     if (lesion) lesion.hidden = !lesion.hidden;
