@@ -21,19 +21,25 @@ class Mip extends Pane {
   draw(state) {
     const { volumes, angle, point } = state, { rotation, spacing_mm: edges } = volumes.meta, rows = volumes.nz;
     this.fit(rotation.columns, rows, rotation.edge_mm, edges[2]);
-    for (let row = 0, cell = 0; row < rows; row++) {
-      const level = (rows - 1 - row) * volumes.plane;
-      for (let column = 0; column < rotation.columns; column++, cell++) {
-        const number = this.shownAt(state, column, row);
-        this.pixels[cell] = state.colours.inverted[number ? volumes.pet[number + level] : 0];
-      }
-    }
+    const kept = [volumes, angle, state.top];
+    if (!this.kept || kept.some((one, at) => one !== this.kept[at])) this.project(state, rotation.columns, rows);
+    this.kept = kept;
     this.paint(true);
     if (state.outlines) this.outlines(this.shadow(state).edges, state, state.lesions.length <= NAMED_AT_MOST);
     this.crosshair([this.columnOf(point, state), rows - 1 - point[2]]);
     const [x, y] = [Math.cos((angle / TURN) * 2 * Math.PI), Math.sin((angle / TURN) * 2 * Math.PI)];
     const side = (to) => (y * to > 0.4 ? "A" : y * to < -0.4 ? "P" : "") + (x * to > 0.4 ? "L" : x * to < -0.4 ? "R" : "");
     this.letters([side(-1), side(1), "S", "I"]);
+  }
+
+  project(state, columns, rows) {
+    for (let row = 0, cell = 0; row < rows; row++) {
+      const level = (rows - 1 - row) * state.volumes.plane;
+      for (let column = 0; column < columns; column++, cell++) {
+        const number = this.shownAt(state, column, row);
+        this.pixels[cell] = state.colours.inverted[number ? state.volumes.pet[number + level] : 0];
+      }
+    }
   }
 
   columnOf([x, y], { volumes, angle }) {

@@ -75,28 +75,31 @@ class Viewer {
     for (const one of this.root.querySelectorAll("[data-needs=ct]")) one.disabled = !ct;
   }
 
+  // Turning redraws the projection alone.
   set(changes) {
     Object.assign(this.state, changes);
-    this.redraw();
+    this.redraw(Object.keys(changes).join() !== "angle");
   }
 
-  redraw() {
+  redraw(whole = true) {
+    this.whole = this.whole || whole;
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
-      this.waiting = false;
-      if (this.state.volumes && this.root.clientWidth) this.draw(this.state);
+      const panes = this.whole ? Object.values(this.panes) : [this.panes.mip];
+      this.waiting = this.whole = false;
+      if (this.state.volumes && this.root.clientWidth) this.draw(this.state, panes);
     });
   }
 
-  draw(state) {
+  draw(state, panes) {
     const { top, opacity, ct, volumes } = state, windows = [top, opacity, ct].join();
     if (windows !== this.windows) {
       state.colours.setPet(top / volumes.meta.step, opacity);
       state.colours.setCt(ct);
       this.windows = windows;
     }
-    for (const pane of Object.values(this.panes)) pane.draw(state);
+    for (const pane of panes) pane.draw(state);
     this.tell(state);
   }
 
