@@ -63,7 +63,12 @@ def propose_categories(
 
 
 def propose(one: LesionFacts, score: Score, around: Surroundings) -> Proposal:
-    """Propose a category; where the score is undetermined, only what all possible scores have in common."""
+    """Propose a category; where the score is undetermined, only what all possible scores have in common.
+
+    What a reader decided stands.
+    """
+    if one.lesion.reader_category is not None:
+        return Proposal(one.lesion.reader_category, "given by the reader")
     proposals = [_for_uptake(uptake, one, around) for uptake in score.uptakes]
     if len({proposal.category for proposal in proposals}) == 1:
         return proposals[0]
