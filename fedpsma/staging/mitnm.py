@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedpsma.domain.assessment import MiTnm, TraceEntry
 from fedpsma.domain.exam import ProstateStatus
@@ -36,6 +36,15 @@ class Stage:
     def text(self) -> str:
         """The canonical string."""
         return " ".join(self.parts)
+
+    @property
+    def meaning(self) -> str:
+        """The canonical string without what is only another name: N1a and N1b of V1 are N1 and N2 of V2."""
+        return self.text.replace("N1a", "N1").replace("N1b", "N2")
+
+    def with_local(self, code: str) -> Stage:
+        """Return the same stage with another miT code."""
+        return replace(self, mitnm=self.mitnm.model_copy(update={"T": code}))
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,12 @@ def stage_units(units: Counter[Unit], status: ProstateStatus | None, options: St
         M1c_organs=m1c,
     )
     return Stage(mitnm, tuple(sided))
+
+
+def t_is_contradictory(counted: Sequence[LesionFacts], status: ProstateStatus | None) -> bool:
+    """Whether T rests on a lesion of the prostate that is said to be removed, and on no lesion of its bed."""
+    regions = {one.region for one in counted}
+    return status == "removed" and Region.PROSTATE in regions and Region.PROSTATE_BED not in regions
 
 
 def local_stage(local: Counter[Unit], status: ProstateStatus | None) -> str:
@@ -146,16 +161,6 @@ def bone_pattern(bones: Counter[Unit], options: StagingOptions) -> list[str]:
     if marrow or options.diffuse_marrow:
         return [*pattern, "dmi"] if options.pattern_beside_dmi else ["dmi"]
     return pattern
-
-
-def render(mitnm: MiTnm, sided_nodes: Sequence[str] = ()) -> str:
-    """Render the canonical string.
-
-    Example:
-        >>> render(MiTnm(T="T2u", N="N1", N_regions=["EI"], M=["M1b"], M1b_pattern=["uni"]), ["EIL"])
-        'miT2u N1 (EIL) M1b (uni)'
-    """
-    return " ".join(parts(mitnm, sided_nodes))
 
 
 def parts(mitnm: MiTnm, sided_nodes: Sequence[str] = ()) -> list[str]:

@@ -72,6 +72,12 @@ def propose(one: LesionFacts, score: Score, around: Surroundings) -> Proposal:
     return Proposal(None, "uptake undetermined")
 
 
+def may_count(one: LesionFacts, scores: dict[str, Score], around: Surroundings) -> bool:
+    """Whether one of the uptake levels that are still possible would make the lesion count."""
+    levels = scores[one.lesion_id].uptakes
+    return one.biopsy is None and any(_for_uptake(uptake, one, around).category in COUNTED for uptake in levels)
+
+
 def overall_category(categories: Iterable[PsmaRads | None]) -> PsmaRads | None:
     """Return the highest category of the scan; null where no lesion has one.
 
