@@ -141,6 +141,7 @@ class Assessment(_Result):
 
     ``mitnm`` and ``mitnm_string`` are null where the frameworks do not apply (another kind of tracer).
     ``expression_bounds`` holds the possible range of a score that a missing or impossible value leaves undetermined.
+    ``mitnm_app_string`` writes the same stage in the style of the PROMISE application, with its scores.
     ``mitnm_possible`` lists, the given one first, the stages that a missing or impossible value leaves possible; it is
     empty where the stage is certain. ``policy_effects`` are the open policies that decide something here.
     ``ppp`` says which criteria of PSMA PET progression the images meet, never the class; ``radioligand_facts`` state
@@ -149,6 +150,7 @@ class Assessment(_Result):
 
     mitnm: MiTnm | None
     mitnm_string: str | None
+    mitnm_app_string: str | None = None
     mitnm_possible: list[str] = []
     psma_rads: dict[str, PsmaRads | None] = {}
     psma_rads_overall: PsmaRads | None = None

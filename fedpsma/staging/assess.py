@@ -11,6 +11,7 @@ from fedpsma.staging.e_psma import score_e_psma
 from fedpsma.staging.expression import References, Score, expression_range, references_of
 from fedpsma.staging.facts import read_lesion
 from fedpsma.staging.free_text import inspect_texts
+from fedpsma.staging.mitnm import app_text
 from fedpsma.staging.options import StagingOptions
 from fedpsma.staging.policy_effects import policy_effects
 from fedpsma.staging.ppp import imaging_part
@@ -73,6 +74,7 @@ def _with_psma(reading: Reading, references: References, notes: Notebook) -> Ass
     return Assessment(
         mitnm=core.stage.mitnm,
         mitnm_string=core.stage.text,
+        mitnm_app_string=app_text(core.stage, primary, spread.highest, spread.lowest),
         mitnm_possible=list(core.possible),
         psma_rads=categories,
         psma_rads_overall=_overall(categories, notes),
@@ -149,20 +151,16 @@ def _response(
 ) -> tuple[Response, list[str]]:
     if reading.timeline is None or comparison is None:
         return Response(), []
-    new = find_new_lesions(reading.facts, core.counted, comparison, reading.links)
+    new = find_new_lesions(core.categories, core.counted, comparison, reading.links)
     progression = notes.keep(imaging_part(reading.timeline, core.counted, comparison))
-    # An empty table does not prove that nothing took up tracer.
-    left = not core.scores or any(
-        core.scores[name].high > 0 for name, category in core.categories.items() if category not in ("1", "2")
-    )
-    return notes.keep(assess_response(reading.timeline, core.counted, left, new)), progression
+    return notes.keep(assess_response(reading.timeline, core.counted, core.uptake_left, new)), progression
 
 
 def _caution(reading: Reading, core: Core, notes: Notebook) -> list[str]:
     """Collect the flags that stand beside the stage; return the PSMA-negative lesions."""
     exam, facts, categories = reading.exam, reading.facts, core.categories
     negative = list(cautions.psma_negative(facts, categories, core.scores))
-    notes.flag(check_volume(exam, core.counted))
+    notes.flag(check_volume(exam, core.counted, takes_up=core.uptake_left.counted))
     notes.flag(cautions.tumour_sink(exam, core.counted, reading.options))
     notes.flag(negative)
     notes.flag(cautions.reference_organ(facts, categories, core.references, reading.context))

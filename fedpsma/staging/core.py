@@ -11,10 +11,11 @@ from fedpsma.staging.changes import Timeline
 from fedpsma.staging.counting import counted_lesions
 from fedpsma.staging.expression import References, Score, score_lesions
 from fedpsma.staging.facts import LesionFacts
-from fedpsma.staging.mitnm import Stage, stage, stage_units, t_is_contradictory, unit_of
+from fedpsma.staging.mitnm import Stage, other_local_stage, stage, stage_units, unit_of
 from fedpsma.staging.options import StagingOptions
 from fedpsma.staging.prior import Link, PriorExam
 from fedpsma.staging.psma_rads import Surroundings, may_count, propose_categories
+from fedpsma.staging.recip import UptakeLeft
 from fedpsma.staging.rulebook import Notebook, Noted, traced
 from fedpsma.staging.treated import treated_lesions
 from fedpsma.text.clinical_context import ClinicalContext
@@ -55,6 +56,16 @@ class Core:
     stage: Stage
     possible: tuple[str, ...]
 
+    @property
+    def uptake_left(self) -> UptakeLeft:
+        """Whether lesions still take up tracer; an empty table does not prove that none does."""
+        active = {name for name, score in self.scores.items() if score.high > 0}
+        malignant = {name for name, category in self.categories.items() if category not in ("1", "2")}
+        return UptakeLeft(
+            counted=any(one.lesion_id in active for one in self.counted),
+            any=not self.scores or bool(active & malignant),
+        )
+
 
 def settle(reading: Reading, references: References, notes: Notebook) -> Core:
     """Score, categorise, count and stage the lesions of an exam."""
@@ -76,14 +87,15 @@ def _possible(
     """Return the stage as given, with all that is open counted, and with the other T where the gland is in doubt."""
     status, options = reading.exam.clinical.prostate_status, reading.options
     stages = [staged, stage_units(Counter(unit_of(one) for one in (*counted, *left_open)), status, options)]
-    contradictory = t_is_contradictory(counted, status)
-    if contradictory:
-        stages += [one.with_local("Tr") for one in stages]
+    other = other_local_stage(counted, status)
+    if other:
+        stages += [one.with_local(other) for one in stages]
     texts = tuple(dict.fromkeys(one.text for one in stages))
     if len(texts) == 1:
         return Noted(())
     inputs = {
         "not counted while their uptake is open": [one.lesion_id for one in left_open],
-        "a lesion of the prostate although it is removed": contradictory,
+        "prostate": status,
+        "T, if the site is wrong": other,
     }
     return Noted(texts, (traced("mitnm_possible", inputs, f"undetermined: {' or '.join(texts)}"),))

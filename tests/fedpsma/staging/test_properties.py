@@ -111,7 +111,7 @@ def test_other_names_for_the_lesions_change_only_the_names(rows, tracer, status)
     assert [found.elements for found in one.indeterminate] == [found.elements for found in other.indeterminate]
 
 
-TOLD = {"trace", "flags", "mitnm_string", "mitnm_possible", "policy_effects", "indeterminate"}
+TOLD = {"trace", "flags", "mitnm_string", "mitnm_app_string", "mitnm_possible", "policy_effects", "indeterminate"}
 
 
 @settings(max_examples=60, deadline=None)
