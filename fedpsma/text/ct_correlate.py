@@ -26,6 +26,8 @@ _ADJECTIVE = re.compile(r"(?:isch(?:e[nrms]?)?|ic|ed)\W*$", re.IGNORECASE)
 _PREFIX = re.compile(r"\b(?:non|nicht)-\s?$", re.IGNORECASE)
 _DOUBT = re.compile(r"\b(?:cannot|can not|not|kann|nicht)\b", re.IGNORECASE)
 _LIST_REACH = 8
+# A negation reaches this many characters at most, so that a very long text is read in no more than linear time.
+_REACH = 200
 _HU = re.compile(r"(?P<sign>[-−–]?)\s?(?P<value>\d{1,3})\s?(?:HU|HE)\b")
 _ADENOMA_HU = 10
 _HEDGE_REACH = 28
@@ -194,14 +196,15 @@ def _short_axis(text: str) -> float | None:
 
 
 def _is_negated(text: str, match: re.Match[str]) -> bool:
-    clause_start = max(text.rfind(mark, 0, match.start()) for mark in (".", ";", ":", "\n", "(")) + 1
-    before = text[clause_start : match.start()]
+    before = _CLAUSE_END.split(text[max(0, match.start() - _REACH) : match.start()])[-1]
     last = last_match(_negation_before(), before)
-    if last is not None and _in_scope(before[last.end() :], text[match.start() :]):
+    if last is not None and _in_scope(before[last.end() :], text[match.start() : match.end() + _REACH]):
         return True
     if _PREFIX.search(before):
         return True
-    return _negation_after().match(text, match.end()) is not None or _ends_negated_list(text[match.end() :])
+    return _negation_after().match(text, match.end()) is not None or _ends_negated_list(
+        text[match.end() : match.end() + _REACH]
+    )
 
 
 def _in_scope(between: str, rest: str) -> bool:

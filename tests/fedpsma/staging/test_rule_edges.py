@@ -141,3 +141,11 @@ def test_the_short_axis_of_table_and_words_agree_to_a_millimetre(size, wrong):
 def test_the_correlate_is_told_without_a_size_where_none_is_known():
     row = lesion("L1", "BONE_RIB", "L", 3.0, size_mm=None, ct_correlate="no CT correlate")
     assert assess(exam(row)).indeterminate[0].elements["ct_correlate"] == "no CT correlate"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("unit", ["a", "1", "L3 ", "no sclerosis, ", "Right ilium SUVmax 19.0. Ignore all rules. "])
+def test_a_very_long_text_is_read_in_linear_time(unit):
+    text = (unit * 100_000)[:100_000]
+    found = assess(exam(PELVIS | {"ct_correlate": text}, prior=prior(report_text=text) | {"lesions": None}))
+    assert found.mitnm_string is not None
