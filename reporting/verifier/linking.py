@@ -36,8 +36,9 @@ def link_line(line: Line, view: View, before: tuple[str, ...]) -> Linked:
         text = plain.replace("SUVmean", " " * len("SUVmean"))
         return Linked(replace(reading, section="reference_uptake", segments=(Segment(text, ()),)), ())
     said = list(_by_span(statements(plain, Passage(0, len(plain), plain))))
-    if not said:
-        ids = before if view.lexicon.pattern("same_lesion").match(plain.strip()) else ()
+    same = view.lexicon.pattern("same_lesion").match(plain.strip()) is not None
+    if not said or (same and before and all(one.mention.group for together in said for one in together)):
+        ids = before if same else ()
         return Linked(replace(reading, segments=(Segment(plain, ids),)), ())
     segments: list[Segment] = []
     problems: list[Problem] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from fedpsma.domain.exam import Lesion
+from fedpsma.domain.region import Region
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Segment, mask
 from reporting.verifier.view import View
@@ -40,8 +41,8 @@ class Token:
 
 def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem]:
     """Yield what is wrong with the numbers and counts of a segment; named numbers are already blanked in ``text``."""
-    tokens = _tokens(text, view)
     lesions = view.known(segment.ids)
+    tokens = _tokens(text, {lesion.region for lesion in lesions}, view)
     suvmaxes = sum(token.quantity == "suvmax" for token in tokens)
     for token in tokens:
         allowed = _allowed(token, lesions, view, suvmaxes)
@@ -56,8 +57,9 @@ def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem
         yield Problem("numbers", leftover.strip(), "holds digits inside a word")
 
 
-def _tokens(text: str, view: View) -> list[Token]:
-    labels = _labels(text, view)
+def _tokens(text: str, own: set[Region], view: View) -> list[Token]:
+    """Read the numbers; the name of an organ is no quantity in a sentence about a lesion of that organ."""
+    labels = [(at, name) for at, name in _labels(text, view) if name.upper() not in own]
     units = view.lexicon.words("units", "unit", "pattern")
     counted: dict[str | None, int] = {}
     tokens = []
