@@ -72,6 +72,35 @@ def draft(
     typer.echo(f"written to {out}")
 
 
+class OutputFormat(StrEnum):
+    """How a command prints what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@report.command()
+def verify(
+    text_file: Annotated[Path, typer.Argument(metavar="TEXT", help="draft.json, or a report as Markdown or text.")],
+    exam_file: Annotated[Path, typer.Argument(metavar="EXAM.json", help="The exam: context and lesion table.")],
+    output: Annotated[OutputFormat, typer.Option("--format", help="What is printed.")] = OutputFormat.TEXT,
+) -> None:
+    """Check a report, of this system or of another, against an exam: one line a problem.
+
+    Numbers, units, sides, sites, counts, categories, stage, negations, changes, invented and missing lesions and
+    contradictions are compared with the table and with what the rules make of it. A sentence that cannot be read is
+    named as not understood; it never passes. Exit code 0: nothing found; 1: problems found; 2: the input is wrong.
+    English and German. No clinician has reviewed the rules yet.
+
+    Example: fedpsma report verify report.md exam.json
+    """
+    from reporting.verifier.files import as_json, as_lines, verify_file
+
+    found = verify_file(text_file, exam_file)
+    typer.echo(as_json(found) if output is OutputFormat.JSON else as_lines(found))
+    raise typer.Exit(1 if found else 0)
+
+
 for command in (corpus, train, evaluate):
     report.command()(command)
 
