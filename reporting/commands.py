@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +53,10 @@ def draft(
     from fedpsma.staging import assess
     from reporting.backend import choose_backend
     from reporting.drafting import draft_report
+    from reporting.exporters.report import Report
+    from reporting.exporters.text import as_text
     from reporting.prior_file import with_prior
-    from reporting.writers import as_text, write_report
+    from reporting.report_folder import write_report
 
     exam = read_exam(exam_file)
     if prior is not None:
@@ -66,7 +69,7 @@ def draft(
         backend = choose_backend(writer, exam.language, words, remote=remote)
         drafted = draft_report(exam, assessment, backend.writer, origin=backend.origin, phrasing=words)
     write_report(out, exam, drafted)
-    typer.echo(as_text(drafted))
+    typer.echo(as_text(Report(exam, drafted)))
     _tell(exam, drafted)
     typer.echo(f"worded by {backend.why}")
     typer.echo(f"written to {out}")
@@ -130,3 +133,40 @@ def _tell(exam: Exam, drafted: Draft) -> None:
             typer.echo(f"check failed: {check.name}: {check.detail}", err=True)
     if drafted.provenance.replaced:
         typer.echo(f"note: {drafted.provenance.replaced} wordings did not pass; the template sentence stands in")
+
+
+@report.command("export")
+def export_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that report draft or the demo wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files; files of the same name are replaced.")],
+    formats: Annotated[
+        list[str],
+        typer.Option("--format", help="text, markdown, docx, pdf, fhir, csv, seg, sr, dicom-pdf or all; repeatable."),
+    ],
+    analysis: Annotated[
+        Path | None, typer.Option(help="Analysis with the images; by default FOLDER or the folder around it.")
+    ] = None,
+    dicom: Annotated[
+        Path | None, typer.Option(help="Folder with the PET series in DICOM; seg, sr and dicom-pdf need it.")
+    ] = None,
+) -> None:
+    """Write a report in the formats that hospitals take.
+
+    What nobody signed is marked DRAFT in every format. SEG, SR and the PDF in DICOM copy patient and study from the
+    headers of the PET, and only where its voxels are those of the analysis. Research use, not for clinical use: no
+    clinician has reviewed the rules yet.
+
+    Example: fedpsma report export reading --format pdf --format fhir --out outbox
+    """
+    from reporting.exporters.export_folder import formats_asked, read_for_export, write_exports
+    from reporting.exporters.registry import FORMATS
+
+    given = read_for_export(folder, analysis, dicom)
+    names = formats_asked(formats, given)
+    for path in write_exports(given, names, out):
+        typer.echo(f"written: {path}")
+    if "all" in formats and dicom is None:
+        left = ", ".join(name for name, one in FORMATS.items() if one.needs_dicom)
+        typer.echo(f"left out: {left} (they need --dicom FOLDER with the PET series)")
+    if not given.signed:
+        typer.echo("nobody signed this report: every file is marked DRAFT")
