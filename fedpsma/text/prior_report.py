@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.tracer import Tracer
@@ -170,12 +171,25 @@ def _nearest(measures: list[Measure], mention: Mention) -> Measure | None:
 def _merged(found: list[PriorFinding]) -> list[PriorFinding]:
     """Unite repeated mentions of one focus; the quote that carries the numbers is kept."""
     merged: list[PriorFinding] = []
+    measured_at: dict[tuple[int, int], list[int]] = {}
+    unmeasured: set[int] = set()
     for one in found:
-        same = [other for other in merged if _can_be_the_same(one, other)]
+        # Two measured findings are the same only where the same words give them.
+        rivals = [*unmeasured, *measured_at.get((one.start, one.end), ())] if one.is_measured else range(len(merged))
+        same = list(islice((at for at in rivals if _can_be_the_same(one, merged[at])), 2))
         if len(same) == 1:
-            merged[merged.index(same[0])] = _united(same[0], one)
+            place = same[0]
+            merged[place] = _united(merged[place], one)
         elif not same or one.is_measured:
+            place = len(merged)
             merged.append(one)
+        else:
+            continue
+        if merged[place].is_measured:
+            unmeasured.discard(place)
+            measured_at.setdefault((merged[place].start, merged[place].end), []).append(place)
+        else:
+            unmeasured.add(place)
     return merged
 
 

@@ -74,8 +74,10 @@ def _mentions(text: str) -> tuple[Mention, ...]:
     candidates = [*_numbered(text), *_named(text)]
     candidates.sort(key=lambda one: (not one.levels, one.group, len(one.regions), -(one.end - one.start), one.start))
     chosen: list[Mention] = []
+    taken = bytearray(len(text))
     for one in candidates:
-        if not any(one.start < other.end and other.start < one.end for other in chosen):
+        if not any(taken[one.start : one.end]):
+            taken[one.start : one.end] = b"\1" * (one.end - one.start)
             chosen.append(one)
     return tuple(sorted(chosen, key=lambda one: one.start))
 
