@@ -110,8 +110,8 @@ PHRASINGS = {
     ),
     ("held_out", "en"): Phrasing(
         finding=(
-            "There is a tracer-avid lesion of the {side} {site} measuring {size} with a maximum SUV of {suvmax}{change}. "
-            "It is rated PSMA-RADS {rads}, {verdict}.",
+            "There is a tracer-avid lesion of the {side} {site} measuring {size} with a maximum SUV of {suvmax}"
+            "{change}. It is rated PSMA-RADS {rads}, {verdict}.",
             "Radiotracer accumulates in the {side} {site} (SUVmax = {suvmax}, {size}){change}: {verdict}, RADS {rads}.",
         ),
         changes={
@@ -135,8 +135,8 @@ PHRASINGS = {
     ),
     ("held_out", "de"): Phrasing(
         finding=(
-            "Es findet sich eine PSMA-speichernde Läsion {site} {side}, {size} messend, maximaler SUV {suvmax}{change}. "
-            "Dies entspricht PSMA-RADS {rads}, {verdict}.",
+            "Es findet sich eine PSMA-speichernde Läsion {site} {side}, {size} messend, maximaler SUV {suvmax}"
+            "{change}. Dies entspricht PSMA-RADS {rads}, {verdict}.",
             "{Site} {side} ({size}) speichert Tracer mit SUVmax = {suvmax}{change}: {verdict}, RADS {rads}.",
         ),
         changes={

@@ -181,15 +181,12 @@ def _change(right: _Right) -> list[str] | None:
 def _certainty(right: _Right) -> list[str] | None:
     """Say a class that the rules did not give, with the right category beside it."""
 
-    def reworded(one: Told) -> Told:
-        return replace(one, rads=_OTHER_RADS[one.rads[0]] + "")
-
     order = right.rng.sample(range(len(right.rows)), len(right.rows))
     for at in order:
         line = _line_of(right, at)
         if line is None:
             continue
-        wrong = reworded(right.rows[at])
+        wrong = replace(right.rows[at], rads=_OTHER_RADS[right.rows[at].rads[0]])
         said = finding(wrong, right.phrasing, right.language, right.rng)
         said = said.replace(f"RADS {wrong.rads}", f"RADS {right.rows[at].rads}")
         return [*right.lines[:line], f"{said.removesuffix('.')}{right.ids(at)}", *right.lines[line + 1 :]]
