@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fedpsma.domain.assessment import Assessment, TraceEntry
+from fedpsma.domain.assessment import Assessment, PolicyEffect, TraceEntry
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.region import Region
 from fedpsma.pages.parts import UNKNOWN, escaped, page, table
+from fedpsma.staging.policy_effects import in_brief
 from fedpsma.staging.rulebook import rule
 
 DISCLAIMER = (
@@ -33,8 +34,9 @@ def staging_page(exam: Exam, found: Assessment) -> str:
     parts = [
         f"<h1>{escape(found.mitnm_string or 'Stage not applicable')}</h1>",
         f'<p class="banner">{escape(DISCLAIMER)}</p>',
+        _possible(found),
         _cards(found),
-        _policies(found.trace),
+        _policies(found.policy_effects),
         _lesions(exam, found),
         _flags(found),
         _indeterminate(found),
@@ -94,18 +96,29 @@ def _primary(found: Assessment) -> str:
     return "reader confirms" if found.primary_score == "reader_confirm" else str(found.primary_score)
 
 
-def _policies(trace: Iterable[TraceEntry]) -> str:
-    rows = [
-        [_plain(entry.inputs["option"]), in_words(entry.inputs["value"]), str(entry.result), entry.inputs["otherwise"]]
-        for entry in trace
-        if entry.rule == "option_effect"
-    ]
-    if not rows:
+def _policies(effects: Sequence[PolicyEffect]) -> str:
+    if not effects:
         return ""
+    rows = [
+        [
+            f"{one.title} ({one.policy})",
+            in_words(one.value) + (" (set by the reader)" if one.by_reader else ""),
+            in_brief(one),
+            in_words(one.other),
+            in_brief(one, otherwise=True),
+        ]
+        for one in effects
+    ]
     text = "<p>The sources leave these open. Each decides a result of this examination.</p>"
-    return f"<h2>Policies that decide here</h2>{text}" + table(
-        ["Policy", "As it is", "Gives", "The other way would give"], escaped(rows)
-    )
+    titles = ["Policy", "Set to", "Gives", "The other way", "Would give"]
+    return f"<h2>Policies that decide here</h2>{text}" + table(titles, escaped(rows))
+
+
+def _possible(found: Assessment) -> str:
+    if not found.mitnm_possible:
+        return ""
+    stages = " or ".join(found.mitnm_possible)
+    return f'<p class="banner">The stage is not certain: {escape(stages)}. See below what is open.</p>'
 
 
 def _lesions(exam: Exam, found: Assessment) -> str:

@@ -83,7 +83,11 @@ def stage(
 
 
 def _show(assessment: Assessment) -> None:
+    from fedpsma.staging.policy_effects import in_brief
+
     typer.echo(f"stage:      {assessment.mitnm_string or 'not applicable'}")
+    if assessment.mitnm_possible:
+        typer.echo(f"            not certain: {' or '.join(assessment.mitnm_possible)}")
     _show_scores(assessment)
     _show_response(assessment)
     for one in assessment.indeterminate:
@@ -92,9 +96,8 @@ def _show(assessment: Assessment) -> None:
     for flag in assessment.flags:
         lesions = f" {', '.join(flag.lesions)}" if flag.lesions else ""
         typer.echo(f"flag {flag.code}{lesions}: {flag.message}")
-    for entry in assessment.trace:
-        if entry.rule == "option_effect":
-            typer.echo(f"policy {entry.inputs['option']}: otherwise {entry.inputs['otherwise']}")
+    for effect in assessment.policy_effects:
+        typer.echo(f"policy {effect.policy}: otherwise {in_brief(effect, otherwise=True)}")
     typer.echo(_DISCLAIMER)
 
 

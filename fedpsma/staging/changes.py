@@ -174,7 +174,7 @@ def _resolved(gone: tuple[PriorFocus, ...], labels: dict[str, Change], timeline:
 def _tracer_flags(exam: Exam, prior: PriorExam) -> Iterator[Flag]:
     if exam.tracer is None or not (prior.has_lesions or prior.prior.psma_vol_ml is not None):
         return
-    if prior.tracer is None:
+    if prior.tracer is None and not prior.is_other_kind:
         yield Flag(code="missing_value", message="tracer of the prior not provided: SUV and volumes are not compared")
     elif prior.tracer != exam.tracer:
         message = f"prior with {prior.tracer}, now {exam.tracer}: SUV and volumes are not compared"

@@ -73,6 +73,11 @@ def is_called_malignant(lesion: Lesion) -> bool:
     return (lesion.label or "").strip().casefold() in ("malignant", "maligne", "metastasis", "tumour", "tumor")
 
 
+def is_called_indeterminate(lesion: Lesion) -> bool:
+    """Whether the label of the table calls the lesion indeterminate."""
+    return (lesion.label or "").strip().casefold() in ("indeterminate", "equivocal", "unklar", "indeterminiert")
+
+
 def is_called_benign(lesion: Lesion) -> bool:
     """Whether the label of the table calls the lesion benign or physiological."""
     return (lesion.label or "").strip().casefold() in ("benign", "benigne", "physiologic", "physiological", "normal")

@@ -44,6 +44,21 @@ class StagingOptions:
     liver_low_suv: float | None = None
 
 
+TITLES = {
+    "promise": "version of PROMISE",
+    "count_sides": "left and right of one pelvic region count as two",
+    "diffuse_marrow": "the reader sees diffuse marrow involvement",
+    "pattern_beside_dmi": "the number of bone lesions stands beside diffuse marrow involvement",
+    "label_decides": "the label of the table decides the uptake where a reference is missing",
+    "unspecific_bone_suvmax": "SUVmax below which bone uptake without CT correlate is unspecific on 18F-PSMA-1007",
+    "benign_explanations": "intense uptake with a benign explanation is not counted",
+    "change_percent": "percent from which a lesion has increased or decreased",
+    "node_short_axis_pelvis_mm": "short axis (mm) from which a pelvic node is suspicious on CT",
+    "node_short_axis_elsewhere_mm": "short axis (mm) from which another node is suspicious on CT",
+    "parotid_low_suv": "parotid SUVmean below which a tumour sink is suspected",
+    "liver_low_suv": "liver SUVmean below which a tumour sink is suspected",
+}
+
 _OTHER_WAY: dict[str, dict[Any, Any]] = {
     "promise": {"v2": "v1", "v1": "v2"},
     "count_sides": {False: True, True: False},

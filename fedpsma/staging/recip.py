@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fedpsma.domain.assessment import Flag, Recip, RecipInputs
+from fedpsma.domain.assessment import Flag, PsmaRads, Recip, RecipInputs
 from fedpsma.domain.exam import Exam
 from fedpsma.staging.changes import Comparison, Timeline
 from fedpsma.staging.facts import LesionFacts
 from fedpsma.staging.prior import ImageMatch, Link, PriorExam
+from fedpsma.staging.psma_rads import INDETERMINATE
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
 
 
@@ -22,8 +23,19 @@ class Response:
 
 
 @dataclass(frozen=True)
+class UptakeLeft:
+    """Whether a counted lesion, or any lesion that is not benign, still takes up tracer."""
+
+    counted: bool
+    any: bool
+
+
+@dataclass(frozen=True)
 class NewLesions:
-    """New lesions since the prior; ``counted`` is null where the prior names no lesions to compare with."""
+    """New lesions since the prior; ``counted`` is null where the prior names no lesions to compare with.
+
+    ``indeterminate`` are those new findings that are neither counted nor benign.
+    """
 
     counted: bool | None
     uncertain: tuple[str, ...]
@@ -48,38 +60,42 @@ def recip_class(delta_pct: float, *, new_lesions: bool) -> Recip:
 
 
 def find_new_lesions(
-    facts: Sequence[LesionFacts], counted: Sequence[LesionFacts], comparison: Comparison, links: dict[str, Link]
+    categories: dict[str, PsmaRads | None],
+    counted: Sequence[LesionFacts],
+    comparison: Comparison,
+    links: dict[str, Link],
 ) -> NewLesions:
     """Find new lesions; where more lesions compete for fewer foci of the prior, at least one of them is new."""
     labels = comparison.labels
     ids = [one.lesion_id for one in counted]
     contested = [lesion_id for lesion_id in ids if links[lesion_id].status == "ambiguous"]
     foci = {focus.key for lesion_id in contested for focus in links[lesion_id].foci}
-    known = all(links[one.lesion_id].status != "unreadable" for one in facts) if facts else True
+    known = all(links[name].status != "unreadable" for name in categories)
     certain = any(labels[lesion_id] == "new" for lesion_id in ids) or len(contested) > len(foci)
     return NewLesions(
         counted=certain if known else None,
         uncertain=tuple(lesion_id for lesion_id in ids if labels[lesion_id] == "match_uncertain"),
         indeterminate=tuple(
-            one.lesion_id for one in facts if labels[one.lesion_id] == "new" and one.lesion_id not in ids
+            name
+            for name, category in categories.items()
+            if labels[name] == "new" and name not in ids and category in (*INDETERMINATE, None)
         ),
     )
 
 
 def assess_response(
-    timeline: Timeline, counted: Sequence[LesionFacts], uptake_left: bool, new: NewLesions
+    timeline: Timeline, counted: Sequence[LesionFacts], left: UptakeLeft, new: NewLesions
 ) -> Noted[Response]:
-    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable.
-
-    ``uptake_left`` says whether any lesion that is not benign still takes up tracer.
-    """
+    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable."""
     exam, prior = timeline.exam, timeline.prior
     obstacle = _obstacle(exam, prior, timeline.match)
+    if not obstacle and exam.psma_vol_ml == 0 and left.counted:
+        obstacle = "the volume is 0 although counted lesions take up tracer"
     if obstacle:
         flags = _not_applicable(prior, new)
         return Noted(Response(), (traced("recip", {"not comparable": obstacle}, None),), flags)
     before, now = prior.prior.psma_vol_ml, exam.psma_vol_ml
-    if not counted and (prior.foci or before) and (now == 0 or (now is None and not uptake_left)):
+    if (prior.foci or before) and (now == 0 or (now is None and not left.any)):
         inputs = None
         if before is not None:
             inputs = RecipInputs(baseline_ml=before, current_ml=0.0, delta_pct=-100.0, new_lesions=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,24 @@ class Noted(Generic[Value]):
     value: Value
     trace: tuple[TraceEntry, ...] = ()
     flags: tuple[Flag, ...] = ()
+
+
+@dataclass
+class Notebook:
+    """Collects the trace and the flags of one assessment."""
+
+    trace: list[TraceEntry] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+
+    def keep(self, noted: Noted[Value]) -> Value:
+        """Take over the notes of a result and return the result."""
+        self.trace += noted.trace
+        self.flags += noted.flags
+        return noted.value
+
+    def flag(self, flags: Iterable[Flag]) -> None:
+        """Add flags."""
+        self.flags += flags
 
 
 @dataclass(frozen=True)

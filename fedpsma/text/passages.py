@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 _BOUNDARY = re.compile(r"[.!?](?=[\s'\")\]]|$)|[;\n]")
+_WRAP = re.compile(r"(?<=[\w,(-])[ \t]*\n(?=[ \t]*[a-zäöü(])|(?<=\b(?:ext|int|com|max)\.)\n(?=[ \t]*[a-zäöü(])")
 _CLAUSE = re.compile(r",(?!\d)|\s(?:and|und|sowie|plus)\s", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[\w.]+$")
 _ORDINAL = re.compile(r"(?<![\d.,/])\d{1,2}$")
@@ -65,6 +66,16 @@ def sentences(text: str) -> list[Passage]:
     """
     ends = [match.end() for match in _BOUNDARY.finditer(text) if _ends_sentence(text, match)]
     return _cut(text, [(end, end) for end in ends])
+
+
+def unwrapped(text: str) -> str:
+    r"""Join lines that were broken inside a sentence; every offset stays.
+
+    Example:
+        >>> unwrapped("node left ext.\niliac 9 mm.\nLiver normal")
+        'node left ext. iliac 9 mm.\nLiver normal'
+    """
+    return _WRAP.sub(" ", text)
 
 
 def clauses(text: str, within: Passage) -> list[Passage]:
