@@ -18,11 +18,11 @@ from fedpsma.domain.tracer import Tracer
 from fedpsma.text.guard import find_identifiers, find_instructions
 from fedpsma.text.language import find_language
 from fedpsma.text.measures import Measure, find_sizes, find_suvmax
-from fedpsma.text.passages import Passage, blank, read_data, sentences
+from fedpsma.text.passages import Passage, blank, read_data
 from fedpsma.text.prior_header import PriorHeader, read_header
 from fedpsma.text.regions import Mention
 from fedpsma.text.repair import Repaired, repaired
-from fedpsma.text.statements import Statement, is_negative, prior_words, says_only_where, statements
+from fedpsma.text.statements import Statement, is_negative, prior_words, says_only_where, statements, tellings
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def read_prior_report(text: str) -> PriorReading:
     """
     instructions = find_instructions(text)
     trusted = blank(text, instructions)
-    if find_language(text) is None:
+    if find_language(trusted if trusted.strip() else text) is None:
         return PriorReading((), (), (), (), instructions, find_identifiers(text), _NO_HEADER, readable=False)
     copy = repaired(trusted)
     mentioned: list[PriorFinding] = []
     negatives: list[NegativeStatement] = []
     unplaced: list[Passage] = []
     impression_from = _impression_start(copy.text)
-    for sentence in sentences(copy.text):
+    for sentence in tellings(copy.text):
         found, free = _read_sentence(copy.text, sentence)
         in_impression = sentence.start >= impression_from
         mentioned += [replace(one, in_impression=in_impression) for one in found]

@@ -18,6 +18,7 @@ _BROKEN_SUV = re.compile(r"(?<![A-Za-z0-9])[S5$]\s?U\s?V\s?[-_ ]?\s?(?:m|rn|nn)\
 _BROKEN_NUMBER = re.compile(
     r"(?<![\w.,])(?=[\dOolI|S.,]*\d)(?=[\d.,]*[OolI|S])[\dOolI|S]{1,3}[.,][\dOolI|S]{1,2}(?![\w.,]\w)(?!\w)"
 )
+_BROKEN_SIZE = re.compile(r"(?<![\w.,])(?=[\dlI|O]*\d)(?=\d*[lI|O])[\dlI|O]{2,3}(?=\s?(?:mm|cm)\b)")
 _SPACED_NUMBER = re.compile(
     r"(?<=[\w)] )(?:\d{1,2}\s?[.,]\s\d(?=\s*(?:mm|cm|\)|,|;|\.(?:\s|$)|$))|\d{1,2}\s[.,]\d(?!\d))"
 )
@@ -82,7 +83,7 @@ def _values(text: str) -> Iterator[Edit]:
     for match in _BROKEN_SUV.finditer(text):
         if match[0].replace(" ", "").lower() != "suvmax":
             yield Edit(match.start(), match.end(), "SUVmax")
-    for match in _BROKEN_NUMBER.finditer(text):
+    for match in (*_BROKEN_NUMBER.finditer(text), *_BROKEN_SIZE.finditer(text)):
         yield Edit(match.start(), match.end(), match[0].translate(_AS_DIGITS))
     for match in _SPACED_NUMBER.finditer(text):
         yield Edit(match.start(), match.end(), re.sub(r"\s", "", match[0]))

@@ -11,6 +11,7 @@ from fedpsma.text.regions import find_mentions, find_sides
 _SHORTEST = 6  # shorter words are too near to others; sides alone are read from five letters on, by a swap of two
 _TWO_ERRORS_FROM = 9
 _FOLDS = (("ä", "a"), ("ö", "o"), ("ü", "u"), ("ß", "ss"), ("ae", "a"), ("oe", "o"), ("ue", "u"))
+_ENDINGS = ("er", "en", "em", "es", "e", "n", "s")  # of German adjectives and nouns
 _LOOK_ALIKES = str.maketrans("01|$", "olls")
 
 
@@ -33,6 +34,14 @@ def _nearest(word: str) -> str | None:
         return str(swapped[0])
     if len(folded) < _SHORTEST or sum(character.isdigit() for character in word) > 2:
         return None
+    for stem in (folded, *(folded.removesuffix(one) for one in _ENDINGS if folded.endswith(one))):
+        if len(stem) >= _SHORTEST and (found := _one_near(stem)):
+            return found
+    return None
+
+
+def _one_near(folded: str) -> str | None:
+    """Return the only word of the vocabulary within the errors that a word of this length may have."""
     for errors in range(3 if len(folded) >= _TWO_ERRORS_FROM else 2):
         near = {
             known
