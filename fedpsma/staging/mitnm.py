@@ -240,7 +240,11 @@ def _trace(
 ) -> tuple[TraceEntry, ...]:
     mitnm = found.mitnm
     axes = {one.lesion_id: unit_of(one).axis(options) for one in counted}
-    local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
+    local = {
+        one.lesion_id: f"{one.region.facts.name_en}, {unit_of(one).extent or 'no extent stated'}"
+        for one in counted
+        if axes[one.lesion_id] == "T"
+    }
     nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
     distant = {
         one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
