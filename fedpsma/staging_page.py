@@ -187,14 +187,14 @@ def _flags(found: Assessment) -> str:
     if not found.flags:
         return ""
     rows = [
-        [
-            f'<span class="chip {"error" if flag.code == "data_error" else "note"}">{escape(flag.code.replace("_", " "))}</span>',
-            escape(", ".join(flag.lesions) or UNKNOWN),
-            escape(flag.message),
-        ]
-        for flag in found.flags
+        [_chip(flag.code), escape(", ".join(flag.lesions) or UNKNOWN), escape(flag.message)] for flag in found.flags
     ]
     return "<h2>To know or to decide</h2>" + table(["What", "Lesions", "Message"], rows)
+
+
+def _chip(code: str) -> str:
+    kind = "error" if code == "data_error" else "note"
+    return f'<span class="chip {kind}">{escape(code.replace("_", " "))}</span>'
 
 
 def _indeterminate(found: Assessment) -> str:

@@ -251,14 +251,15 @@ def _trace(
         for one in counted
         if axes[one.lesion_id].startswith("M1")
     }
+    version = {"PROMISE V1": "common iliac nodes are pelvic; N1a, N1b for N1, N2"} if options.promise == "v1" else {}
     bones = [name for name, axis in axes.items() if axis == "M1b"]
     return (
         traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
         traced(
             "mitnm_n",
-            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides},
+            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides} | version,
             mitnm.N,
         ),
-        traced("mitnm_m", {"lesions": distant}, found.parts[2:]),
+        traced("mitnm_m", {"lesions": distant} | version, found.parts[2:]),
         traced("bone_pattern", {"lesions": bones, "diffuse_marrow": options.diffuse_marrow}, mitnm.M1b_pattern),
     )
