@@ -248,8 +248,6 @@ def _steps(entries: Iterable[TraceEntry]) -> str:
     rows = []
     for entry in entries:
         inputs = {name: value for name, value in entry.inputs.items() if name != "lesion"}
-        cells = escaped([[rule(entry.rule).title, in_words(inputs), in_words(entry.result), entry.says, entry.source]])[
-            0
-        ]
-        rows.append([*cells[:3], f"{cells[3]} <small>{cells[4]}</small>"])
+        cells = [rule(entry.rule).title, in_words(inputs), in_words(entry.result)]
+        rows.append([*map(escape, cells), f"{escape(entry.says)} <small>{escape(entry.source)}</small>"])
     return table(["Decision", "From", "Result", "Rule and its source"], rows, kind="trace")
