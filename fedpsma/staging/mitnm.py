@@ -240,21 +240,26 @@ def _trace(
 ) -> tuple[TraceEntry, ...]:
     mitnm = found.mitnm
     axes = {one.lesion_id: unit_of(one).axis(options) for one in counted}
-    local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
+    local = {
+        one.lesion_id: f"{one.region.facts.name_en}, {unit_of(one).extent or 'no extent stated'}"
+        for one in counted
+        if axes[one.lesion_id] == "T"
+    }
     nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
     distant = {
         one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
         for one in counted
         if axes[one.lesion_id].startswith("M1")
     }
+    version = {"PROMISE V1": "common iliac nodes are pelvic; N1a, N1b for N1, N2"} if options.promise == "v1" else {}
     bones = [name for name, axis in axes.items() if axis == "M1b"]
     return (
         traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
         traced(
             "mitnm_n",
-            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides},
+            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides} | version,
             mitnm.N,
         ),
-        traced("mitnm_m", {"lesions": distant}, found.parts[2:]),
+        traced("mitnm_m", {"lesions": distant} | version, found.parts[2:]),
         traced("bone_pattern", {"lesions": bones, "diffuse_marrow": options.diffuse_marrow}, mitnm.M1b_pattern),
     )

@@ -98,7 +98,7 @@ def assess_response(
     if (prior.foci or before) and (now == 0 or (now is None and not left.any)):
         inputs = None
         if before is not None:
-            inputs = RecipInputs(baseline_ml=before, current_ml=0.0, delta_pct=-100.0, new_lesions=False)
+            inputs = _inputs(before, 0.0, -100.0, False)
         entry = traced("recip", {"baseline_ml": before, "current_ml": now, "uptake": "none"}, "CR")
         return Noted(Response("CR", inputs), (entry,))
     if before is None or now is None:
@@ -145,7 +145,7 @@ def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -
     changes = [delta] if at_least_ml == now else [delta, percent_change(before, at_least_ml)]
     classes = sorted({recip_class(change, new_lesions=one) for change in changes for one in judged})
     recip = classes[0] if len(classes) == 1 else None
-    inputs = RecipInputs(baseline_ml=before, current_ml=now, delta_pct=round(delta, 1), new_lesions=new.counted)
+    inputs = _inputs(before, now, delta, new.counted)
     result = recip or f"undetermined: {' or '.join(classes)}"
     said = inputs.model_dump() | ({"counted lesions together, ml": at_least_ml} if at_least_ml != now else {})
     entry = traced("recip", said, result)
@@ -157,6 +157,12 @@ def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -
         return Noted(Response(None, inputs), (entry,), (Flag(code="data_error", message=message),))
     with_new = recip_class(delta, new_lesions=True)
     return Noted(Response(recip, inputs), (entry,), tuple(_flags(delta, recip, with_new, new)))
+
+
+def _inputs(before: float, now: float, delta: float, new: bool | None) -> RecipInputs:
+    """Round volumes to a cubic millimetre, and what is told of their change to a tenth of a percent."""
+    volumes = {"baseline_ml": round(before, 3), "current_ml": round(now, 3)}
+    return RecipInputs(**volumes, delta_pct=round(delta, 1), new_lesions=new)
 
 
 def _flags(delta: float, recip: Recip, with_new: Recip, new: NewLesions) -> Iterator[Flag]:
