@@ -1,30 +1,28 @@
-"""The viewer as a Gradio component: what Python hands to it and what it hears from it.
+"""The viewer as a Gradio component: what the page hands to it and what it hears from it.
 
 Use:
 
     studies = OpenStudies()                                    # one for the application
     application.include_router(volume_router(studies, login))  # before Gradio is mounted
-    viewer = viewer_component()                                # inside the Blocks; shows nothing until it has a value
+    viewer_component()                                         # inside the Blocks; shows nothing until it has a value
     token = studies.open(folder, user)                         # a session opens an analysed study
     peaks = lesion_peaks(exam, labels, study.pet)
-    value = viewer_value(token, exam, peaks, Shown(selected))  # return it for the viewer from any event
-    viewer.lesion(function, inputs, outputs)                   # events for the server: ``event._data`` is the detail
+    value = viewer_value(token, exam, peaks, Shown(selected))  # for the page, as JSON
 
-When the value changes, only what differs is fetched: after a lesion was added or split, tell the route with
-``revision = studies.set_labels(token, labels, study)`` and return a new value with that revision.
+Page and viewer speak by events on ``document``, so that nothing waits for a server:
 
-Events on the page's ``document`` need no server:
-
-* ``fp:lesion``, detail ``{id}``. Dispatch it when a row is chosen: the crosshair jumps there. The viewer dispatches it
-  with ``from: "viewer"`` when the reader clicks into an outline or walks with n and p, so that the table can follow.
-* ``fp:point``, detail ``{voxel, mm, suv, from}``, from the viewer whenever the reader placed the crosshair. ``voxel``
+* ``fp:value``, detail a value: the page dispatches it, and only what differs from the value before is fetched. After a
+  lesion was added or split, tell the route with ``revision = studies.set_labels(token, labels, study)`` and hand on a
+  new value with that revision. ``null`` closes the study.
+* ``fp:lesion``, detail ``{id}``: the page dispatches it when a row is chosen, and the crosshair jumps there. The viewer
+  dispatches it with ``from: "viewer"`` when the reader clicks into an outline or walks with n and p.
+* ``fp:point``, from the viewer whenever the reader placed the crosshair, detail ``{voxel, mm, suv, from}``. ``voxel``
   counts on the grid of the study (x to the patient's right), ``mm`` is right, anterior, superior; ``suv`` is null where
   there is none.
+* ``fp:add_lesion``, from the viewer, same detail: the reader asks for a lesion at the crosshair.
 
-Events for the server: ``lesion`` (detail ``{id}``) as above, and ``add_lesion`` (detail as ``fp:point``) when the
-reader asks for a lesion at the crosshair. The element of class ``fpv`` tells its state in ``data-state`` (empty,
-loading, ready), ``data-voxel``, ``data-angle``, ``data-lesion`` and ``data-top``; ``--fp-viewer-height`` sets how tall
-it is.
+The element of class ``fpv`` tells its state in ``data-state`` (empty, loading, ready), ``data-voxel``, ``data-angle``,
+``data-lesion`` and ``data-top``; ``--fp-viewer-height`` sets how tall it is.
 """
 
 from __future__ import annotations
@@ -46,8 +44,7 @@ from fedpsma.pictures.drawing import colour_of, lesion_boxes
 if TYPE_CHECKING:
     import gradio as gr
 
-_START = "const viewer = new Viewer(element.querySelector('.fpv'), trigger);\n"
-_FOLLOW = "document.addEventListener('fp:value', (event) => viewer.show(event.detail));\n"
+_START = "new Viewer(element.querySelector('.fpv'));\n"
 
 
 @dataclass(frozen=True)
@@ -59,16 +56,15 @@ class Shown:
     revision: int = 0
 
 
-def viewer_component(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
+def viewer_component(**options: Any) -> gr.HTML:
     """Return the viewer; ``options`` go to ``gr.HTML`` (an ``elem_id``, a ``scale``)."""
     # Gradio reads its switches when it is imported, so that this waits until they are set.
     import gradio as gr
 
     return gr.HTML(
-        value,
         html_template=_text("viewer.html"),
         css_template=_text("viewer.css"),
-        js_on_load=viewer_script() + _START + _FOLLOW,
+        js_on_load=viewer_script() + _START,
         apply_default_css=False,
         **options,
     )

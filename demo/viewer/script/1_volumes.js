@@ -35,24 +35,9 @@ class Volumes {
     return this.meta.affine.slice(0, 3).map((row) => row[0] * point[0] + row[1] * point[1] + row[2] * point[2] + row[3]);
   }
 
-  // Keeps where each lesion lies, so that drawing an outline looks at its own voxels only.
   setLesions(lesions) {
     this.lesions = lesions;
-    this.boxes = new Map();
     this.marked = [];
-    for (let at = 0, z = 0; at < lesions.length; z++) {
-      for (let y = 0; y < this.ny; y++) {
-        for (let x = 0; x < this.nx; x++, at++) {
-          const number = lesions[at];
-          if (!number) continue;
-          this.marked.push(at);
-          const box = this.boxes.get(number);
-          if (!box) { this.boxes.set(number, [[x, x], [y, y], [z, z]]); continue; }
-          if (x < box[0][0]) box[0][0] = x; else if (x > box[0][1]) box[0][1] = x;
-          if (y < box[1][0]) box[1][0] = y; else if (y > box[1][1]) box[1][1] = y;
-          if (z > box[2][1]) box[2][1] = z;
-        }
-      }
-    }
+    for (let at = 0; at < lesions.length; at++) if (lesions[at]) this.marked.push(at);
   }
 }
