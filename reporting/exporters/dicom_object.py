@@ -53,8 +53,22 @@ def concept(code: Coded) -> CodedConcept:
     return CodedConcept(code.value, code.scheme, code.meaning[:64], scheme_version=code.version)
 
 
+def person_name(who: str) -> str:
+    r"""Return a name as it was typed, without the signs that divide a DICOM name.
+
+    Example:
+        >>> person_name("Dr. A. Reader \\ B=C^D")
+        'Dr. A. Reader B C D'
+    """
+    return " ".join(who.translate(str.maketrans("\\^=", "   ")).split())
+
+
 def file_bytes(dataset: Dataset) -> bytes:
-    """Return an object as a DICOM file with its preamble."""
+    """Return an object as a DICOM file with its preamble.
+
+    Text goes out as UTF-8: the character set of the source may hold the patient's name and not that of the reader.
+    """
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     stream = io.BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()

@@ -25,6 +25,7 @@ from reporting.exporters.dicom_object import (
     file_bytes,
     full_mark,
     object_uid,
+    person_name,
     series_description,
     tracking_uid,
     version,
@@ -68,7 +69,7 @@ def structured_report(report: Report) -> sr.Comprehensive3DSR:
             is_complete=report.signed,
             is_final=report.signed,
             is_verified=report.signed,
-            verifying_observer_name=None if signed is None else signed.who,
+            verifying_observer_name=None if signed is None else person_name(signed.who),
             verifying_organization=None if signed is None else _NO_ORGANISATION,
             series_description=series_description(report, "PSMA table"),
         )
@@ -115,7 +116,7 @@ def _context(report: Report) -> sr.ObservationContext:
         return sr.ObservationContext(observer_device_context=device)
     person = sr.ObserverContext(
         observer_type=hd.sr.CodedConcept("121006", "DCM", "Person"),
-        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(name=report.sign_off.who),
+        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(name=person_name(report.sign_off.who)),
     )
     return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from fedpsma.analysis_folder import PET_FILE, SUMMARY_FILE
 from fedpsma.comparison.folder import read_examined
+from fedpsma.comparison.study_pair import Examined
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
@@ -49,9 +52,9 @@ def read_images(analysis: Path, exam: Exam) -> Images:
         InputError: The folder is no analysis, a file is broken, or the outlines belong to another table.
     """
     examined = read_examined(analysis)
-    labels = examined.study.lesions
-    if labels is None:
+    if examined.study.lesions is None:
         raise InputError("holds no outlines", where=str(analysis), remedy="name what fedpsma analyze wrote")
+    labels = _renumbered(examined, exam)
     _require_own_lesions(exam, examined.study, labels, analysis)
     return Images(examined.study, labels, synthetic=examined.synthetic)
 
@@ -86,6 +89,17 @@ def write_exports(report: Report, names: Sequence[FormatName], out: Path) -> tup
 
 def _is_analysis(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (SUMMARY_FILE, PET_FILE, LABELS_FILE))
+
+
+def _renumbered(examined: Examined, exam: Exam) -> LabelVolume:
+    """Give the outlines the numbers of the report: a reader may have left lesions out, or added some without one."""
+    assert examined.study.lesions is not None
+    place = {lesion.lesion_id: number for number, lesion in enumerate(exam.lesions, start=1)}
+    most = max(int(examined.study.lesions.max(initial=0)), len(examined.exam.lesions))
+    numbers = np.zeros(most + 1, np.int32)
+    for number, lesion in enumerate(examined.exam.lesions, start=1):
+        numbers[number] = place.get(lesion.lesion_id, 0)
+    return np.asarray(numbers[examined.study.lesions])
 
 
 def _require_own_lesions(exam: Exam, study: Study, numbers: LabelVolume, where: Path) -> None:

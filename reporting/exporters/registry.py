@@ -41,7 +41,7 @@ FORMATS: Mapping[FormatName, Format] = MappingProxyType(
         ),
         "pdf": Format("PDF", "report.pdf", "application/pdf", "pdf"),
         "fhir": Format("FHIR R4 DiagnosticReport", "report.fhir.json", "application/fhir+json", "fhir"),
-        "csv": Format("Lesion table as CSV", "lesions.csv", "text/csv; charset=utf-8", "table_csv"),
+        "csv": Format("Lesion table as CSV", "report.csv", "text/csv; charset=utf-8", "table_csv"),
         "seg": Format("DICOM Segmentation", "lesions.seg.dcm", "application/dicom", "dicom_seg", needs_dicom=True),
         "sr": Format("DICOM SR, TID 1500", "report.sr.dcm", "application/dicom", "dicom_sr", needs_dicom=True),
         "dicom-pdf": Format("PDF in DICOM", "report.pdf.dcm", "application/dicom", "dicom_pdf", needs_dicom=True),

@@ -10,7 +10,7 @@ from docx.document import Document as WordDocument
 from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.shared import Mm, Pt, RGBColor
+from docx.shared import Length, Mm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
 
 from fedpsma.pictures.drawing import png_bytes
@@ -19,6 +19,7 @@ from reporting.exporters.key_pictures import KeyPictures, key_pictures
 from reporting.exporters.report import Report
 
 _MARGIN, _PAGE = Mm(18), (Mm(210), Mm(297))
+_TEXT_MM, _SLICE_MM = 174, 55
 _TABLE_STYLE = "Light Grid Accent 1"
 _RED = RGBColor(0xB0, 0x00, 0x00)
 
@@ -54,6 +55,8 @@ def _set_page(document: WordDocument) -> None:
     section.top_margin = section.bottom_margin = Mm(22)
     document.styles["Normal"].font.size = Pt(10)
     document.styles["Normal"].paragraph_format.space_after = Pt(3)
+    document.styles["Heading 1"].font.size = Pt(12)
+    document.styles["Heading 1"].paragraph_format.space_before = Pt(10)
 
 
 def _set_properties(document: WordDocument, report: Report, frame: Frame) -> None:
@@ -98,9 +101,11 @@ def _write_table(document: WordDocument, frame: Frame, words: dict[str, Any]) ->
         document.add_paragraph(str(words["no_lesion"]))
         return
     table = document.add_table(rows=0, cols=len(frame.table[0]), style=_TABLE_STYLE)
+    table.autofit = False
+    widths = _column_widths(frame)
     for row in frame.table:
-        for cell, text in zip(table.add_row().cells, row, strict=True):
-            cell.text = text
+        for cell, text, width in zip(table.add_row().cells, row, widths, strict=True):
+            cell.text, cell.width = text, width
             for run in cell.paragraphs[0].runs:
                 run.font.size = Pt(7.5)
     repeat = OxmlElement("w:tblHeader")
@@ -109,14 +114,22 @@ def _write_table(document: WordDocument, frame: Frame, words: dict[str, Any]) ->
     document.add_paragraph()
 
 
+def _column_widths(frame: Frame) -> list[Length]:
+    """Share out the page by the longest cell of each column, none too narrow for a number."""
+    longest = [max(map(len, column)) for column in zip(*frame.table, strict=True)]
+    shares = [min(max(count / sum(longest), 0.07), 0.3) for count in longest]
+    return [Mm(_TEXT_MM * share / sum(shares)) for share in shares]
+
+
 def _write_pictures(document: WordDocument, pictures: KeyPictures | None, words: dict[str, Any]) -> None:
     if pictures is None:
         return
-    document.add_heading(str(words["images"]), 1)
+    document.add_heading(str(words["images"]), 1).paragraph_format.page_break_before = True
     document.add_paragraph(str(words["images_note"]))
     if pictures.left_out:
         document.add_paragraph(str(words["images_left_out"]).format(count=pictures.left_out))
-    document.add_picture(io.BytesIO(png_bytes(pictures.projections)), width=Mm(170))
+    document.add_picture(io.BytesIO(png_bytes(pictures.projections)), width=Mm(_TEXT_MM))
     paragraph = document.add_paragraph()
     for one in pictures.slices:
-        paragraph.add_run().add_picture(io.BytesIO(png_bytes(one)), width=Mm(55))
+        # The blank keeps neighbours apart and lets the line break there.
+        paragraph.add_run(" ").add_picture(io.BytesIO(png_bytes(one)), width=Mm(_SLICE_MM))

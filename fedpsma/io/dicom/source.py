@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,8 @@ def find_pet_source(folder: Path, study: Study) -> PetSource:
     Raises:
         InputError: There is no such series, it is damaged, or it is multi-frame.
     """
-    candidates = [one for one in find_studies(folder).studies if one.pet]
+    # One series at a time: where a study holds several, the voxels decide which it was.
+    candidates = [replace(one, pet=(series,)) for one in find_studies(folder).studies for series in one.pet]
     if not candidates:
         raise InputError("holds no PET in DICOM", where=str(folder), remedy="name the folder of the PET series")
     problems = []

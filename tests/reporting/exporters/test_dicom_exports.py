@@ -12,6 +12,7 @@ import numpy as np
 import pypdfium2
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 from small_reading import small_study
 
 from fedpsma.domain.study import Study
@@ -138,6 +139,23 @@ def test_drafts_say_so_and_signed_objects_are_verified(draft_report, made, sign)
     assert "Reader" in str(observer.VerifyingObserverName)
 
 
+@pytest.mark.parametrize(("charset", "name"), [("ISO_IR 100", "Müller^Jörg"), ("ISO_IR 144", "Петров^Иван")])
+def test_names_of_patient_and_reader_survive_any_character_set(draft_report, sign, tmp_path, charset, name):
+    shutil.copytree(draft_report.dicom, tmp_path / "named")
+    for path in (tmp_path / "named").rglob("*"):
+        if path.is_file():
+            header = dcmread(path)
+            header.SpecificCharacterSet, header.PatientName = charset, name
+            header.save_as(path)
+    report = replace(draft_report, dicom=tmp_path / "named", images=replace(draft_report.images))
+    report = sign(report, who="Prof. Jürgen \\ Иванов")
+    for kind in KINDS:
+        stored = dcmread(io.BytesIO(export(report, kind).content))
+        assert stored.PatientName == name
+        if kind == "sr":
+            assert str(stored.VerifyingObserverSequence[0].VerifyingObserverName) == "Prof. Jürgen Иванов"
+
+
 def test_the_pdf_in_dicom_is_the_pdf(draft_report, made):
     stored = made["dicom-pdf"]
     content = stored.EncapsulatedDocument[: stored.EncapsulatedDocumentLength]
@@ -175,6 +193,20 @@ def test_another_series_of_the_same_grid_is_refused(draft_report):
     images = Images(Study("x", "y", other, study.affine), labels)
     with pytest.raises(InputError, match="another PET than the one that was read"):
         export(replace(draft_report, images=images), "seg")
+
+
+def test_of_several_series_the_voxels_choose(draft_report, tmp_path):
+    shutil.copytree(draft_report.dicom, tmp_path / "both")
+    series = draft_report.source.headers[0].SeriesInstanceUID
+    for path in sorted((tmp_path / "both" / "PET").iterdir()):
+        other = dcmread(path)
+        other.PixelData = (other.pixel_array // 2).tobytes()
+        other.SeriesInstanceUID, other.SeriesDescription = generate_uid(entropy_srcs=["half"]), "half"
+        other.SOPInstanceUID = generate_uid(entropy_srcs=["half", path.name])
+        other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+        other.save_as(tmp_path / "both" / f"half{path.name}")
+    chosen = replace(draft_report, dicom=tmp_path / "both").source
+    assert {one.SeriesInstanceUID for one in chosen.headers} == {series}
 
 
 def test_without_headers_the_objects_are_refused_in_one_line(draft_report):
