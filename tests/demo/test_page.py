@@ -133,7 +133,7 @@ def test_a_study_is_read_corrected_signed_and_exported(site: Site, folder: Path,
 
         _to(page, "L3")
         page.get_by_role("button", name="Right", exact=True).click()
-        page.get_by_text("model: Internal iliac node, left").wait_for()
+        page.locator("[data-row=L3]", has_text="model: Internal iliac node, left").wait_for()
         assert "IIR" in _stage(page)
         page.get_by_text("Right internal iliac node with intense uptake").first.wait_for()
 
@@ -199,7 +199,7 @@ def test_the_whole_reading_works_with_the_keyboard_alone(site: Site, folder: Pat
         page.locator("#fp-region").focus()
         page.keyboard.type("external")
         page.keyboard.press("Tab")
-        page.get_by_text("model: Obturator node, right").wait_for()
+        page.locator("[data-row=L2]", has_text="model: Obturator node, right").wait_for()
         page.locator("body").press("x")
         assert page.evaluate("document.activeElement.textContent") == "physiological"
         page.keyboard.press("Tab")
@@ -269,7 +269,7 @@ def test_a_hostile_study_without_ct_is_shown_as_text_and_can_be_read(site: Site)
         assert page.title() == "Reading room"
         _to(page, "L3")
         page.get_by_role("button", name="Right", exact=True).click()
-        page.get_by_text("model: Internal iliac node, left").wait_for()
+        page.locator("[data-row=L3]", has_text="model: Internal iliac node, left").wait_for()
     assert site.complaints == []
 
 
