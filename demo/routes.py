@@ -10,7 +10,9 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from demo.desk import Desk
+from demo.federation import find_runs, read_run
 from demo.library import uploaded_case
+from demo.panels.federation import federation
 from demo.panels.studies import study_list
 from demo.sessions import BusyError, ReadingRoom, Session
 from demo.view import changes, picture, table_order, view_of
@@ -21,6 +23,7 @@ from reporting.exporters.registry import FORMATS, FormatName
 PREFIX = "/fp"
 LARGEST_UPLOAD = 5_000_000
 _CLIENT = {"desk.js": "text/javascript", "page.css": "text/css"}
+_MOST_RUNS = 10
 Json = dict[str, Any]
 
 
@@ -46,6 +49,10 @@ def desk_router(room: ReadingRoom) -> APIRouter:
     _add_opening(router, room)
     _add_reading(router, room)
     _add_leaving(router, room)
+
+    @router.get("/federation")
+    def runs(session: SessionOf) -> Json:
+        return {"html": federation([read_run(folder) for folder in find_runs(room.runs)[:_MOST_RUNS]])}
 
     @router.get("/client/{name}")
     def client(name: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -19,29 +20,41 @@ HOST = "127.0.0.1"
 _PRIVATE_UMASK = 0o077
 
 
-def serve(folder: Path | None, port: int, account: Account | None = None) -> None:
+@dataclass(frozen=True)
+class Served:
+    """What is served.
+
+    ``folder`` is where the studies lie (``None``: the built-in examples), ``account`` who may come in (``None``:
+    everybody on this machine), ``dicom`` the folder with the PET series, which SEG and SR copy their headers from, and
+    ``runs`` the folder with the runs of a federation (``None``: those in ``folder``).
+    """
+
+    folder: Path | None = None
+    account: Account | None = None
+    dicom: Path | None = None
+    runs: Path | None = None
+
+
+def serve(served: Served, port: int) -> None:
     """Serve the page until it is stopped; the private temporary folder is emptied then.
 
-    Args:
-        folder: Where the studies lie; the built-in examples where none is given.
-        port: Port on this machine.
-        account: Who may come in; everybody on this machine where none is given.
-
     Raises:
-        InputError: There is nothing to read in ``folder``, or the port is taken.
+        InputError: There is nothing to read in the folder, or the port is taken.
     """
-    cases = find_cases(folder, readings=Path("readings"))
+    cases = find_cases(served.folder, readings=Path("readings"))
     _require_free(port)
     os.umask(_PRIVATE_UMASK)
     with tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
         private = Path(temporary)
         go_offline()
         os.environ["GRADIO_TEMP_DIR"] = str(private / "gradio")
-        room = ReadingRoom(cases, private / "uploads")
+        room = ReadingRoom(cases, private / "uploads", served.dicom, served.runs or served.folder)
         # Gradio reads its switches when it is imported.
         import uvicorn
 
-        uvicorn.run(build_application(room, account), host=HOST, port=port, log_level="warning", access_log=False)
+        uvicorn.run(
+            build_application(room, served.account), host=HOST, port=port, log_level="warning", access_log=False
+        )
 
 
 def build_application(room: ReadingRoom, account: Account | None = None) -> ASGIApp:

@@ -31,11 +31,21 @@ class Session:
 
 
 class ReadingRoom:
-    """All sessions and what they have open; nobody reaches a reading that another session opened."""
+    """All sessions and what they have open; nobody reaches a reading that another session opened.
 
-    def __init__(self, cases: tuple[Case, ...], uploads: Path, dicom: Path | None = None) -> None:
+    Args:
+        cases: The studies that everybody may open.
+        uploads: A private folder for what the sessions bring.
+        dicom: Folder with the PET series in DICOM, which SEG and SR need.
+        runs: Folder with the runs of a federation.
+    """
+
+    def __init__(
+        self, cases: tuple[Case, ...], uploads: Path, dicom: Path | None = None, runs: Path | None = None
+    ) -> None:
         self._cases = cases
         self.uploads = uploads
+        self.runs = runs
         self.place = Place(WordingDesk(), OpenStudies(), dicom)
         self._owners: dict[Path, tuple[Session, str]] = {}
         self._lock = threading.Lock()

@@ -42,14 +42,10 @@ _AXES = {"T": "Local", "N": "Pelvic nodes", "M1a": "Other nodes", "M1b": "Bone",
 _SIDE_LABELS: dict[Side, str] = {"R": "Right", "M": "Midline", "L": "Left", "B": "Both"}
 
 
-def lesion_order(reading: Reading, indeterminate_first: Iterable[str]) -> list[str]:
-    """Return the ids in the order of the table: open questions first, excluded lesions last."""
-    first, state = set(indeterminate_first), reading.state
-
-    def rank(lesion_id: str) -> int:
-        return 2 if lesion_id in state.excluded else int(lesion_id not in first)
-
-    return sorted(state.lesion_ids, key=rank)
+def lesion_order(reading: Reading, open_first: Iterable[str]) -> list[str]:
+    """Return the ids in the order of the table: open questions first; an excluded lesion keeps its place."""
+    first = set(open_first)
+    return sorted(reading.state.lesion_ids, key=lambda lesion_id: lesion_id not in first)
 
 
 def table_frame() -> str:
@@ -112,14 +108,14 @@ def card(reading: Reading, result: Result, lesion_id: str | None) -> str:
     locked = " disabled" if reading.is_signed else ""
     head = f'<h2 id="fp-card-name"><span class="fp-id">{escape(lesion_id)}</span> {escape(site(lesion))}</h2>'
     analysed = next((one for one in reading.analysed.lesions if one.lesion_id == lesion_id), None)
-    fields = _region_field(lesion, analysed) + _side_field(lesion, analysed) + _category_field(lesion, reading, result)
+    fields = _region_field(lesion) + _side_field(lesion) + _category_field(lesion, result) + _model(analysed)
     facts = _facts(lesion, result)
     tools = _exclusion(reading, lesion_id) + _removal(lesion_id)
     return (
         f'<div data-piece="card" data-lesion="{escape(lesion_id)}">{head}'
         f'<fieldset class="fp-fields"{locked}><legend class="fp-hidden">Correct this lesion</legend>{fields}</fieldset>'
-        f'{facts}<fieldset class="fp-fields"{locked}><legend class="fp-hidden">Include or exclude</legend>{tools}'
-        "</fieldset></div>"
+        f'<fieldset class="fp-fields"{locked}><legend class="fp-hidden">Include or exclude</legend>{tools}'
+        f"</fieldset>{facts}</div>"
     )
 
 
@@ -133,11 +129,11 @@ def region_options(chosen: Region | None = None) -> str:
     return "".join(groups)
 
 
-def _region_field(lesion: Lesion, analysed: Lesion | None) -> str:
-    return _field("Region", lesion.lesion_id, "region", region_options(lesion.region), _model(analysed, "region"))
+def _region_field(lesion: Lesion) -> str:
+    return _field("Region", lesion.lesion_id, "region", region_options(lesion.region))
 
 
-def _side_field(lesion: Lesion, analysed: Lesion | None) -> str:
+def _side_field(lesion: Lesion) -> str:
     legal = lesion.region.facts.sides
     buttons = "".join(
         f'<button type="button" class="fp-segment" aria-pressed="{str(lesion.side == side).lower()}" '
@@ -147,27 +143,25 @@ def _side_field(lesion: Lesion, analysed: Lesion | None) -> str:
     )
     if not buttons:
         buttons = '<span class="fp-quiet">this region has no side</span>'
-    told = _model(analysed, "side")
     return (
         f'<div class="fp-field"><span id="fp-side">Side</span><span role="group" aria-labelledby="fp-side" '
-        f'class="fp-segments">{buttons}</span>{told}</div>'
+        f'class="fp-segments">{buttons}</span></div>'
     )
 
 
-def _category_field(lesion: Lesion, reading: Reading, result: Result) -> str:
+def _category_field(lesion: Lesion, result: Result) -> str:
     proposed = "" if lesion.reader_category else f" ({result.assessment.psma_rads.get(lesion.lesion_id) or 'open'})"
     options = _option("", f"as the rules propose{proposed}", chosen=lesion.reader_category is None)
     options += "".join(_option(one, one, chosen=one == lesion.reader_category) for one in get_args(PsmaRads))
-    told = '<span class="fp-told">yours</span>' if lesion.reader_category else '<span class="fp-told">by rule</span>'
-    return _field("PSMA-RADS", lesion.lesion_id, "category", options, told)
+    return _field("PSMA-RADS", lesion.lesion_id, "category", options)
 
 
-def _field(label: str, lesion_id: str, kind: str, options: str, told: str) -> str:
+def _field(label: str, lesion_id: str, kind: str, options: str) -> str:
     name = f"fp-{kind}"
     return (
         f'<div class="fp-field"><label for="{name}">{label}</label>'
         f'<select id="{name}" data-change=\'{_action(kind, lesion_id)}\' data-field="{kind}" '
-        f'data-focus="field/{kind}">{options}</select>{told}</div>'
+        f'data-focus="field/{kind}">{options}</select></div>'
     )
 
 
@@ -210,11 +204,9 @@ def _removal(lesion_id: str) -> str:
     return f'<span class="fp-buttons">{split}{delete}</span>'
 
 
-def _model(analysed: Lesion | None, what: str) -> str:
-    if analysed is None:
-        return '<span class="fp-told">added by the reader</span>'
-    told = analysed.region.facts.name_en if what == "region" else SIDES[analysed.side]
-    return f'<span class="fp-told">model: {escape(told)}</span>'
+def _model(analysed: Lesion | None) -> str:
+    told = "added by the reader" if analysed is None else f"model: {site(analysed)}"
+    return f'<p class="fp-told fp-model">{escape(told)}</p>'
 
 
 def _was(reading: Reading, lesion: Lesion) -> str:

@@ -25,6 +25,7 @@ from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
 from fedpsma.io.chain import append_line, read_lines, verify_chain
 from fedpsma.io.files import held_alone
+from reporting.report_folder import SIGN_OFF_FILE
 
 AUDIT_FILE = "audit.jsonl"
 REPORT_FOLDER = "report"
@@ -110,6 +111,15 @@ class ReadingStore:
         aside = self.audit.with_name(f"audit-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
         self.audit.rename(aside)
         return aside
+
+
+def standing_of(folder: Path) -> str:
+    """Return in a word how far the reading in a folder is, without replaying it."""
+    if (folder / REPORT_FOLDER / SIGN_OFF_FILE).is_file():
+        return "signed"
+    if (folder / REPORT_FOLDER).is_dir():
+        return "reviewed"
+    return "begun" if (folder / AUDIT_FILE).is_file() else "new"
 
 
 def exam_digest(exam: Exam) -> str:

@@ -97,9 +97,9 @@ def test_the_card_offers_legal_sides_only_and_says_what_the_rules_propose() -> N
     assert "given by the reader" in lesions.card(reading, result_of(reading), "L3")
 
 
-def test_open_questions_lead_the_table_and_excluded_lesions_end_it() -> None:
+def test_open_questions_lead_the_table_and_excluded_lesions_keep_their_place() -> None:
     reading = reading_after(Exclude(lesion="L1", reason="benign"))
-    assert lesions.lesion_order(reading, ["L3"]) == ["L3", "L2", "L1"]
+    assert lesions.lesion_order(reading, ["L3"]) == ["L3", "L1", "L2"]
 
 
 def test_a_question_gives_its_reasons_and_what_it_rests_on() -> None:
