@@ -3,7 +3,7 @@
 A synthetic patient of site D at 4 mm (and, with ``--large``, noise on 200 x 200 x 350 voxels) in the demo's component
 on a bare Gradio page, in Chromium without a GPU. Steps are timed in the page from the event to the end of the frame
 that shows it, which on a free core is at least the wait for the next frame, up to 17 ms; "work" is the viewer's own
-share. The bars are those of the demo. Where other programs use the cores too, all times grow with the load printed below.
+share. The bars are those of the demo. With other programs on the cores all times grow with the load printed below.
 Run it with ``python benchmarks/viewer.py``; needs playwright and Chromium.
 """
 
