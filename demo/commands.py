@@ -36,12 +36,33 @@ def demo(
         ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 7860,
+    user: Annotated[str | None, typer.Option(help="Ask for this name and a password before anything is shown.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File (mode 600) with the password of --user; asked for where none is given.")
+    ] = None,
+    dicom: Annotated[
+        Path | None, typer.Option(help="Folder with the PET series in DICOM: SEG and SR copy their headers from it.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder with the runs of a federation. Default: those in FOLDER.")
+    ] = None,
 ) -> None:
-    """Open the page where a reader looks at a study, corrects the draft and keeps the result.
+    """Open the reading room: see a study, correct lesions and report, sign, and export.
 
-    The page is served on this machine only (127.0.0.1) and calls no other host.
-    Research use only, not for clinical use.
+    The page is served on this machine only (127.0.0.1) and calls no other host. Research use only, not for clinical
+    use. docs/reading-room.md is for the physician who reads with it.
+
+    Example: fedpsma demo patient1 --user anna
     """
-    from demo.server import serve
+    from demo.security import Account, read_password
+    from demo.server import Served, serve
+    from fedpsma.errors import InputError
 
-    serve(folder, port)
+    if user is None and password_file is not None:
+        raise InputError("needs a name", where="--password-file", remedy="give --user too")
+    account = None
+    if user is not None:
+        given = read_password(password_file) if password_file else typer.prompt("Password", hide_input=True)
+        account = Account.of(user, given)
+    typer.echo(f"Reading room: http://127.0.0.1:{port}/ (stop with Ctrl+C)")
+    serve(Served(folder, account, dicom, runs), port)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
+from fedpsma.io.files import read_json
 
 EXAM_FILE = "exam.json"
 PICTURE_FILE = "mip.png"
 READING_FOLDER = "reading"
+# As fedpsma.analysis_folder names it; that module loads the network, which a list of studies does not need.
+SUMMARY_FILE = "analysis.json"
+# An exam is pseudonymous by its contract; a site that adds these fields sees them beside the images.
+IDENTITY_FIELDS = {
+    "patient": ("patient", "patient_name", "PatientName"),
+    "patient_id": ("patient_id", "PatientID"),
+    "date": ("date", "study_date", "StudyDate"),
+}
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_LONGEST = 120
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,56 @@ class Case:
     exam: Path
     picture: Path | None
     reading: Path
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that ``fedpsma analyze`` wrote, ``None`` where the exam came alone."""
+        folder = self.exam.parent
+        return folder if self.exam.name == EXAM_FILE and (folder / SUMMARY_FILE).is_file() else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose study it is, as far as the files say; empty where they do not."""
+
+    patient: str
+    patient_id: str = ""
+    date: str = ""
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def identity_of(case: Case, exam: Exam) -> Identity:
+    """Return who the study belongs to: fields of the exam first, else what the analysis noted.
+
+    Raises:
+        InputError: The summary of the analysis cannot be read.
+    """
+    told = {name: _first(exam.model_extra or {}, names) for name, names in IDENTITY_FIELDS.items()}
+    summary = read_json(case.folder / SUMMARY_FILE) if case.folder else {}
+    return Identity(
+        patient=told["patient"] or str(summary.get("study") or case.name),
+        patient_id=told["patient_id"],
+        date=told["date"] or str(summary.get("date") or ""),
+        synthetic=bool(summary.get("synthetic")) or case.name.startswith("synthetic"),
+        notes=tuple(str(note) for note in summary.get("notes", ())),
+    )
+
+
+def uploaded_case(name: str, content: bytes, folder: Path) -> Case:
+    """Keep an uploaded exam in a private folder and return it as a case; two of one name keep their readings apart."""
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    plain = f"{_UNSAFE.sub('-', Path(name).stem)[:40] or 'exam'}-{digest}"
+    place = folder / plain
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    exam = place / "uploaded.json"
+    exam.write_bytes(content)
+    exam.chmod(0o600)
+    return Case(plain, exam, None, place / READING_FOLDER)
+
+
+def _first(extra: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((str(extra[name])[:_LONGEST] for name in names if extra.get(name)), "")
 
 
 def find_cases(folder: Path | None, readings: Path) -> tuple[Case, ...]:
@@ -34,7 +100,7 @@ def find_cases(folder: Path | None, readings: Path) -> tuple[Case, ...]:
         InputError: The folder does not exist or holds nothing to read.
     """
     if folder is None:
-        return tuple(_case(path, path.stem, readings / path.stem) for path in _example_files())
+        return tuple(_case(path, name, readings / name) for name, path in _examples().items())
     if folder.is_file():
         return (_case(folder, folder.stem, folder.parent / READING_FOLDER),)
     if not folder.is_dir():
@@ -60,6 +126,8 @@ def _case(exam: Path, name: str, reading: Path) -> Case:
     return Case(name, exam, picture if picture.is_file() else None, reading)
 
 
-def _example_files() -> list[Path]:
+def _examples() -> dict[str, Path]:
+    """Return the built-in examples by name, those with images first."""
     folder = Path(str(resources.files("demo").joinpath("examples")))
-    return sorted(folder.glob("*.json"))
+    analysed = {path.parent.name: path for path in sorted(folder.glob(f"*/{EXAM_FILE}"))}
+    return analysed | {path.stem: path for path in sorted(folder.glob("*.json"))}

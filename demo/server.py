@@ -1,73 +1,88 @@
-"""Serves the page on this machine only, with headers that let the browser load nothing from anywhere else."""
+"""Serves the page on this machine only, with everything that keeps or sends data switched off."""
 
 from __future__ import annotations
 
 import os
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import gradio as gr
-import uvicorn
-from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp
 
 from demo.library import find_cases
-from demo.page import STYLE, build_page
+from demo.security import Account, Gate, Sessions
+from demo.sessions import ReadingRoom
 from fedpsma.errors import InputError
+from fedpsma.offline import go_offline
 
 HOST = "127.0.0.1"
-LARGEST_UPLOAD = "5mb"
-# Gradio evaluates its templates in the browser, so 'unsafe-eval' has to stay.
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
-        "object-src 'none'; base-uri 'self'; form-action 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_PRIVATE_UMASK = 0o077
 
 
-def serve(folder: Path | None, port: int) -> None:
-    """Serve the page until it is stopped.
+@dataclass(frozen=True)
+class Served:
+    """What is served.
+
+    ``folder`` is where the studies lie (``None``: the built-in examples), ``account`` who may come in (``None``:
+    everybody on this machine), ``dicom`` the folder with the PET series, which SEG and SR copy their headers from, and
+    ``runs`` the folder with the runs of a federation (``None``: those in ``folder``).
+    """
+
+    folder: Path | None = None
+    account: Account | None = None
+    dicom: Path | None = None
+    runs: Path | None = None
+
+
+def serve(served: Served, port: int) -> None:
+    """Serve the page until it is stopped; the private temporary folder is emptied then.
 
     Raises:
-        InputError: There is nothing to read in ``folder``, or the port is taken.
+        InputError: There is nothing to read in the folder, or the port is taken.
     """
-    cases = find_cases(folder, readings=Path("readings"))
+    cases = find_cases(served.folder, readings=Path("readings"))
     _require_free(port)
-    with tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads
-        uvicorn.run(build_application(build_page(cases)), host=HOST, port=port, log_level="warning")
+    os.umask(_PRIVATE_UMASK)
+    with tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
+        private = Path(temporary)
+        go_offline()
+        os.environ["GRADIO_TEMP_DIR"] = str(private / "gradio")
+        room = ReadingRoom(cases, private / "uploads", served.dicom, served.runs or served.folder)
+        # Gradio reads its switches when it is imported.
+        import uvicorn
+
+        uvicorn.run(
+            build_application(room, served.account), host=HOST, port=port, log_level="warning", access_log=False
+        )
 
 
-def build_application(page: gr.Blocks) -> FastAPI:
-    """Put the page behind the headers, with everything that keeps or sends data switched off."""
+def build_application(room: ReadingRoom, account: Account | None = None) -> ASGIApp:
+    """Put the page and the addresses of the readings behind the gate."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from demo.page import HEAD, build_page
+    from demo.routes import desk_router, session_name
+    from demo.viewer.route import volume_router
+
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    application.middleware("http")(_add_headers)
-    mounted: FastAPI = gr.mount_gradio_app(
+    application.include_router(desk_router(room))
+    application.include_router(volume_router(room.place.opened, session_name))
+    mounted = gr.mount_gradio_app(
         application,
-        page,
+        build_page(),
         path="/",
         server_name=HOST,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
         mcp_server=False,
-        max_file_size=LARGEST_UPLOAD,
+        max_file_size="1kb",
         show_error=False,
-        css=STYLE,
+        head=HEAD,
     )
-    return mounted
-
-
-async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    response.headers.update(HEADERS)
-    return response
+    return Gate(mounted, Sessions(room.leave), account)
 
 
 def _require_free(port: int) -> None:

@@ -14,13 +14,11 @@ from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.io.study_loader import NO_CT
 from fedpsma.lesions.candidates import Candidate, CandidateOptions, find_candidates, paint
-from fedpsma.lesions.ct_correlate import CtCorrelate, ct_correlate
-from fedpsma.lesions.geometry import indices_of, world_mm
 from fedpsma.lesions.judge import INDETERMINATE, MALIGNANT, PHYSIOLOGICAL, Judge, Verdict, load_judge
-from fedpsma.lesions.locate import hot_core
 from fedpsma.lesions.quantities import PatientQuantities, Quantities, measure, total
 from fedpsma.lesions.references import References, measure_references
-from fedpsma.lesions.sides import Midline, find_midline, side_of
+from fedpsma.lesions.row import Called, Patient, after_surgery, table_row
+from fedpsma.lesions.sides import Midline, find_midline
 
 if TYPE_CHECKING:
     from fedpsma.model.network import LesionNet
@@ -106,8 +104,9 @@ def describe(study: Study, prediction: VoxelPrediction, options: AnalysisOptions
     found = find_candidates(study, prediction, options.candidates, references)
     listed = _in_reading_order([one for one in found if _is_listed(one, options)], options)
     quantities = tuple(measure(study, one.outline, one.focus.box, one.focus.suvmax) for one in listed)
+    patient = Patient(study, prediction, midline)
     lesions = [
-        _lesion(number, one, measured, study, prediction, midline, options)
+        table_row(_called(number, one, options), one.focus, measured, patient)
         for number, (one, measured) in enumerate(zip(listed, quantities, strict=True), start=1)
     ]
     tumour = total(one for one, row in zip(quantities, lesions, strict=True) if row.label == MALIGNANT)
@@ -156,61 +155,13 @@ def _in_reading_order(candidates: Sequence[Candidate], options: AnalysisOptions)
     )
 
 
-def _lesion(
-    number: int,
-    one: Candidate,
-    measured: Quantities,
-    study: Study,
-    prediction: VoxelPrediction,
-    midline: Midline | None,
-    options: AnalysisOptions,
-) -> Lesion:
-    core = indices_of(hot_core(one.focus, study.pet), one.focus.box)
-    region = region_of(one, options)
-    correlate = ct_correlate(one.focus, region, study, prediction)
-    size = _size_mm(region, measured, correlate)
-    return Lesion(
-        lesion_id=f"L{number}",
-        region=region,
-        label=label_of(one, options),
-        side=side_of(region, world_mm(study.affine, core).mean(axis=0), midline),
-        suvmax=round(measured.suvmax, 1),
-        suvmean=_rounded(measured.suvmean),
-        suvpeak=_rounded(measured.suvpeak) if _peak_is_its_own(measured) else None,
-        volume_ml=_rounded_volume(measured.volume_ml),
-        size_mm=None if size is None else round(size),
-        ct_correlate=None if correlate is None else correlate.text,
-        ct_class=None if correlate is None else correlate.ct_class,
-        model_prob=round(one.suspicion, 2),
-    )
-
-
-def _size_mm(region: Region, measured: Quantities, correlate: CtCorrelate | None) -> float | None:
-    """Return the long axis on PET, or the short axis of a node on CT: none where CT does not delimit it."""
-    if not region.is_node:
-        return measured.longest_mm
-    return None if correlate is None else correlate.short_axis_mm
+def _called(number: int, one: Candidate, options: AnalysisOptions) -> Called:
+    return Called(f"L{number}", region_of(one, options), label_of(one, options), round(one.suspicion, 2))
 
 
 def region_of(one: Candidate, options: AnalysisOptions) -> Region:
-    """Return the region of a focus; the anatomical map does not know whether the prostate is still there."""
-    at_the_prostate = one.region in (Region.PROSTATE, Region.SEMINAL_VESICLE)
-    return Region.PROSTATE_BED if at_the_prostate and options.prostate_status == "removed" else one.region
-
-
-def _peak_is_its_own(measured: Quantities) -> bool:
-    """Tell whether SUVpeak is the lesion's: a sphere whose mean exceeds the maximum holds a hotter neighbour."""
-    # The sum over the sphere goes through a Fourier transform, which leaves its rounding.
-    return measured.suvpeak is not None and measured.suvpeak <= measured.suvmax * (1 + 1e-6)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
-
-
-def _rounded_volume(value: float | None) -> float | None:
-    """One decimal as in reports, two where one would leave nothing."""
-    return None if value is None else round(value, 1 if value >= 0.1 else 2)
+    """Return the region of a focus in this patient."""
+    return after_surgery(one.region, options.prostate_status)
 
 
 def _psma_volume(

@@ -15,11 +15,12 @@ from fedpsma.analysis import Analysis, AnalysisOptions
 from fedpsma.domain.contour import contour_rules
 from fedpsma.domain.study import Study
 from fedpsma.io.exam_file import write_record
-from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
+from fedpsma.io.files import finished_folder, read_json, write_bytes, write_json, write_text
 from fedpsma.io.nifti import write_volume
+from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.judge import Judgement
 from fedpsma.lesions.reasons import reasons
-from fedpsma.lesions.references import UptakeRatios
+from fedpsma.lesions.references import References, UptakeRatios
 from fedpsma.lesions.statistics import IntensityStatistics
 from fedpsma.model.checkpoint import ModelCard
 from fedpsma.pictures.drawing import png_bytes
@@ -29,6 +30,9 @@ from fedpsma.pictures.mip import mip_picture
 SUMMARY_FILE = "analysis.json"
 PET_FILE = "pet.nii.gz"
 CT_FILE = "ct.nii.gz"
+LESIONS_FILE = "lesions.nii.gz"
+ANATOMY_FILE = "anatomy.nii.gz"
+EXAM_FILE = "exam.json"
 # PET on disk is rounded to this SUV step, a power of two, so that the file compresses.
 _SUV_STEP = np.float32(2.0**-7)
 # What an analysis, and the explanations added to it, may hold.
@@ -37,9 +41,10 @@ FILES = frozenset(
         SUMMARY_FILE,
         PET_FILE,
         CT_FILE,
-        "exam.json",
+        LESIONS_FILE,
+        ANATOMY_FILE,
+        EXAM_FILE,
         "lesions.csv",
-        "lesions.nii.gz",
         "mip.png",
         "key_images.png",
         "saliency",
@@ -59,7 +64,7 @@ NOT_CALIBRATED = (
 def write_analysis(
     out: Path, study: Study, found: Analysis, card: ModelCard, *, synthetic: bool, seconds: dict[str, float]
 ) -> None:
-    """Write exam, lesion table, numbered mask, images for a comparison, pictures and a summary of how they came about.
+    """Write exam, lesion table, numbered mask, images, anatomical map, pictures and a summary of how they came about.
 
     Args:
         out: Folder to write; an older one is replaced only when all is written.
@@ -72,9 +77,10 @@ def write_analysis(
     lesions = found.exam.lesions
     caption = f"{'SYNTHETIC PATIENT  ' if synthetic else ''}{study.study_id}   {DISCLAIMER}"
     with finished_folder(out) as folder:
-        write_record(folder / "exam.json", found.exam)
+        write_record(folder / EXAM_FILE, found.exam)
         write_text(folder / "lesions.csv", _csv(found))
-        write_volume(folder / "lesions.nii.gz", found.lesion_labels, study.affine)
+        write_volume(folder / LESIONS_FILE, found.lesion_labels, study.affine)
+        write_volume(folder / ANATOMY_FILE, found.prediction.anatomy, study.affine)
         write_volume(folder / PET_FILE, np.rint(study.pet / _SUV_STEP) * _SUV_STEP, study.affine)
         if study.ct is not None:
             write_volume(folder / CT_FILE, np.rint(study.ct).astype(np.int16), study.affine)
@@ -84,6 +90,17 @@ def write_analysis(
         if sheet is not None:
             write_bytes(folder / "key_images.png", png_bytes(sheet))
         write_json(folder / SUMMARY_FILE, _summary(study, found, card, synthetic=synthetic, seconds=seconds))
+
+
+def stored_references(folder: Path) -> References:
+    """Return the uptake of the reference organs as the analysis in a folder measured it.
+
+    Raises:
+        InputError: The folder is no analysis.
+    """
+    stored = read_json(folder / SUMMARY_FILE).get("references", {})
+    organs = {name: OrganUptake(**one) for name, one in stored.items() if one is not None}
+    return References(**organs)
 
 
 def notes_for_reader(found: Analysis, card: ModelCard, *, synthetic: bool) -> tuple[str, ...]:

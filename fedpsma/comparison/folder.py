@@ -6,7 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fedpsma.analysis_folder import CT_FILE, PET_FILE, SUMMARY_FILE
+import numpy as np
+
+from fedpsma.analysis_folder import ANATOMY_FILE, CT_FILE, EXAM_FILE, LESIONS_FILE, PET_FILE, SUMMARY_FILE
 from fedpsma.comparison.page import comparison_page
 from fedpsma.comparison.picture import side_by_side
 from fedpsma.comparison.study_pair import Examined, StudyPair
@@ -35,9 +37,10 @@ def read_examined(folder: Path) -> Examined:
     if not (folder / PET_FILE).is_file():
         raise InputError("holds no PET to align", where=str(folder), remedy="analyze the study again")
     summary = read_json(folder / SUMMARY_FILE)
-    exam = read_exam(folder / "exam.json")
+    exam = read_exam(folder / EXAM_FILE)
     pet = read_volume(folder / PET_FILE)
     ct = read_volume_like(folder / CT_FILE, pet, outside=-1024.0) if (folder / CT_FILE).is_file() else None
+    anatomy = read_labels_like(folder / ANATOMY_FILE, pet) if (folder / ANATOMY_FILE).is_file() else None
     name = str(summary.get("study", folder.name))
     study = Study(
         study_id=name,
@@ -46,7 +49,8 @@ def read_examined(folder: Path) -> Examined:
         affine=pet.affine,
         tracer=exam.tracer,
         ct=None if ct is None else ct.data,
-        lesions=read_labels_like(folder / "lesions.nii.gz", pet),
+        lesions=read_labels_like(folder / LESIONS_FILE, pet),
+        anatomy=None if anatomy is None else anatomy.astype(np.uint8),
         date=summary.get("date"),
         technique=exam.technique,
     )

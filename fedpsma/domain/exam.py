@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fedpsma.domain.assessment import PsmaRads
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.tracer import Tracer
 
@@ -66,7 +67,8 @@ class Lesion(_Record):
     """One focus: where it is, what was measured, and what the model or a reader thinks of it.
 
     SUV in g/ml; ``size_mm`` is the short axis for nodes and the long axis for everything else; ``model_prob`` is the
-    model's probability that the focus is suspicious.
+    model's probability that the focus is suspicious. ``reader_category`` is the PSMA-RADS category that a reader gave;
+    it goes before what the rules propose.
     """
 
     lesion_id: str = Field(min_length=1, max_length=40)
@@ -84,6 +86,7 @@ class Lesion(_Record):
     t_extent: TExtent | None = None
     primary_pattern: str | None = None
     biopsy: str | None = None
+    reader_category: PsmaRads | None = None
 
 
 class PriorLesion(_Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,20 @@ def read_exam(path: Path) -> Exam:
     Raises:
         InputError: The file cannot be read, or a field holds something the contract does not allow.
     """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError("holds no exam", where=str(path), remedy="give an object with tracer, lesions and so on")
-    return parse_exam(content.get("exam", content), where=str(path))
+    return _exam_in(read_json(path), where=str(path))
+
+
+def parse_exam_bytes(content: bytes, *, where: str) -> Exam:
+    """Check an exam that came as the bytes of a file, which may be anything.
+
+    Raises:
+        InputError: It is no JSON text, or holds no exam.
+    """
+    try:
+        decoded = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError("is not JSON", where=where, remedy="give an exam.json") from error
+    return _exam_in(decoded, where=where)
 
 
 def parse_exam(content: Any, *, where: str) -> Exam:
@@ -37,6 +48,12 @@ def parse_exam(content: Any, *, where: str) -> Exam:
 def write_record(path: Path, record: BaseModel) -> None:
     """Write an exam, an assessment or a draft as JSON."""
     write_json(path, record.model_dump(mode="json"))
+
+
+def _exam_in(content: Any, *, where: str) -> Exam:
+    if not isinstance(content, dict):
+        raise InputError("holds no exam", where=where, remedy="give an object with tracer, lesions and so on")
+    return parse_exam(content.get("exam", content), where=where)
 
 
 def _first_problem(error: ValidationError, where: str) -> InputError:

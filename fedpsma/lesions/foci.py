@@ -35,6 +35,8 @@ CORE_FRACTION = 0.5
 
 _TRUNCATED_AT_SIGMA = 4.0
 _LEAST_SUSPECTED = 0.5
+# How far from a voxel its focus is looked for; larger than any lesion that one would add by hand.
+_FOCUS_REACH_MM = 100.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,27 @@ def find_maxima(study: Study, options: FocusOptions | None = None) -> tuple[Focu
     warm = study.pet >= options.floor_suv
     box = bounding_box(warm)
     return () if box is None else tuple(_maxima(study, box, warm[box], options))
+
+
+def focus_at(study: Study, at: Index, taken: Mask, options: FocusOptions) -> Focus | None:
+    """Return the focus whose catchment holds a voxel; ``None`` where nothing lights up there.
+
+    Args:
+        study: The PET in SUV.
+        at: The voxel (x, y, z).
+        taken: Voxels (x, y, z) that belong to something else already.
+        options: How foci are parted; SUV under ``floor_suv`` is background.
+    """
+    x, y, z = (slice(one, one + 1) for one in at)
+    box = grown((x, y, z), voxels_in(_FOCUS_REACH_MM, study.spacing_mm), study.pet.shape)
+    island = (study.pet[box] >= options.floor_suv) & ~taken[box]
+    inside = tuple(one - side.start for one, side in zip(at, box, strict=True))
+    if not island[inside]:
+        return None
+    parted = _parted(study, box, island, options)
+    number = int(parted.labels[inside])
+    found = ndimage.find_objects(parted.labels)[number - 1]
+    return _focus(study.pet, placed(box, found), parted.labels[found] == number, parted.prominence(number))
 
 
 def _maxima(study: Study, box: Box, island: Mask, options: FocusOptions) -> Iterator[Focus]:

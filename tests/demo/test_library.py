@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.library import find_cases
-from demo.reading import open_case
+from demo.library import find_cases, identity_of, uploaded_case
+from fedpsma.domain.exam import unknown_fields
 from fedpsma.errors import InputError
+from fedpsma.io.exam_file import read_exam
+from fedpsma.staging import assess
 
 
 def test_the_examples_are_synthetic_by_name_and_title_and_can_be_opened(tmp_path: Path) -> None:
@@ -18,14 +20,35 @@ def test_the_examples_are_synthetic_by_name_and_title_and_can_be_opened(tmp_path
         assert case.name.startswith("synthetic")
         assert json.loads(case.exam.read_text("utf-8"))["title"].startswith("Synthetic")
         assert case.reading.parent == tmp_path
-        assert open_case(case).ignored == ()
+        exam = read_exam(case.exam)
+        assert list(unknown_fields(exam)) == []
+        assert identity_of(case, exam).synthetic
 
 
 def test_the_rib_example_holds_an_indeterminate_rib_on_psma_1007(tmp_path: Path) -> None:
-    reading = open_case(find_cases(None, tmp_path)[0])
-    assert reading.exam.tracer == "18F-PSMA-1007"
-    (open_question,) = reading.assessment.indeterminate
-    assert reading.exam.lesion(open_question.lesion).region == "BONE_RIB"
+    exam = read_exam(find_cases(None, tmp_path)[0].exam)
+    assert exam.tracer == "18F-PSMA-1007"
+    (open_question,) = assess(exam).indeterminate
+    assert exam.lesion(open_question.lesion).region == "BONE_RIB"
+
+
+def test_whose_study_it_is_comes_from_the_exam_or_the_analysis(tmp_path: Path) -> None:
+    example = json.loads(find_cases(None, tmp_path)[0].exam.read_text("utf-8"))["exam"]
+    place = tmp_path / "study"
+    place.mkdir()
+    (place / "exam.json").write_text(json.dumps({**example, "patient_name": "A^B", "patient_id": "7"}), "utf-8")
+    (place / "analysis.json").write_text(json.dumps({"study": "s1", "date": "2026-02-03", "synthetic": True}), "utf-8")
+    (case,) = find_cases(tmp_path, tmp_path)
+    found = identity_of(case, read_exam(case.exam))
+    assert (found.patient, found.patient_id, found.date, found.synthetic) == ("A^B", "7", "2026-02-03", True)
+
+
+def test_two_uploads_of_one_name_keep_their_readings_apart(tmp_path: Path) -> None:
+    one, other = (uploaded_case("../../exam.json", content, tmp_path) for content in (b"{}", b"[]"))
+    assert one.reading != other.reading
+    for case in (one, other):
+        assert case.exam.resolve().is_relative_to(tmp_path)
+        assert case.exam.stat().st_mode & 0o077 == 0
 
 
 def test_analysed_studies_and_loose_exams_are_found_and_kept_readings_are_not(tmp_path: Path) -> None:

@@ -1,135 +1,310 @@
-"""The page in a real browser: a reader corrects a draft and keeps it, and nothing leaves this machine."""
+"""The reading room in a real browser: a reader corrects, adds, undoes, signs, exports; nothing leaves this machine."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import threading
+import re
+import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-gradio = pytest.importorskip("gradio", reason="the page needs the extra 'demo'")
+pytest.importorskip("gradio", reason="the page needs the extra 'demo'")
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
 
-import uvicorn  # noqa: E402
+from browser_room import (  # noqa: E402
+    FLAGS,
+    HOSTILE,
+    MISSED,
+    Site,
+    chromium,
+    many_lesions,
+    open_study,
+    served,
+    seven_lesions,
+    write_exam,
+    write_seven,
+)
+from reading_cases import made_up_exam  # noqa: E402
 
 from demo.library import find_cases  # noqa: E402
-from demo.page import build_page  # noqa: E402
-from demo.server import HOST, build_application  # noqa: E402
-from reporting.draft import Draft  # noqa: E402
+from demo.server import build_application  # noqa: E402
+from demo.sessions import ReadingRoom  # noqa: E402
+from reporting.report_folder import read_report  # noqa: E402
 
 pytestmark = pytest.mark.slow
-
-EDIT = "Degenerative change of the lumbar spine, seen by the reader."
-HOSTILE = "<img src=x onerror=\"document.title='run'\"> ${document.title='run'} {{value}}"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", None, ""}
 
 
-@dataclass
-class Site:
-    """The served page, where its readings lie, and what the browser asked for or complained about."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    for name in ("a-seven", "b-keys", "c-dark"):
+        write_seven(folder / name)
+    hostile = seven_lesions(indication=HOSTILE).model_copy(update={"patient_name": HOSTILE})
+    write_seven(folder / "d-hostile", ct=False, exam=hostile)
+    write_exam(folder / "e-many", many_lesions(300))
+    write_exam(folder / "f-first", made_up_exam(indication="secret one"))
+    write_exam(folder / "g-second", made_up_exam(indication="secret two"))
+    return folder
 
-    address: str
-    readings: Path
-    page: Any
-    hosts: set[str] = field(default_factory=set)
-    complaints: list[str] = field(default_factory=list)
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[set[str | None]]:
+    """The hosts whose address this process asks for while the page is served."""
+    hosts: set[str | None] = set()
+    real = socket.getaddrinfo
+
+    def noted(host: Any, *rest: Any, **more: Any) -> Any:
+        hosts.add(host.decode() if isinstance(host, bytes) else host)
+        return real(host, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", noted)
+        yield hosts
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
+@pytest.fixture(scope="module")
+def site(folder: Path, asked: set[str | None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    path = chromium()
+    if path is None:
         pytest.skip("there is no chromium on this machine")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    readings = tmp_path / "readings"
-    application = build_application(build_page(find_cases(None, readings), readings))
-    with _served(application) as address, playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        site = Site(address, readings, browser.new_page(viewport={"width": 1400, "height": 1100}))
-        site.page.on("request", lambda request: site.hosts.add(urlsplit(request.url).hostname or ""))
-        site.page.on("pageerror", lambda error: site.complaints.append(str(error)))
-        site.page.goto(address)
-        yield site
-        browser.close()
+    private = tmp_path_factory.mktemp("private")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(private / "gradio"))
+        room = ReadingRoom(find_cases(folder, folder), private / "uploads")
+        with served(build_application(room)) as address, playwright.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+            yield Site(address, browser)
+            browser.close()
 
 
-class _served:  # noqa: N801 (used like a function)
-    """Serves an application on a free loopback port for as long as the block lasts."""
-
-    def __init__(self, application: Any) -> None:
-        self._server = uvicorn.Server(uvicorn.Config(application, host=HOST, port=0, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        while not self._server.started:
-            self._thread.join(0.05)
-            assert self._thread.is_alive(), "the server did not start"
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://{HOST}:{port}/"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+def _stage(page: Any) -> str:
+    return str(page.locator(".fp-stage").inner_text())
 
 
-def _draft_and_edit(page: Any) -> None:
-    page.get_by_label("Study or exam").click()
-    page.get_by_role("option", name="synthetic-primary-staging").click()
-    page.get_by_text("miT2u N1 (OBR) M1b (uni)").wait_for()
-    page.get_by_label("Template sentences").check()
-    page.get_by_role("button", name="Write the draft").click()
-    box = page.get_by_label("Bone", exact=True)
-    box.fill(f"{box.input_value()}\n{EDIT}")
+def _to(page: Any, lesion: str) -> None:
+    """Walk to a lesion with the keyboard."""
+    for _ in range(12):
+        if page.locator(f'.fp-card [data-lesion="{lesion}"]').count():
+            return
+        before = page.locator(".fp-card [data-lesion]").get_attribute("data-lesion")
+        page.keyboard.press("n")
+        page.locator(f'.fp-card [data-lesion]:not([data-lesion="{before}"])').wait_for()
+    raise AssertionError(f"{lesion} was not reached")
 
 
-def test_a_reader_corrects_a_draft_and_keeps_it(site: Site) -> None:
-    _draft_and_edit(site.page)
-    site.page.get_by_role("button", name="Check and keep").click()
-    site.page.get_by_text("Kept in").wait_for()
+def _point_at(page: Any, voxel: tuple[int, int, int]) -> None:
+    """Move the crosshair to a voxel with the arrow keys of the three planes."""
+    for axis, pane in enumerate(("sagittal", "coronal", "axial")):
+        canvas = page.locator(f"canvas[data-pane={pane}]")
+        canvas.focus()
+        for _ in range(120):
+            now = int(str(page.locator(".fpv").get_attribute("data-voxel")).split(",")[axis])
+            if now == voxel[axis]:
+                break
+            # Screen columns run to the patient's left, the study's to the right.
+            up = (voxel[axis] > now) != (axis == 0)
+            page.keyboard.press("ArrowUp" if up else "ArrowDown")
+            page.wait_for_function(
+                "([axis, now]) => Number(document.querySelector('.fpv').dataset.voxel.split(',')[axis]) !== now",
+                arg=[axis, now],
+            )
 
-    kept = Draft.model_validate_json((site.readings / "synthetic-primary-staging" / "draft.json").read_text("utf-8"))
-    bone = kept.section("bone").sentences
-    assert kept.state == "reviewed"
-    assert (bone[-1].text, bone[-1].origin) == (EDIT, "reader")
-    assert {one.origin for one in bone[:-1]} == {"template"}
-    assert site.hosts <= {HOST, ""}
+
+def _all_seen(page: Any, lesions: int) -> None:
+    for _ in range(lesions + 1):
+        if page.locator("#fp-looked").count():
+            return
+        page.locator("body").press("n")
+        page.wait_for_timeout(120)
+    page.locator("#fp-looked").wait_for()
+
+
+def test_a_study_is_read_corrected_signed_and_exported(site: Site, folder: Path, tmp_path: Path) -> None:
+    with site.page("a-seven") as page:
+        page.locator(".fpv[data-state=ready]").wait_for()
+        assert page.locator("[data-row]").first.get_attribute("data-row") == "L4"
+        assert "Research use only" in page.locator(".fp-research").inner_text()
+        assert "2026-01-05" in page.locator("[data-panel=identity]").inner_text()
+        assert page.locator("[data-export]").is_disabled()
+
+        _to(page, "L3")
+        page.get_by_role("button", name="Right", exact=True).click()
+        page.locator("[data-row=L3]", has_text="model: Internal iliac node, left").wait_for()
+        assert "IIR" in _stage(page)
+        page.get_by_text("Right internal iliac node with intense uptake").first.wait_for()
+
+        _point_at(page, MISSED)
+        page.get_by_role("button", name="Add here").click()
+        page.get_by_label("Region").last.select_option("LIVER")
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.locator('[data-row="L8"]').wait_for()
+        assert "M1c" in _stage(page)
+        assert "12.0" in page.locator('[data-row="L8"]').inner_text()
+        page.keyboard.press("Control+z")
+        page.locator('[data-row="L8"]').wait_for(state="detached")
+        assert "M1c" not in _stage(page)
+        page.keyboard.press("Control+y")
+        page.locator('[data-row="L8"]').wait_for()
+
+        sentence = page.locator(".fp-sentence", has_text="Right internal iliac node").first
+        sentence.hover()
+        sentence.get_by_role("button", name="Edit this sentence").click()
+        box = page.locator(".fp-box")
+        box.fill("Small node at the right internal iliac vessels [L3].")
+        box.press("Control+Enter")
+        page.locator(".fp-is-yours").wait_for()
+        own = page.locator(".fp-is-yours")
+        own.hover()
+        own.get_by_role("button", name="Regenerate").click()
+        page.locator(".fp-is-regenerated").wait_for()
+
+        page.locator(".fp-chip", has_text="L5").first.click()
+        page.locator('.fp-card [data-lesion="L5"]').wait_for()
+        page.wait_for_function("document.querySelector('.fpv').dataset.lesion === 'L5'")
+
+        _all_seen(page, 8)
+        page.locator("#fp-looked").check()
+        page.get_by_role("button", name="Mark as reviewed").click()
+        page.locator("#fp-signer").fill("Dr Anna Example")
+        page.get_by_role("button", name="Sign", exact=True).click()
+        page.locator(".fp-signed", has_text="by Dr Anna Example").wait_for()
+        for kind in ("docx", "pdf", "fhir", "csv"):
+            page.locator("#fp-format").select_option(kind)
+            with page.expect_download() as got:
+                page.get_by_role("button", name="Export").click()
+            target = tmp_path / got.value.suggested_filename
+            got.value.save_as(target)
+            assert target.stat().st_size > 300
+        assert "L8" in (tmp_path / "lesions.csv").read_text("utf-8")
+        stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+        databases = page.evaluate("indexedDB.databases().then(found => found.length)")
+
+    report = read_report(folder / "a-seven" / "reading" / "report")
+    assert report.sign_off is not None
+    assert report.exam.lesion("L3").side == "R"
+    assert report.exam.lesion("L8").region == "LIVER"
+    assert databases == 0
+    assert not re.search(r"a-seven|iliac|Anna|L3|miT", stored)
     assert site.complaints == []
-    stored = site.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert EDIT not in stored
-    assert "Lumbar spine" not in stored
-    assert "obturator" not in stored
 
 
-def test_a_hostile_exam_is_shown_as_text_and_a_broken_one_as_one_line(site: Site, tmp_path: Path) -> None:
-    lesion = {"lesion_id": "L1", "region": "BONE_RIB", "side": "R", "suvmax": 5.6, "ct_correlate": HOSTILE}
-    exam, broken = tmp_path / "exam.json", tmp_path / "broken.json"
-    exam.write_text(json.dumps({"tracer": "18F-PSMA-1007", "lesions": [lesion]}), "utf-8")
-    broken.write_text('{"lesions": 3}', "utf-8")
-    chooser = site.page.locator("input[type=file]")
+def test_the_whole_reading_works_with_the_keyboard_alone(site: Site, folder: Path) -> None:
+    with site.page("b-keys") as page:
+        page.locator(".fpv[data-state=ready]").wait_for()
+        _to(page, "L2")
+        page.locator("#fp-region").focus()
+        page.keyboard.type("external")
+        page.keyboard.press("Tab")
+        page.locator("[data-row=L2]", has_text="model: Obturator node, right").wait_for()
+        page.locator("body").press("x")
+        assert page.evaluate("document.activeElement.textContent") == "physiological"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.locator('[data-row="L2"]', has_text="artefact").wait_for()
+        page.keyboard.press("Control+z")
+        page.locator('[data-row="L2"]', has_text="artefact").wait_for(state="detached")
 
-    chooser.set_input_files(exam)
-    site.page.get_by_role("cell", name=HOSTILE).wait_for()
-    assert site.page.title() == "fedpsma reader"
+        page.locator(".fp-sentence", has_text="rib").first.get_by_role("button", name="Edit this sentence").focus()
+        page.keyboard.press("e")
+        page.keyboard.type(" np")
+        page.keyboard.press("Control+z")
+        page.keyboard.press("Escape")
+        assert page.locator(".fp-is-yours").count() == 0
+        assert page.locator('[data-row="L2"]').inner_text().count("artefact") == 0
 
-    chooser.set_input_files(broken)
-    alert = site.page.get_by_role("alert").filter(has_text="lesions")
-    alert.wait_for()
-    assert "Traceback" not in alert.inner_text()
-    assert site.page.get_by_role("cell", name=HOSTILE).count() == 0
+        _all_seen(page, 7)
+        page.locator("body").press("r")
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.locator("#fp-signer").wait_for()
+        page.locator("body").press("r")
+        page.keyboard.type("Dr Keys")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.locator(".fp-signed", has_text="Dr Keys").wait_for()
+    assert read_report(folder / "b-keys" / "reading" / "report").signed
 
 
-def test_another_case_takes_the_draft_away(site: Site) -> None:
-    _draft_and_edit(site.page)
-    site.page.get_by_label("Study or exam").click()
-    site.page.get_by_role("option", name="synthetic-indeterminate-rib").click()
-    site.page.get_by_text("miT0 N1 (IIL) M0").wait_for()
-    site.page.get_by_role("button", name="Check and keep").wait_for(state="detached")
-    assert site.page.get_by_label("Bone", exact=True).count() == 0
-    assert not site.readings.exists()
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_left_open_but_what_was_looked_at(site: Site, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the check needs axe")
+    with site.page("c-dark", color_scheme=theme) as page:
+        page.locator(".fpv[data-state=ready]").wait_for()
+        assert page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
+        for tab in ("Report", "Open questions", "Prior", "Checks", "Trail"):
+            page.get_by_role("tab", name=tab).click()
+            _require_accessible(axe.Axe().run(page, options={"resultTypes": ["violations", "incomplete"]}))
+        page.get_by_role("button", name="Studies").click()
+        page.get_by_role("button", name="Read a-seven").wait_for()
+        _require_accessible(axe.Axe().run(page, context="#fp-studies"))
+
+
+def _require_accessible(found: Any) -> None:
+    told = [
+        (one["id"], node["html"][:200], node["any"][0]["message"] if node["any"] else "")
+        for one in found.response["violations"]
+        for node in one["nodes"]
+    ]
+    assert told == []
+    # Contrast over the canvases and behind the folded tools of a sentence is looked at in the screenshots.
+    unsure = {
+        node["html"][:90]
+        for one in found.response.get("incomplete", [])
+        for node in one["nodes"]
+        if not re.search(r"fp-seen|fp-tool|fp-text|fp-chip|fp-note|<option|<select|fpv|data-pane", node["html"])
+    }
+    assert unsure == set()
+
+
+def test_a_hostile_study_without_ct_is_shown_as_text_and_can_be_read(site: Site) -> None:
+    with site.page("d-hostile") as page:
+        page.locator(".fpv[data-state=ready]").wait_for()
+        page.locator("[data-panel=identity] strong", has_text="onerror").wait_for()
+        assert page.locator(".fp-desk img").count() == 0
+        assert page.title() == "Reading room"
+        _to(page, "L3")
+        page.get_by_role("button", name="Right", exact=True).click()
+        page.locator("[data-row=L3]", has_text="model: Internal iliac node, left").wait_for()
+    assert site.complaints == []
+
+
+def test_three_hundred_lesions_can_still_be_read(site: Site) -> None:
+    with site.page("e-many") as page:
+        page.locator('[data-row="L300"]').wait_for(state="attached")
+        assert page.locator("[data-row]").count() == 300
+        page.locator('[data-row="L250"]').click()
+        page.locator('.fp-card [data-lesion="L250"]').wait_for()
+        page.get_by_role("button", name="benign", exact=True).click()
+        page.locator('[data-row="L250"].fp-excluded').wait_for(state="attached")
+        assert "299 of 300" in page.locator(".fp-summary").inner_text()
+
+
+def test_another_case_takes_the_draft_away_also_while_it_is_being_worded(site: Site) -> None:
+    with site.page("f-first") as page:
+        page.get_by_text("secret one").wait_for()
+        page.locator("#fp-writer").select_option("llm")
+        open_study(page, "g-second")
+        page.get_by_text("secret two").wait_for()
+        page.wait_for_timeout(1500)
+        assert "secret one" not in page.locator("body").inner_text()
+        assert page.locator("#fp-writer").input_value() == "template"
+
+
+def test_neither_page_nor_server_asked_another_host(site: Site, asked: set[str | None]) -> None:
+    with site.page("f-first"):
+        pass
+    assert site.hosts <= LOCAL
+    assert asked <= LOCAL
+    assert site.complaints == []
+
+
+def test_the_log_of_a_reading_holds_who_did_what(site: Site, folder: Path) -> None:
+    with site.page("f-first") as page:
+        page.locator("[data-row]").first.wait_for()
+    lines = (folder / "f-first" / "reading" / "audit.jsonl").read_text("utf-8").splitlines()
+    assert all(json.loads(line)["who"] == "reader" for line in lines)
