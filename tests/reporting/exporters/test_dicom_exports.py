@@ -12,6 +12,7 @@ import numpy as np
 import pypdfium2
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from dicom_series import save
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from small_reading import small_study
@@ -164,6 +165,16 @@ def test_names_of_patient_and_reader_survive_any_character_set(draft_report, sig
             assert str(stored.VerifyingObserverSequence[0].VerifyingObserverName) == "Prof. Jürgen Иванов"
 
 
+def test_a_hostile_lesion_id_stays_one_value(draft_report):
+    hostile = draft_report.exam.lesions[0].model_copy(update={"lesion_id": "L1\\x^=\x1b[2J\n<b>"})
+    exam = draft_report.exam.model_copy(update={"lesions": [hostile, *draft_report.exam.lesions[1:]]})
+    report = replace(draft_report, exam=exam)
+    segment = dcmread(io.BytesIO(export(report, "seg").content)).SegmentSequence[0]
+    assert segment.SegmentLabel == "L1/x^=?[2J <b> left external iliac node"
+    document = dcmread(io.BytesIO(export(report, "sr").content))
+    assert next(iter(_groups(document))).tracking_identifier == "L1\\x^=?[2J <b>"
+
+
 def test_the_pdf_in_dicom_is_the_pdf(draft_report, made):
     stored = made["dicom-pdf"]
     content = stored.EncapsulatedDocument[: stored.EncapsulatedDocumentLength]
@@ -215,6 +226,26 @@ def test_of_several_series_the_voxels_choose(draft_report, tmp_path):
         other.save_as(tmp_path / "both" / f"half{path.name}")
     chosen = replace(draft_report, dicom=tmp_path / "both").source
     assert {one.SeriesInstanceUID for one in chosen.headers} == {series}
+
+
+def test_a_multi_frame_pet_gives_the_same_outlines(draft_report, made, tmp_path):
+    images = [dcmread(path) for path in sorted((draft_report.dicom / "PET").iterdir())]
+    for number, one in enumerate(images, start=1):
+        one.InstanceNumber = number
+        for keyword in ("PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime", "AccessionNumber"):
+            setattr(one, keyword, "")
+    legacy = hd.legacy.LegacyConvertedEnhancedPETImage(images, generate_uid(), 1, generate_uid(), 1)
+    save(tmp_path / "legacy", [legacy])
+    report = replace(draft_report, dicom=tmp_path / "legacy")
+    assert len(report.source.headers) == 1
+    stored = hd.seg.Segmentation.from_dataset(dcmread(io.BytesIO(export(report, "seg").content)))
+    classic = hd.seg.Segmentation.from_dataset(made["seg"])
+    for number in range(1, 6):
+        one, other = (seg.get_volume(segment_numbers=[number]) for seg in (stored, classic))
+        assert np.allclose(one.affine, other.affine)
+        assert np.array_equal(one.array, other.array)
+    document = dcmread(io.BytesIO(export(report, "sr").content))
+    assert [_values(group) for group in _groups(document)] == [_values(group) for group in _groups(made["sr"])]
 
 
 def test_without_headers_the_objects_are_refused_in_one_line(draft_report):
