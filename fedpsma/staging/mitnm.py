@@ -184,9 +184,8 @@ def _named_bones(bones: Counter[Unit]) -> tuple[str, ...]:
     """Name the bones of unifocal and oligometastatic disease, as V1 does."""
     if bones.total() >= rule("bone_pattern").values["disseminated_from"]:
         return ()
-    sides = {"L": "left ", "R": "right "}
     countable = [one for one in bones if one.region is not Region.BONE_MARROW_DIFFUSE]
-    return tuple(sorted({sides.get(one.side or "", "") + one.region.facts.name_en for one in countable}))
+    return tuple(sorted({one.region.named(one.side) for one in countable}))
 
 
 def app_text(found: Stage, primary: int | str | None, highest: int | None, lowest: int | None) -> str:

@@ -13,6 +13,9 @@ from fedpsma.staging.prior import ImageMatch, Link, PriorExam
 from fedpsma.staging.psma_rads import INDETERMINATE
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
 
+_OTHER_CONTOUR = "another segmentation rule"
+_OTHER_FIELD = "another field of view"
+
 
 @dataclass(frozen=True)
 class Response:
@@ -92,7 +95,7 @@ def assess_response(
     if not obstacle and exam.psma_vol_ml == 0 and left.counted:
         obstacle = "the volume is 0 although counted lesions take up tracer"
     if obstacle:
-        flags = _not_applicable(prior, new)
+        flags = (*_not_applicable(prior, new), *_not_comparable(timeline, obstacle))
         return Noted(Response(), (traced("recip", {"not comparable": obstacle}, None),), flags)
     before, now = prior.prior.psma_vol_ml, exam.psma_vol_ml
     if (prior.foci or before) and (now == 0 or (now is None and not left.any)):
@@ -123,10 +126,10 @@ def _obstacle(exam: Exam, prior: PriorExam, match: ImageMatch | None) -> str | N
         return "another tracer"
     rules = (before.segmentation_rule, now.segmentation_rule)
     if None not in rules and rules[0] != rules[1]:
-        return "another segmentation rule"
+        return _OTHER_CONTOUR
     beyond = match is not None and bool(match.uncovered_before or match.uncovered_now)
     if beyond or set(before.not_covered or ()) != set(now.not_covered or ()):
-        return "another field of view"
+        return _OTHER_FIELD
     if (before.psma_vol_ml or 0) < 0 or (exam.psma_vol_ml or 0) < 0:
         return "an impossible volume"
     return "no volume at baseline" if before.psma_vol_ml == 0 else None
@@ -137,6 +140,13 @@ def _not_applicable(prior: PriorExam, new: NewLesions) -> tuple[Flag, ...]:
         return ()
     message = "RECIP is not applicable: no volume at baseline, and a new lesion now"
     return (Flag(code="recip_not_applicable", message=message),)
+
+
+def _not_comparable(timeline: Timeline, obstacle: str) -> Iterator[Flag]:
+    """Say why two volumes give no class, where no other flag does."""
+    volumes = (timeline.prior.prior.psma_vol_ml, timeline.exam.psma_vol_ml)
+    if None not in volumes and obstacle in (_OTHER_CONTOUR, _OTHER_FIELD):
+        yield Flag(code="recip_not_applicable", message=f"volumes are not compared, no RECIP class: {obstacle}")
 
 
 def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -> Noted[Response]:

@@ -73,6 +73,9 @@ def test_a_proven_metastasis_that_has_lost_its_uptake_allows_a_complete_response
     row = PELVIS | {"suvmax": 1.0, "suvmean": 0.8, "biopsy": "metastasis of prostate carcinoma"}
     found = assess(exam(row, psma_vol_ml=0.0, prior=prior(OLD, psma_vol_ml=100.0)))
     assert found.recip == "CR"
+    assert found.psma_rads == {"L1": "3D"}
+    assert found.mitnm_string == "miT0 N0 M1b (uni)"
+    assert flagged(found, "psma_negative_lesion") == ["L1"]
 
 
 @pytest.mark.parametrize(("text", "said"), [("typical Paget", False), ("no CT correlate", True)])
