@@ -319,6 +319,17 @@ def test_the_keyboard_alone_reads_a_study(screen, folder):
     assert screen.told["angle"] == angle
 
 
+def test_a_notch_of_the_wheel_is_a_slice_and_a_touch_pad_does_not_race(screen, folder):
+    screen.show(folder, Shown("L2"))
+    box = screen.page.locator("[data-pane=axial]").bounding_box()
+    screen.page.mouse.move(box["x"] + 50, box["y"] + 50)
+    for pixels, count, level in ((120, 1, 39), (-120, 3, 42), (8, 8, 40)):
+        for _ in range(count):
+            screen.page.mouse.wheel(0, pixels)
+            screen.settle()
+        screen.wait_until(f"document.querySelector('.fpv').dataset.voxel.endsWith(',{level}')")
+
+
 def test_only_what_changed_is_fetched_and_nothing_is_kept(screen, folder):
     token = screen.show(folder)
     parts = [urlsplit(url).path.rsplit("/", 1)[1] for url in screen.asked if token in url]
