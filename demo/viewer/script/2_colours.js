@@ -8,11 +8,9 @@ const grey = (share) => { const at = Math.round(255 * share); return (OPAQUE | (
 const hot = (share) => [3 * share, 3 * share - 1, 3 * share - 2].map((part) => Math.min(Math.max(part, 0), 1));
 
 class Colours {
-  constructor() {
-    this.inverted = new Uint32Array(65536);
-    this.ct = new Uint32Array(4096);
-    this.over = new Uint32Array(65536);
-  }
+  inverted = new Uint32Array(65536);
+  over = new Uint32Array(65536);
+  ct = new Uint32Array(4096);
 
   // Values from 0 to top, in stored steps: white to black, and for fusion black-red-yellow-white over the CT.
   setPet(top, opacity) {
@@ -36,8 +34,7 @@ class Colours {
 
   // The upper byte of `over` is what remains of the CT.
   fused(pet, hounsfield) {
-    const over = this.over[pet], under = this.ct[hounsfield - LOWEST_HU] & 255;
-    const rest = (under * (over >>> 24)) >> 8;
-    return (OPAQUE | ((((over >>> 16) & 255) + rest) << 16) | ((((over >>> 8) & 255) + rest) << 8) | ((over & 255) + rest)) >>> 0;
+    const over = this.over[pet], rest = ((this.ct[hounsfield - LOWEST_HU] & 255) * (over >>> 24)) >> 8;
+    return (OPAQUE | ((over & 0xffffff) + rest * 0x010101)) >>> 0;
   }
 }

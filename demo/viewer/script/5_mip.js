@@ -3,13 +3,8 @@ const NAMED_AT_MOST = 60;
 const TURN = 36;
 
 class Mip extends Pane {
-  constructor(canvas) {
-    super(canvas);
-    this.forget();
-  }
-
   // Outlines are worked out once for every angle, until the lesions change.
-  forget() { this.shadows = new Map(); }
+  shadows = new Map();
 
   // Returns the in-plane number of the voxel that a cell shows; angles of the second half turn are mirror images.
   shownAt({ volumes, angle }, column, row) {
@@ -27,8 +22,9 @@ class Mip extends Pane {
     this.paint(true);
     if (state.outlines) this.outlines(this.shadow(state).edges, state, state.lesions.length <= NAMED_AT_MOST);
     this.crosshair([this.columnOf(point, state), rows - 1 - point[2]]);
-    const [x, y] = [Math.cos((angle / TURN) * 2 * Math.PI), Math.sin((angle / TURN) * 2 * Math.PI)];
-    const side = (to) => (y * to > 0.4 ? "A" : y * to < -0.4 ? "P" : "") + (x * to > 0.4 ? "L" : x * to < -0.4 ? "R" : "");
+    const turn = (angle / TURN) * 2 * Math.PI;
+    const named = (share, ends) => (Math.abs(share) > 0.4 ? ends[share > 0 ? 1 : 0] : "");
+    const side = (to) => named(Math.sin(turn) * to, "PA") + named(Math.cos(turn) * to, "RL");
     this.letters([side(-1), side(1), "S", "I"]);
   }
 

@@ -89,8 +89,8 @@ class Screen:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the next frame is drawn."""
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        """Wait until the next frame is drawn: the viewer asked for it before."""
+        self.page.evaluate("() => new Promise(requestAnimationFrame)")
 
     def press(self, *keys: str, pane: str = "axial") -> None:
         self.page.locator(f"[data-pane={pane}]").focus()
@@ -231,8 +231,9 @@ def test_a_click_on_the_projection_finds_the_lesion_from_every_side(screen, fold
             at = screen.place_in("mip", cell, (meta["columns"], SHAPE[2]), edges)
             screen.page.mouse.click(pane["x"] + at["x"], pane["y"] + at["y"])
             screen.settle()
-            assert np.abs(np.subtract(screen.voxel, voxel)).max() <= 1, (angle, name)
-            assert not outlines or screen.told["lesion"] == name, (angle, name)
+            told = screen.told
+            assert np.abs(np.subtract([int(one) for one in told["voxel"].split(",")], voxel)).max() <= 1, (angle, name)
+            assert not outlines or told["lesion"] == name, (angle, name)
         screen.press("ArrowRight", pane="mip")
     assert screen.told["angle"] == "0"
 
@@ -319,6 +320,17 @@ def test_the_keyboard_alone_reads_a_study(screen, folder):
     assert screen.told["angle"] == angle
 
 
+def test_a_notch_of_the_wheel_is_a_slice_and_a_touch_pad_does_not_race(screen, folder):
+    screen.show(folder, Shown("L2"))
+    box = screen.page.locator("[data-pane=axial]").bounding_box()
+    screen.page.mouse.move(box["x"] + 50, box["y"] + 50)
+    for pixels, count, level in ((120, 1, 39), (-120, 3, 42), (8, 8, 40)):
+        for _ in range(count):
+            screen.page.mouse.wheel(0, pixels)
+            screen.settle()
+        screen.wait_until(f"document.querySelector('.fpv').dataset.voxel.endsWith(',{level}')")
+
+
 def test_only_what_changed_is_fetched_and_nothing_is_kept(screen, folder):
     token = screen.show(folder)
     parts = [urlsplit(url).path.rsplit("/", 1)[1] for url in screen.asked if token in url]
@@ -357,6 +369,24 @@ def test_without_an_suv_no_number_is_called_one(screen, folder, monkeypatch):
     assert all(option.startswith("Bq/ml") for option in options)
     screen.press("a")
     assert dict(screen.heard())["add_lesion"]["suv"] is None
+
+
+def test_the_study_that_was_asked_for_last_is_shown(screen, folder, tmp_path):
+    other = write_study(tmp_path, lesions={"X1": ((30, 20, 7), 9.0)})
+    tokens, values = [screen.studies.open(one) for one in (folder, other)], []
+    for token, one in zip(tokens, (folder, other), strict=True):
+        found = examined_study(study_state(one))
+        peaks = lesion_peaks(found.exam, found.labels, found.study.pet)
+        values.append(viewer_value(token, found.exam, peaks, Shown(found.exam.lesions[0].lesion_id)))
+    send = "values => values.forEach(detail => document.dispatchEvent(new CustomEvent('fp:value', {detail})))"
+    screen.page.evaluate(send, [values[1], values[0], values[1]])
+    screen.page.locator(".fpv[data-state=ready]").wait_for()
+    assert (screen.told["lesion"], screen.voxel) == ("X1", (30, 20, 7))
+    screen.page.wait_for_timeout(500)
+    assert screen.told["lesion"] == "X1"
+    screen.dispatch("value", None)
+    assert screen.told["state"] == "empty"
+    assert screen.complaints == []
 
 
 def test_a_study_that_is_no_longer_open_says_so(screen, folder):
