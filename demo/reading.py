@@ -18,9 +18,9 @@ from reporting.backend import Backend, WriterName, choose_backend
 from reporting.draft import Draft, Section, Sentence
 from reporting.drafting import OnSentence, draft_report
 from reporting.phrases import phrases
+from reporting.report_folder import write_report
 from reporting.sentences import Language
 from reporting.verifier.verify import Line, Verifier
-from reporting.writers import write_report
 
 # What a sentence stands on that names no lesion and corrects no drafted one.
 READER = "reader"

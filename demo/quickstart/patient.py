@@ -60,7 +60,7 @@ def draft_patient(place: Workplace) -> str:
     from fedpsma.staging import assess
     from reporting.backend import choose_backend
     from reporting.drafting import draft_report
-    from reporting.writers import write_report
+    from reporting.report_folder import write_report
 
     exam = read_exam(patient(place) / EXAM)
     with place.console.status("wording the report"):

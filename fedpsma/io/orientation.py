@@ -42,6 +42,23 @@ def to_working_orientation(data: NDArray[Scalar], affine: Affine) -> tuple[NDArr
     return turned, affine @ nib.orientations.inv_ornt_aff(turn, data.shape) + 0.0
 
 
+def from_working_orientation(data: NDArray[Scalar], affine: Affine) -> NDArray[Scalar]:
+    """Undo :func:`to_working_orientation`: bring a volume back to the axis order of the grid it came from.
+
+    Args:
+        data: A volume (x, y, z) in the working orientation.
+        affine: 4 x 4 of the grid that it came from, before it was turned.
+
+    Example:
+        >>> turned, _ = to_working_orientation(np.arange(2).reshape(2, 1, 1), np.diag([-3.0, 3.0, 3.0, 1.0]))
+        >>> from_working_orientation(turned, np.diag([-3.0, 3.0, 3.0, 1.0])).ravel().tolist()
+        [0, 1]
+    """
+    working = nib.orientations.axcodes2ornt(("R", "A", "S"))
+    turn = nib.orientations.ornt_transform(working, nib.orientations.io_orientation(affine))
+    return _contiguous(nib.orientations.apply_orientation(data, turn))
+
+
 def _contiguous(data: NDArray[Scalar]) -> NDArray[Scalar]:
     """Copy a volume into C order slab by slab: three times as fast as at once, since both orders stay in the cache."""
     if data.flags.c_contiguous:

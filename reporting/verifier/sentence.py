@@ -146,6 +146,7 @@ def _quotable(view: View) -> set[str]:
     exam, prior = view.exam, view.exam.prior
     clinical = exam.clinical
     fields = [exam.indication, clinical.gleason, clinical.psa_history, exam.technique.ct]
+    fields.append(exam.technique.segmentation_rule)
     fields += [*(clinical.prior_therapy or []), *(clinical.current_therapy or [])]
     fields += [prior.modality, prior.date] if prior else []
     return {field.strip() for field in fields if field}

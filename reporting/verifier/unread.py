@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from fedpsma.domain.assessment import Assessment
+from fedpsma.domain.exam import Exam
 from fedpsma.text.dates import find_dates
 from fedpsma.text.passages import Passage, blank
 from reporting.sentences import Language
@@ -47,6 +49,18 @@ def unread_problems(segment: Segment, view: View) -> Iterator[Problem]:
     words = _WORD.findall(_unread(segment, view))
     if words:
         yield Problem(NOT_UNDERSTOOD, segment.text.strip(), f"not understood: {', '.join(dict.fromkeys(words))}")
+
+
+def unread_words(text: str, language: Language) -> list[str]:
+    """Return the words of a text that no check reads and that are not plain, whatever the exam.
+
+    Example:
+        >>> unread_words("markedly intense uptake", "en")
+        ['markedly']
+    """
+    exam = Exam(language=language)
+    left = _unread(Segment(text, ()), View(exam, Assessment(mitnm=None, mitnm_string=None)))
+    return list(dict.fromkeys(_WORD.findall(left)))
 
 
 def _unread(segment: Segment, view: View) -> str:

@@ -11,7 +11,10 @@ from fedpsma.errors import InputError
 from fedpsma.io.exam_file import write_record
 from reporting.commands import report
 from reporting.draft import Draft
-from reporting.writers import as_markdown, as_text
+from reporting.exporters.markdown import as_markdown
+from reporting.exporters.report import Report
+from reporting.exporters.text import as_text
+from reporting.report_folder import read_report
 
 FILES = {"draft.json", "report.md", "report.txt", "assessment.json", "exam.json"}
 
@@ -32,7 +35,7 @@ def test_a_folder_with_the_draft_appears_and_the_report_is_printed(exam_file, tm
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     draft = Draft.model_validate(json.loads((tmp_path / "out" / "draft.json").read_text("utf-8")))
     assert draft.verification.passed
-    assert as_text(draft) in result.output
+    assert as_text(read_report(tmp_path / "out")) in result.output
     assert "worded by template sentences (asked for)" in result.output
 
 
@@ -84,4 +87,4 @@ def test_markdown_cannot_carry_html():
     from reporting.drafting import draft_report
 
     draft = draft_report(exam, assess(exam))
-    assert "<" not in as_markdown(draft).replace("&lt;", "")
+    assert "<" not in as_markdown(Report(exam, draft)).replace("&lt;", "")

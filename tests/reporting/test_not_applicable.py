@@ -5,8 +5,9 @@ from __future__ import annotations
 from fedpsma.domain.exam import Exam
 from fedpsma.staging import assess
 from reporting.drafting import draft_report
+from reporting.exporters.report import Report
+from reporting.exporters.text import as_text
 from reporting.verifier.verify import Line, Verifier
-from reporting.writers import as_text
 
 FDG = Exam.model_validate(
     {
@@ -35,7 +36,7 @@ FDG = Exam.model_validate(
 
 def test_the_draft_describes_the_table_and_denies_nothing() -> None:
     draft = draft_report(FDG, assess(FDG))
-    text = as_text(draft)
+    text = as_text(Report(FDG, draft))
     assert "do not apply to 18F-FDG" in text
     assert "L1" in text
     assert "L2" in text

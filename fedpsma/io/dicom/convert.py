@@ -123,6 +123,16 @@ def convert_study(study: DicomStudy, options: DicomOptions) -> ImportedStudy:
     return ImportedStudy(converted, _provenance(converted, pet, ct, contours, options))
 
 
+def read_chosen_pet(study: DicomStudy, series: str | None = None) -> tuple[Volume, SeriesVolume]:
+    """Read the PET that an import of this study would take: in SUVbw and working orientation, and as it is stored.
+
+    Raises:
+        InputError: As :func:`convert_study`.
+    """
+    pet = _read_pet(choose(study, series).pet, study)
+    return pet.volume, pet.source
+
+
 def date_offset(key: bytes, patient: str) -> timedelta:
     """Return by how many days all dates of a patient move into the past: 1 to 3650, fixed by the site's key.
 
