@@ -141,12 +141,17 @@ def _words(style_name: Style | None, file: Path | None, exam: Exam) -> Phrasing 
 def _tell(exam: Exam, drafted: Draft) -> None:
     """Say what the reader has to know beside the report."""
     from fedpsma.domain.exam import unknown_fields
+    from fedpsma.staging.policy_effects import in_brief
 
     for name in unknown_fields(exam):
         typer.echo(f"note: {name} is not a field of an exam and was not read")
     for flag in drafted.assessment.flags:
         lesions = f" ({', '.join(flag.lesions)})" if flag.lesions else ""
         typer.echo(f"note: {flag.code}{lesions}: {flag.message}")
+    for effect in drafted.assessment.policy_effects:
+        typer.echo(f"note: {effect.title}; otherwise {in_brief(effect, otherwise=True)}")
+    if drafted.assessment.mitnm_possible:
+        typer.echo(f"note: the stage is not certain: {' or '.join(drafted.assessment.mitnm_possible)}")
     for check in drafted.verification.checks:
         if not check.passed:
             typer.echo(f"check failed: {check.name}: {check.detail}", err=True)

@@ -15,13 +15,12 @@ from reporting.draft import Section, Sentence
 from reporting.drafting import draft_report
 from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
 from reporting.evaluation.scores import Scores, Worded, score
-from reporting.evaluation.wordings import Replayed, Wordings
+from reporting.evaluation.wordings import Wordings
 from reporting.plan.case import build_case
 from reporting.plan.model import PlannedSection, with_ids
 from reporting.plan.planner import plan_report
 from reporting.render import RenderError, render
 from reporting.sentences import Language, SentenceRequest, SentenceWriter
-from reporting.template_writer import TemplateWriter
 from reporting.wording.vocabulary import is_held_out, split_codes
 
 Choice = Callable[[SentenceRequest], bool]
@@ -55,31 +54,45 @@ def distinct_requests(cases: Iterable[EvaluationCase]) -> list[SentenceRequest]:
     return list(dict.fromkeys(request for case in cases for request in case.requests()))
 
 
-def score_raw(case: EvaluationCase, wordings: Wordings, choice: Choice | None = None) -> Scores:
-    """Score what a model says before anything checks it; a sentence that cannot be rendered is left out."""
+@dataclass(frozen=True)
+class Drafted:
+    """The text of one draft, and what became of each finding that a writer may word."""
+
+    case: EvaluationCase
+    sections: Sequence[Section]
+    worded: Sequence[tuple[SentenceRequest, Worded]]
+
+    def scores(self, choice: Choice | None = None) -> Scores:
+        """Score the draft, or of its worded findings only those that are chosen."""
+        chosen = [one for request, one in self.worded if choice is None or choice(request)]
+        return score(self.case.exam, self.case.assessment, self.sections, chosen)
+
+
+def raw(case: EvaluationCase, wordings: Wordings) -> Drafted:
+    """Return what a model says before anything checks it; a sentence that cannot be rendered is left out."""
     worded, sections = [], []
     for section in case.plan:
         sentences = []
         for one in section.sentences:
-            if one.request is None or (choice and not choice(one.request)):
+            if one.request is None:
                 continue
             sentence = _rendered(wordings.get(one.request), one.values, one.cites, case.exam.language)
-            worded.append(_worded(case, one.request, one.cites, sentence))
+            worded.append((one.request, _worded(case, one.request, one.cites, sentence)))
             sentences += [sentence] if sentence else []
         sections.append(Section(name=section.name, sentences=sentences))
-    return score(case.exam, case.assessment, sections, worded)
+    return Drafted(case, sections, worded)
 
 
-def score_gated(
-    case: EvaluationCase, wordings: Wordings, again: SentenceWriter | None = None, choice: Choice | None = None
-) -> Scores:
-    """Score the draft that a reader gets: checked, worded once more where refused, else the template sentence."""
-    return _score_drafted(case, Replayed(wordings, again), choice)
-
-
-def score_template(case: EvaluationCase, choice: Choice | None = None) -> Scores:
-    """Score the draft of the templates alone."""
-    return _score_drafted(case, TemplateWriter(), choice)
+def gated(case: EvaluationCase, writer: SentenceWriter) -> Drafted:
+    """Return the draft that a reader gets: checked, worded once more where refused, else the template sentence."""
+    draft = draft_report(case.exam, case.assessment, writer)
+    worded = [
+        (one.request, _worded(case, one.request, one.cites, sentence))
+        for planned, section in zip(case.plan, draft.sections, strict=True)
+        for one, sentence in zip(planned.sentences, section.sentences, strict=True)
+        if one.request is not None
+    ]
+    return Drafted(case, draft.sections, worded)
 
 
 def seen(request: SentenceRequest) -> bool:
@@ -112,17 +125,6 @@ def _figure(right: Weights, total: Weights, trials: int) -> Figure:
     if figure.value == 1.0:
         return Figure(value=1.0, low=max(0.0, 1.0 - 3.0 / trials), high=1.0)
     return figure
-
-
-def _score_drafted(case: EvaluationCase, writer: SentenceWriter, choice: Choice | None) -> Scores:
-    draft = draft_report(case.exam, case.assessment, writer)
-    worded = [
-        _worded(case, one.request, one.cites, sentence)
-        for planned, section in zip(case.plan, draft.sections, strict=True)
-        for one, sentence in zip(planned.sentences, section.sentences, strict=True)
-        if one.request is not None and (choice is None or choice(one.request))
-    ]
-    return score(case.exam, case.assessment, draft.sections, worded)
 
 
 def _rendered(

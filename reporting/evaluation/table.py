@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json
+from reporting.evaluation.fluency import perplexity
 from reporting.evaluation.run import (
     EvaluationCase,
     counts,
     distinct_requests,
     evaluation_cases,
     figures,
-    score_gated,
-    score_raw,
-    score_template,
+    gated,
+    raw,
     seen,
     unseen,
 )
 from reporting.evaluation.scores import Scores
-from reporting.evaluation.wordings import Wordings, write_all
+from reporting.evaluation.wordings import Replayed, Wordings, write_all
 from reporting.llm.store import require_model, shipped_adapter
 from reporting.llm.writer import LanguageModelWriter, WriterConfig
+from reporting.sentences import SentenceRequest
+from reporting.template_writer import TemplateWriter
 
 Progress = Callable[[str, int, int], None]
+_JUDGED = 60
 RESULT_FILE = "evaluation.json"
 _ABOUT = (
     "Synthetic exams from planned phantom patients, of seeds that no training corpus uses. The facts that a sentence "
@@ -115,17 +117,30 @@ def evaluate_model(out: Path, plan: EvaluationPlan, progress: Progress) -> Table
     untaught = said("base-free", replace(free, tuned=False), few)
     unruled = said("tuned-free", free, few)
     tuned = said("tuned-grammar", ruled, worded)
-    again = LanguageModelWriter.load(base, adapter)
+    drafts = [gated(case, Replayed(tuned, _Later(base, adapter))) for case in worded]
     ways = (
-        _column("base model, free", [score_raw(case, untaught) for case in few]),
-        _column("tuned, free", [score_raw(case, unruled) for case in few]),
-        _column("tuned, grammar, raw", [score_raw(case, tuned) for case in worded]),
-        _column("after the gate", [score_gated(case, tuned, again) for case in worded]),
-        _column("  seen codes", [score_gated(case, tuned, again, seen) for case in worded]),
-        _column("  unseen codes", [score_gated(case, tuned, again, unseen) for case in worded]),
-        _column("templates alone", [score_template(case) for case in cases[: plan.template_exams]]),
+        _column("base model, free", [raw(case, untaught).scores() for case in few]),
+        _column("tuned, free", [raw(case, unruled).scores() for case in few]),
+        _column("tuned, grammar, raw", [raw(case, tuned).scores() for case in worded]),
+        _column("after the gate", [draft.scores() for draft in drafts]),
+        _column("  seen codes", [draft.scores(seen) for draft in drafts]),
+        _column("  unseen codes", [draft.scores(unseen) for draft in drafts]),
+        _column("templates alone", [gated(case, TemplateWriter()).scores() for case in cases[: plan.template_exams]]),
     )
-    return Table(ways, tuple(_remarks(worded, tuned)))
+    return Table(ways, tuple(_remarks(base, worded, tuned)))
+
+
+class _Later:
+    """The model for second attempts, loaded only where one is asked for."""
+
+    name = "language model"
+
+    def __init__(self, base: Path, adapter: Path) -> None:
+        self._load = cache(lambda: LanguageModelWriter.load(base, adapter))
+
+    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
+        """Return one sentence template a request."""
+        return self._load().write(requests, attempt=attempt)
 
 
 def write_table(out: Path, table: Table) -> None:
@@ -137,18 +152,22 @@ def _column(name: str, scores: Sequence[Scores]) -> Column:
     return Column(name, len(scores), figures(scores), counts(scores))
 
 
-def _remarks(cases: Sequence[EvaluationCase], wordings: Wordings) -> list[str]:
-    """Say what the model adds to the templates: how many different sentences it makes of the same codes."""
+def _remarks(base: Path, cases: Sequence[EvaluationCase], wordings: Wordings) -> list[str]:
+    """Say what the model adds to the templates: different sentences, and how likely the base model finds them."""
     requests = distinct_requests(cases)
-    said = {text for request in requests if (text := wordings.get(request))}
-    fallbacks = {request.fallback for request in requests}
-    lengths = [len(text.split()) for text in said]
-    mean = f"{np.mean(lengths):.1f}" if lengths else "no"
-    return [
-        f"{len(requests)} different requests: {len(said)} different wordings of the model ({mean} words each), "
-        f"{len(fallbacks)} of the templates.",
-        _ABOUT,
+    said = {text: request.fallback for request in requests if (text := wordings.get(request))}
+    remarks = [
+        f"{len(requests)} different requests: {len(said)} different wordings of the model, "
+        f"{len({request.fallback for request in requests})} of the templates."
     ]
+    if said:
+        some = list(said.items())[:_JUDGED]
+        model, templates = (perplexity(base, [pair[side] for pair in some]) for side in (0, 1))
+        remarks.append(
+            f"Perplexity of the untuned base model over {len(some)} sentences, a weak sign of fluency: "
+            f"{model:.0f} for the model's, {templates:.0f} for the templates' of the same codes."
+        )
+    return [*remarks, _ABOUT]
 
 
 def _cell(figure: Figure) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reporting.free_text import quoted
 from reporting.plan.case import Case
 from reporting.plan.model import PlannedSection, PlannedSentence
 from reporting.render import measured, number
@@ -34,7 +35,7 @@ def whole_body(case: Case) -> WholeBody:
 
 
 def quantities_section(case: Case) -> PlannedSection:
-    """Plan the quantities; the rule that drew the volumes is not in the exam, so it stays a gap."""
+    """Plan the quantities, with the rule that drew the volumes."""
     words, language = case.words, case.language
     if not case.counted:
         sentences = [PlannedSentence(words.word("quantity", "volume_none"), {}, ("assessment.psma_rads",))]
@@ -44,9 +45,9 @@ def quantities_section(case: Case) -> PlannedSection:
             "psma_tv": measured(body.psma_tv_ml, words.word("unit", "ml"), language, decimals=1),
             "tl_psma": number(body.tl_psma, language, decimals=1),
             "wb_suvmean": number(body.suvmean, language, decimals=1),
-            "segmentation_rule": None,
+            "segmentation_rule": quoted(case.exam.technique.segmentation_rule, "segmentation_rule", language),
         }
-        cites = ("psma_vol_ml", *(one.id for one in case.counted))
+        cites = ("psma_vol_ml", "technique.segmentation_rule", *(one.id for one in case.counted))
         sentences = [PlannedSentence(words.word("quantity", "volume"), values, cites)]
     return PlannedSection("quantities", (*sentences, *response_sentences(case)))
 

@@ -16,6 +16,7 @@ from fedpsma.text.statements import tellings
 from reporting.verifier.lexicon import lexicon
 
 FINDINGS_SECTION = "findings"
+TABLE_SECTION = "lesion_table"
 _BULLET = re.compile(r"^(?:[-*•]\s+|>\s*|\d{1,2}[.)]\s+)")
 _MARKUP = re.compile(r"^#+\s*|[*_]{2}|:\s*$")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\]")
@@ -79,7 +80,8 @@ def _named_lines(text: str) -> Iterator[Line]:
         if heading is not None:
             section = heading
         elif line and not _is_frame(raw.strip()):
-            yield Line(section, line, None, number)
+            # Where a table has no bars, only the place in the line tells the column.
+            yield Line(section, raw if section == TABLE_SECTION else line, None, number)
 
 
 def _free_lines(text: str) -> Iterator[Line]:

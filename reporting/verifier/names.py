@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion
+from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
 from fedpsma.text.dates import find_dates
 from fedpsma.text.passages import Passage, blank
@@ -101,22 +102,35 @@ _PASSES: tuple[tuple[_Pass, re.Pattern[str]], ...] = ((_pirads, PIRADS), (_rads,
 def _levels(text: str, segment: Segment, view: View) -> Iterator[Problem]:
     """Every vertebra or rib by its number is that of a lesion here, as the text of its CT correlate gives it."""
     lesions = view.known(segment.ids)
-    own = {(one.region, level) for one in lesions for level in find_levels(one.ct_correlate or "")}
+    own = {(one.region, _digits(level)) for one in lesions for level in find_levels(one.ct_correlate or "")}
+    for said, region, number in _named_levels(text, segment, view):
+        if (region, number) not in own and not _by_its_own_words(region, number, lesions, view):
+            yield Problem("regions", said, f"the table has {view.places(lesions)}")
+
+
+def _named_levels(text: str, segment: Segment, view: View) -> Iterator[tuple[str, Region, str]]:
+    """Yield vertebrae and ribs with their numbers, also numbers that no such bone has (rib 16)."""
     for mention in find_mentions(segment.text):
-        if text[mention.start : mention.end] != segment.text[mention.start : mention.end]:
-            continue
-        unknown = [level for level in mention.levels if (mention.regions[0], level) not in own]
-        if unknown and not _by_its_own_words(text[mention.start : mention.end], lesions, view):
-            yield Problem("regions", text[mention.start : mention.end], f"the table has {view.places(lesions)}")
-
-
-def _by_its_own_words(said: str, lesions: Sequence[Lesion], view: View) -> bool:
+        said = segment.text[mention.start : mention.end]
+        if said == text[mention.start : mention.end]:
+            yield from ((said, mention.regions[0], _digits(level)) for level in mention.levels)
     for word in view.lexicon.levels:
-        for match in word.pattern.finditer(said + " vertebra"):
-            source = re.compile(word.source.replace("{n}", match[1]), re.IGNORECASE)
-            if any(one.region is word.region and source.search(one.ct_correlate or "") for one in lesions):
-                return True
-    return False
+        for match in word.pattern.finditer(text):
+            yield match[0], word.region, match[1]
+
+
+def _digits(level: str) -> str:
+    return level.lstrip("CTLS")
+
+
+def _by_its_own_words(region: Region, number: str, lesions: Sequence[Lesion], view: View) -> bool:
+    sources = [word.source for word in view.lexicon.levels if word.region is region]
+    return any(
+        re.search(source.replace("{n}", number), one.ct_correlate or "", re.IGNORECASE)
+        for source in sources
+        for one in lesions
+        if one.region is region
+    )
 
 
 def _stage(text: str, segment: Segment, view: View) -> Iterator[Problem]:

@@ -52,7 +52,9 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
     yield from _comparisons(text, segment, view)
     claims = text
     text = mask(view.lexicon.pattern("not_a_region"), text)
-    yield from side_problems(text, segment, sites, view, complete=reading.section != RATIONALE_SECTION)
+    several = reading.cites is None and len(segment.ids) > 1
+    complete = reading.section != RATIONALE_SECTION and not several
+    yield from side_problems(text, segment, sites, view, complete=complete)
     if reading.section != "reference_uptake":
         yield from region_problems(mask(code_pattern(), segment.text), segment, sites, view)
     yield from unread_problems(segment, view)
@@ -144,6 +146,7 @@ def _quotable(view: View) -> set[str]:
     exam, prior = view.exam, view.exam.prior
     clinical = exam.clinical
     fields = [exam.indication, clinical.gleason, clinical.psa_history, exam.technique.ct]
+    fields.append(exam.technique.segmentation_rule)
     fields += [*(clinical.prior_therapy or []), *(clinical.current_therapy or [])]
     fields += [prior.modality, prior.date] if prior else []
     return {field.strip() for field in fields if field}

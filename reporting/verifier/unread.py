@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from fedpsma.domain.assessment import Assessment
+from fedpsma.domain.exam import Exam
 from fedpsma.text.dates import find_dates
 from fedpsma.text.passages import Passage, blank
 from reporting.sentences import Language
@@ -49,6 +51,18 @@ def unread_problems(segment: Segment, view: View) -> Iterator[Problem]:
         yield Problem(NOT_UNDERSTOOD, segment.text.strip(), f"not understood: {', '.join(dict.fromkeys(words))}")
 
 
+def unread_words(text: str, language: Language) -> list[str]:
+    """Return the words of a text that no check reads and that are not plain, whatever the exam.
+
+    Example:
+        >>> unread_words("markedly intense uptake", "en")
+        ['markedly']
+    """
+    exam = Exam(language=language)
+    left = _unread(Segment(text, ()), View(exam, Assessment(mitnm=None, mitnm_string=None)))
+    return list(dict.fromkeys(_WORD.findall(left)))
+
+
 def _unread(segment: Segment, view: View) -> str:
     text = segment.text
     for said in view.own_words:
@@ -58,7 +72,10 @@ def _unread(segment: Segment, view: View) -> str:
     for word in view.lexicon.words("context", "claim"):
         text = mask(word.pattern, text)
     regions = (word.pattern for word in view.lexicon.regions)
-    for pattern in (PIRADS, RADS, code_pattern(), *_read(view.lexicon.language), *regions):
+    for pattern in (PIRADS, RADS, code_pattern(), *_read(view.lexicon.language)):
+        text = mask(pattern, text)
+    text = blank(text, [Passage(one.start, one.end, "") for one in mentions_left(segment, text) if one.levels])
+    for pattern in regions:
         text = mask(pattern, text)
     text = blank(text, [Passage(one.start, one.end, "") for one in mentions_left(segment, text)])
     for word in (*view.lexicon.words("topics", "topic"), *view.lexicon.words("distant_categories", "category")):

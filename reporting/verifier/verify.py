@@ -8,12 +8,13 @@ from dataclasses import replace
 from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam
 from reporting.draft import Check, Verification
-from reporting.verifier.document import Document, Line
+from reporting.verifier.document import TABLE_SECTION, Document, Line
 from reporting.verifier.linking import link_line
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading, read_sentence
 from reporting.verifier.report import foreign_problems, report_problems
 from reporting.verifier.sentence import sentence_problems
+from reporting.verifier.table import table_problems
 from reporting.verifier.view import View
 
 CHECKS = (
@@ -67,13 +68,14 @@ class Verifier:
         """Return everything that is wrong with a report, of this system or of another, in the order of its lines."""
         if not document.names_lesions:
             return self._check_foreign(document)
-        readings = [self._read(line) for line in document.lines]
+        lines = [line for line in document.lines if line.section != TABLE_SECTION]
+        readings = [self._read(line) for line in lines]
         found = [
             _at(line, problem)
-            for line, reading in zip(document.lines, readings, strict=True)
+            for line, reading in zip(lines, readings, strict=True)
             for problem in sentence_problems(reading, self._view)
         ]
-        return [*found, *report_problems(readings, self._view)]
+        return [*found, *table_problems(document.lines, self._view), *report_problems(readings, self._view)]
 
     def _check_foreign(self, document: Document) -> list[Problem]:
         found: list[Problem] = []

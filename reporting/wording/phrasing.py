@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from fedpsma.errors import InputError
 from fedpsma.io.files import read_json
 from reporting.data_files import read_data
 from reporting.sentences import Language
+from reporting.verifier.unread import unread_words
 from reporting.wording.facts import clause_problem, free_text_problem
 from reporting.wording.vocabulary import placeholder_order, values_of
 
@@ -106,7 +108,7 @@ def read_phrasing(path: Path, language: Language) -> Phrasing:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{where}: {first['msg']}", where=str(path), remedy=_REMEDY) from error
-    problem = next(_problems(phrasing), None)
+    problem = next(itertools.chain(_problems(phrasing), _unread(phrasing)), None)
     if problem is not None:
         raise InputError(problem, where=str(path), remedy=_REMEDY)
     return phrasing
@@ -148,6 +150,19 @@ def _problems(phrasing: Phrasing) -> Iterator[str]:
                 yield f"tumour.{kind}: {word!r} must hold no placeholder"
             if problem := clause_problem("kind", kind, word, phrasing.language):
                 yield f"tumour.{kind}: {word!r} {problem}"
+
+
+def _unread(phrasing: Phrasing) -> Iterator[str]:
+    """Yield the wordings with a word that the verifier cannot read: it would pass no sentence that holds it."""
+    clauses = [text for row in phrasing.clauses.values() for texts in row.values() for text in texts]
+    clauses += [text for texts in phrasing.clauses_with_prior.values() for text in texts]
+    clauses += [text for row in phrasing.class_at.values() for texts in row.values() for text in texts]
+    frames = (phrasing.heads.plain, phrasing.heads.size, phrasing.suvmax, phrasing.category, phrasing.joins)
+    words = [*clauses, *itertools.chain(*frames), *itertools.chain(*phrasing.tumour.values())]
+    for text in words:
+        said = _TOKEN.sub(" ", text.replace(TUMOUR, phrasing.tumour["node"][0]))
+        if unknown := unread_words(said, phrasing.language):
+            yield f"{text!r} holds {', '.join(map(repr, unknown))}, which the verifier cannot read; say it otherwise"
 
 
 def _frame_problems(phrasing: Phrasing) -> Iterator[str]:
