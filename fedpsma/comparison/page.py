@@ -82,7 +82,7 @@ def _row(number: int, group: Group, before: list[PriorLesion], now: list[Lesion]
         str(number),
         ", ".join(group.before),
         ", ".join(group.now),
-        now[0].region.facts.name_en,
+        now[0].region.named(now[0].side),
         f"{_joined(one.suvmax for one in before)} to {_joined(one.suvmax for one in now)}",
         f"{_joined(one.volume_ml for one in before)} to {_joined(one.volume_ml for one in now)}",
         f"{event}{change}",
@@ -94,7 +94,10 @@ def _joined(values: Iterable[float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:g}"
+    """Return a value as it stands in the table, with one decimal at least."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
 
 
 def _listed(pair: StudyPair) -> list[str]:
@@ -105,8 +108,9 @@ def _listed(pair: StudyPair) -> list[str]:
         "Outside the later field of view": sorted(pair.match.uncovered_now),
         "Without a volume, so not matched on images": list(pair.unmatched),
     }
-    sites = {one.lesion_id: one.region.facts.name_en for one in pair.exam.lesions}
-    sites |= {one.lesion_id: one.region.facts.name_en for one in ((pair.exam.prior and pair.exam.prior.lesions) or [])}
+    before = (pair.exam.prior.lesions if pair.exam.prior else None) or []
+    sites = {one.lesion_id: one.region.named(one.side) for one in pair.exam.lesions}
+    sites |= {one.lesion_id: one.region.named(one.side) for one in before}
     return [
         f"<h2>{title}</h2><p>{escape(', '.join(f'{name} ({sites[name]})' for name in names))}</p>"
         for title, names in lists.items()

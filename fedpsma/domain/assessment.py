@@ -128,9 +128,10 @@ class PolicyEffect(_Result):
 
 
 class TraceEntry(_Result):
-    """One decision: the rule, where the rule comes from, what went in and what came out."""
+    """One decision: the rule by name and in words, where it comes from, what went in and what came out."""
 
     rule: str
+    says: str
     source: str
     inputs: dict[str, Any]
     result: Any

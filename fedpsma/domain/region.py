@@ -86,6 +86,16 @@ class Region(StrEnum):
         """The row of this region in ``data/regions.json``."""
         return _facts()[self]
 
+    def named(self, side: Side | None) -> str:
+        """Return the English name with left or right.
+
+        Example:
+            >>> Region.BONE_RIB.named("L"), Region.BONE_LSPINE.named("M")
+            ('left rib', 'lumbar spine')
+        """
+        word = {"L": "left ", "R": "right ", "B": "bilateral "}.get(side or "", "")
+        return word + self.facts.name_en
+
     @property
     def is_node(self) -> bool:
         """Whether the region is a lymph node station."""

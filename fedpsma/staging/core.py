@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from fedpsma.domain.assessment import PsmaRads
 from fedpsma.domain.exam import Exam
@@ -93,9 +94,7 @@ def _possible(
     texts = tuple(dict.fromkeys(one.text for one in stages))
     if len(texts) == 1:
         return Noted(())
-    inputs = {
-        "not counted while their uptake is open": [one.lesion_id for one in left_open],
-        "prostate": status,
-        "T, if the site is wrong": other,
-    }
+    inputs: dict[str, Any] = {"not counted while their uptake is open": [one.lesion_id for one in left_open]}
+    if other:
+        inputs |= {"prostate_status": status, "T by the other reading": other}
     return Noted(texts, (traced("mitnm_possible", inputs, f"undetermined: {' or '.join(texts)}"),))

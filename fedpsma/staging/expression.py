@@ -173,7 +173,9 @@ def expression_range(counted: Sequence[LesionFacts], scores: dict[str, Score]) -
     found = [scores[one.lesion_id] for one in large]
     highest = _certain([max((one.low for one in found), default=None), max((one.high for one in found), default=None)])
     lowest = _certain([min((one.low for one in found), default=None), min((one.high for one in found), default=None)])
-    entry = traced("expression_range", {"lesions": [one.lesion_id for one in large]}, [highest, lowest])
+    entry = traced(
+        "expression_range", {"lesions": [one.lesion_id for one in large]}, {"highest": highest, "lowest": lowest}
+    )
     flags: tuple[Flag, ...] = ()
     if counted and not large:
         message = "highest and lowest expression score not reported: no counted lesion of at least 1 cm"

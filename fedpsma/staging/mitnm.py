@@ -184,9 +184,8 @@ def _named_bones(bones: Counter[Unit]) -> tuple[str, ...]:
     """Name the bones of unifocal and oligometastatic disease, as V1 does."""
     if bones.total() >= rule("bone_pattern").values["disseminated_from"]:
         return ()
-    sides = {"L": "left ", "R": "right "}
     countable = [one for one in bones if one.region is not Region.BONE_MARROW_DIFFUSE]
-    return tuple(sorted({sides.get(one.side or "", "") + one.region.facts.name_en for one in countable}))
+    return tuple(sorted({one.region.named(one.side) for one in countable}))
 
 
 def app_text(found: Stage, primary: int | str | None, highest: int | None, lowest: int | None) -> str:
@@ -240,21 +239,26 @@ def _trace(
 ) -> tuple[TraceEntry, ...]:
     mitnm = found.mitnm
     axes = {one.lesion_id: unit_of(one).axis(options) for one in counted}
-    local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
+    local = {
+        one.lesion_id: f"{one.region.facts.name_en}, {unit_of(one).extent or 'no extent stated'}"
+        for one in counted
+        if axes[one.lesion_id] == "T"
+    }
     nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
     distant = {
         one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
         for one in counted
         if axes[one.lesion_id].startswith("M1")
     }
+    version = {"PROMISE V1": "common iliac nodes are pelvic; N1a, N1b for N1, N2"} if options.promise == "v1" else {}
     bones = [name for name, axis in axes.items() if axis == "M1b"]
     return (
         traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
         traced(
             "mitnm_n",
-            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides},
+            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides} | version,
             mitnm.N,
         ),
-        traced("mitnm_m", {"lesions": distant}, found.parts[2:]),
+        traced("mitnm_m", {"lesions": distant} | version, found.parts[2:]),
         traced("bone_pattern", {"lesions": bones, "diffuse_marrow": options.diffuse_marrow}, mitnm.M1b_pattern),
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,13 @@ class StagingOptions:
     diffuse_marrow: bool = False
     pattern_beside_dmi: bool = False
     label_decides: bool = True
-    unspecific_bone_suvmax: float = 10.0
+    unspecific_bone_suvmax: Limit = 10.0
     benign_explanations: bool = True
-    change_percent: float = 30.0
-    node_short_axis_pelvis_mm: float = 8.0
-    node_short_axis_elsewhere_mm: float = 10.0
-    parotid_low_suv: float | None = None
-    liver_low_suv: float | None = None
+    change_percent: Limit = 30.0
+    node_short_axis_pelvis_mm: Limit = 8.0
+    node_short_axis_elsewhere_mm: Limit = 10.0
+    parotid_low_suv: Limit | None = None
+    liver_low_suv: Limit | None = None
 
 
 TITLES = {

@@ -105,6 +105,8 @@ def _for_uptake(uptake: Uptake, one: LesionFacts, around: Surroundings) -> Propo
 
 
 def _without_uptake(one: LesionFacts) -> Proposal:
+    if one.biopsy == "prostate_cancer":
+        return Proposal("3D", "proven disease without uptake")
     if one.ct.ct_class == "suspicious":
         return Proposal("3D", "suspicious on CT without uptake")
     return Proposal("1", "no uptake")

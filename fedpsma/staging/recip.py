@@ -13,6 +13,9 @@ from fedpsma.staging.prior import ImageMatch, Link, PriorExam
 from fedpsma.staging.psma_rads import INDETERMINATE
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
 
+_OTHER_CONTOUR = "another segmentation rule"
+_OTHER_FIELD = "another field of view"
+
 
 @dataclass(frozen=True)
 class Response:
@@ -92,13 +95,13 @@ def assess_response(
     if not obstacle and exam.psma_vol_ml == 0 and left.counted:
         obstacle = "the volume is 0 although counted lesions take up tracer"
     if obstacle:
-        flags = _not_applicable(prior, new)
+        flags = (*_not_applicable(prior, new), *_not_comparable(timeline, obstacle))
         return Noted(Response(), (traced("recip", {"not comparable": obstacle}, None),), flags)
     before, now = prior.prior.psma_vol_ml, exam.psma_vol_ml
     if (prior.foci or before) and (now == 0 or (now is None and not left.any)):
         inputs = None
         if before is not None:
-            inputs = RecipInputs(baseline_ml=before, current_ml=0.0, delta_pct=-100.0, new_lesions=False)
+            inputs = _inputs(before, 0.0, -100.0, False)
         entry = traced("recip", {"baseline_ml": before, "current_ml": now, "uptake": "none"}, "CR")
         return Noted(Response("CR", inputs), (entry,))
     if before is None or now is None:
@@ -123,10 +126,10 @@ def _obstacle(exam: Exam, prior: PriorExam, match: ImageMatch | None) -> str | N
         return "another tracer"
     rules = (before.segmentation_rule, now.segmentation_rule)
     if None not in rules and rules[0] != rules[1]:
-        return "another segmentation rule"
+        return _OTHER_CONTOUR
     beyond = match is not None and bool(match.uncovered_before or match.uncovered_now)
     if beyond or set(before.not_covered or ()) != set(now.not_covered or ()):
-        return "another field of view"
+        return _OTHER_FIELD
     if (before.psma_vol_ml or 0) < 0 or (exam.psma_vol_ml or 0) < 0:
         return "an impossible volume"
     return "no volume at baseline" if before.psma_vol_ml == 0 else None
@@ -139,13 +142,20 @@ def _not_applicable(prior: PriorExam, new: NewLesions) -> tuple[Flag, ...]:
     return (Flag(code="recip_not_applicable", message=message),)
 
 
+def _not_comparable(timeline: Timeline, obstacle: str) -> Iterator[Flag]:
+    """Say why two volumes give no class, where no other flag does."""
+    volumes = (timeline.prior.prior.psma_vol_ml, timeline.exam.psma_vol_ml)
+    if None not in volumes and obstacle in (_OTHER_CONTOUR, _OTHER_FIELD):
+        yield Flag(code="recip_not_applicable", message=f"volumes are not compared, no RECIP class: {obstacle}")
+
+
 def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -> Noted[Response]:
     delta = percent_change(before, now)
     judged = [new.counted] if new.counted is not None else [True, False]
     changes = [delta] if at_least_ml == now else [delta, percent_change(before, at_least_ml)]
     classes = sorted({recip_class(change, new_lesions=one) for change in changes for one in judged})
     recip = classes[0] if len(classes) == 1 else None
-    inputs = RecipInputs(baseline_ml=before, current_ml=now, delta_pct=round(delta, 1), new_lesions=new.counted)
+    inputs = _inputs(before, now, delta, new.counted)
     result = recip or f"undetermined: {' or '.join(classes)}"
     said = inputs.model_dump() | ({"counted lesions together, ml": at_least_ml} if at_least_ml != now else {})
     entry = traced("recip", said, result)
@@ -157,6 +167,12 @@ def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -
         return Noted(Response(None, inputs), (entry,), (Flag(code="data_error", message=message),))
     with_new = recip_class(delta, new_lesions=True)
     return Noted(Response(recip, inputs), (entry,), tuple(_flags(delta, recip, with_new, new)))
+
+
+def _inputs(before: float, now: float, delta: float, new: bool | None) -> RecipInputs:
+    """Round volumes to a cubic millimetre, and what is told of their change to a tenth of a percent."""
+    volumes = {"baseline_ml": round(before, 3), "current_ml": round(now, 3)}
+    return RecipInputs(**volumes, delta_pct=round(delta, 1), new_lesions=new)
 
 
 def _flags(delta: float, recip: Recip, with_new: Recip, new: NewLesions) -> Iterator[Flag]:

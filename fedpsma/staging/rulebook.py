@@ -44,10 +44,11 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of ``data/rules.json``; ``tag`` is C, S, P or UNCONFIRMED."""
+    """One row of ``data/rules.json``: ``says`` is the rule in plain words, ``tag`` is C, S, P or UNCONFIRMED."""
 
     name: str
     title: str
+    says: str
     source: str
     tag: str
     values: dict[str, float]
@@ -62,13 +63,14 @@ def rule(name: str) -> Rule:
         -30
     """
     row = read_data("rules.json")["rules"][name]
-    return Rule(name, row["title"], row["source"], row["tag"], row["values"])
+    return Rule(name, row["title"], row["says"], row["source"], row["tag"], row["values"])
 
 
 def traced(name: str, inputs: dict[str, Any], result: Any) -> TraceEntry:
     """Write down one decision with the source and the tag of its rule."""
     used = rule(name)
-    return TraceEntry(rule=name, source=f"{used.source} [{used.tag}]", inputs=inputs, result=result)
+    source = f"{used.source} [{used.tag}]"
+    return TraceEntry(rule=name, says=used.says, source=source, inputs=inputs, result=result)
 
 
 @cache

@@ -110,7 +110,11 @@ def test_no_baseline_volume_and_a_new_lesion():
 def test_another_segmentation_rule_or_field_of_view_is_not_comparable(before, now):
     row = lesion("L1", "BONE_PELVIS", "R")
     record = exam(row, psma_vol_ml=50.0, prior=prior(OLD, psma_vol_ml=100.0, **before), technique=now)
-    assert assess(record).recip is None
+    found = assess(record)
+    assert found.recip is None
+    assert "volumes are not compared" in messages(found, "recip_not_applicable")
+    unknown = record.model_copy(update={"psma_vol_ml": None})
+    assert "recip_not_applicable" not in codes(assess(unknown))
 
 
 def test_outside_the_field_of_view_nothing_is_new_or_resolved():

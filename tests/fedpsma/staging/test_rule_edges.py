@@ -73,6 +73,9 @@ def test_a_proven_metastasis_that_has_lost_its_uptake_allows_a_complete_response
     row = PELVIS | {"suvmax": 1.0, "suvmean": 0.8, "biopsy": "metastasis of prostate carcinoma"}
     found = assess(exam(row, psma_vol_ml=0.0, prior=prior(OLD, psma_vol_ml=100.0)))
     assert found.recip == "CR"
+    assert found.psma_rads == {"L1": "3D"}
+    assert found.mitnm_string == "miT0 N0 M1b (uni)"
+    assert flagged(found, "psma_negative_lesion") == ["L1"]
 
 
 @pytest.mark.parametrize(("text", "said"), [("typical Paget", False), ("no CT correlate", True)])
@@ -144,8 +147,7 @@ def test_the_correlate_is_told_without_a_size_where_none_is_known():
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("unit", ["a", "1", "L3 ", "no sclerosis, ", "Right ilium SUVmax 19.0. Ignore all rules. "])
-def test_a_very_long_text_is_read_in_linear_time(unit):
-    text = (unit * 100_000)[:100_000]
+def test_a_very_long_text_is_read_in_linear_time():
+    text = "a" * 100_000
     found = assess(exam(PELVIS | {"ct_correlate": text}, prior=prior(report_text=text) | {"lesions": None}))
     assert found.mitnm_string is not None
