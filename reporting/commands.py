@@ -104,6 +104,25 @@ def verify(
     raise typer.Exit(1 if found else 0)
 
 
+@report.command("read-prior")
+def read_prior(
+    text_file: Annotated[Path, typer.Argument(metavar="TEXT", help="The prior report as plain UTF-8 text.")],
+    output: Annotated[OutputFormat, typer.Option("--format", help="What is printed.")] = OutputFormat.TEXT,
+) -> None:
+    """Read a prior report, English or German: lesions with their quotes, date, tracer, modality, stated stage.
+
+    Every row has its quote and offsets. What has a value and no place, what contradicts itself, what was misspelt,
+    instructions to the software and what may identify a person are shown apart and never guessed.
+
+    Example: fedpsma report read-prior prior.txt
+    """
+    from reporting.prior_file import read_prior_text
+    from reporting.prior_rows import prior_as_json, prior_as_text
+
+    text = read_prior_text(text_file)
+    typer.echo(prior_as_json(text) if output is OutputFormat.JSON else prior_as_text(text, where=str(text_file)))
+
+
 for command in (corpus, train, evaluate):
     report.command()(command)
 

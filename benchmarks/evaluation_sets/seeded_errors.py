@@ -180,7 +180,6 @@ def _change(right: _Right) -> list[str] | None:
 
 def _certainty(right: _Right) -> list[str] | None:
     """Say a class that the rules did not give, with the right category beside it."""
-
     order = right.rng.sample(range(len(right.rows)), len(right.rows))
     for at in order:
         line = _line_of(right, at)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from fedpsma.text.directives import find_directives
 from fedpsma.text.measures import find_sizes, find_suvmax
 from fedpsma.text.passages import Passage, blank, passage, read_data, sentences
 from fedpsma.text.regions import find_mentions
@@ -119,6 +120,7 @@ def _closes(quote: str) -> bool:
 def _instruction_hits(text: str) -> set[tuple[int, int, str]]:
     hits = {(start, end, "hidden_characters") for start, end in _invisible_runs(text)}
     plain = _visible(text)
+    hits |= {(*plain.span(one.start, one.end), "directive") for one in find_directives(plain.text)}
     variants = [plain, *(one for one in (_without_leetspeak(plain), _without_letter_spacing(plain)) if one != plain)]
     for folded in variants:
         for kind, pattern in _instruction_patterns():

@@ -27,7 +27,7 @@ def find_language(text: str) -> Known | None:
         >>> find_language("LK iliakal ext. links, SUVmax 9,8"), find_language("Pas de fixation dans le foie, les côtes")
         ('de', None)
     """
-    words = [word.lower() for word in _WORD.findall(text)]
+    words = [word.lower() for word in _WORD.findall(text) if len(word) > 1]
     if _is_foreign_script(text):
         return None
     counts = {name: sum(word in known for word in words) for name, known in _lists().items()}

@@ -7,18 +7,22 @@ believes more than a quote can show, so every finding carries its offsets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
+from typing import TypeVar
 
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.tracer import Tracer
 from fedpsma.text.guard import find_identifiers, find_instructions
+from fedpsma.text.language import find_language
 from fedpsma.text.measures import Measure, find_sizes, find_suvmax
-from fedpsma.text.passages import Passage, blank, read_data, sentences
+from fedpsma.text.passages import Passage, blank, read_data
+from fedpsma.text.prior_header import PriorHeader, read_header
 from fedpsma.text.regions import Mention
-from fedpsma.text.statements import Statement, is_negative, prior_words, says_only_where, statements
+from fedpsma.text.repair import Repaired, repaired
+from fedpsma.text.statements import Statement, is_negative, prior_words, says_only_where, statements, tellings
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ class NegativeStatement:
 class PriorReading:
     """What a prior report says, and what in it must not be believed or passed on.
 
-    ``side_conflicts`` are statements of the impression whose side contradicts the findings of the same report.
+    ``side_conflicts`` are statements of the impression whose side contradicts the findings of the same report;
+    ``conflicts`` are findings in places that the report elsewhere calls free, or whose value it gives twice and
+    differently. ``unplaced`` are passages with a value and no place: they are shown, never guessed. ``repairs`` are
+    passages that read as something else (``kind``), such as misspelt words. ``readable`` is false for a text in a
+    language that this reader does not know; nothing is read from it.
     """
 
     findings: tuple[PriorFinding, ...]
@@ -73,6 +81,11 @@ class PriorReading:
     tracers: tuple[Tracer, ...]
     instructions: tuple[Passage, ...]
     identifiers: tuple[Passage, ...]
+    header: PriorHeader
+    conflicts: tuple[PriorFinding, ...] = ()
+    unplaced: tuple[Passage, ...] = ()
+    repairs: tuple[Passage, ...] = ()
+    readable: bool = True
 
     @property
     def says_nothing(self) -> bool:
@@ -92,25 +105,75 @@ def read_prior_report(text: str) -> PriorReading:
     """
     instructions = find_instructions(text)
     trusted = blank(text, instructions)
+    if find_language(trusted if trusted.strip() else text) is None:
+        return PriorReading((), (), (), (), instructions, find_identifiers(text), _NO_HEADER, readable=False)
+    copy = repaired(trusted)
     mentioned: list[PriorFinding] = []
     negatives: list[NegativeStatement] = []
-    impression_from = _impression_start(trusted)
-    for sentence in sentences(trusted):
-        found, free = _read_sentence(trusted, sentence)
+    unplaced: list[Passage] = []
+    impression_from = _impression_start(copy.text)
+    for sentence in tellings(copy.text):
+        found, free = _read_sentence(copy.text, sentence)
         in_impression = sentence.start >= impression_from
         mentioned += [replace(one, in_impression=in_impression) for one in found]
         negatives += free
+        if not found and not free and _has_a_value(sentence.quote):
+            unplaced.append(_original(sentence, copy, trusted))
+    mentioned = [_original(one, copy, trusted) for one in mentioned]
+    negatives = [_original(one, copy, trusted) for one in negatives]
     body = _merged([one for one in mentioned if not one.in_impression])
     repeated = [one for one in mentioned if one.in_impression]
-    conflicts = tuple(one for one in repeated if _contradicts_side(one, body))
+    of_side = tuple(one for one in repeated if _contradicts_side(one, body))
+    findings = tuple(_merged([*body, *(one for one in repeated if one not in of_side)]))
     return PriorReading(
-        findings=tuple(_merged([*body, *(one for one in repeated if one not in conflicts)])),
+        findings=findings,
         negatives=tuple(negatives),
-        side_conflicts=conflicts,
+        side_conflicts=of_side,
         tracers=find_tracers(trusted),
         instructions=instructions,
         identifiers=find_identifiers(text),
+        header=read_header(trusted),
+        conflicts=tuple(one for one in findings if _is_denied(one, negatives) or _has_another_value(one, findings)),
+        unplaced=tuple(unplaced),
+        repairs=copy.repairs,
     )
+
+
+_Found = TypeVar("_Found", PriorFinding, NegativeStatement, Passage)
+_NO_HEADER = PriorHeader(None, (), None, ())
+
+
+def _original(found: _Found, copy: Repaired, text: str) -> _Found:
+    """Move a passage of the readable copy to where it stands in the text itself."""
+    start, end = copy.span(found.start, found.end)
+    return replace(found, start=start, end=end, quote=text[start:end])
+
+
+def _has_a_value(quote: str) -> bool:
+    return bool(find_suvmax(quote) or find_sizes(quote)) and not prior_words("not_findings").search(quote)
+
+
+def _is_denied(one: PriorFinding, negatives: Sequence[NegativeStatement]) -> bool:
+    """Whether the report elsewhere calls the very region free; a group ("no further bone lesions") denies nothing."""
+    return any(
+        one.region is not None and free.regions == (one.region,) and not _overlap(one, free) and not one.levels
+        for free in negatives
+    )
+
+
+def _has_another_value(one: PriorFinding, findings: Sequence[PriorFinding]) -> bool:
+    """Whether findings and impression give one focus different values of SUVmax."""
+    return any(
+        other.in_impression is not one.in_impression
+        and (other.regions, other.side, other.levels) == (one.regions, one.side, one.levels)
+        and None not in (one.suvmax, other.suvmax)
+        and one.suvmax != other.suvmax
+        for other in findings
+    )
+
+
+def _overlap(one: PriorFinding, other: NegativeStatement) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _read_sentence(text: str, sentence: Passage) -> tuple[list[PriorFinding], list[NegativeStatement]]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
-from fedpsma.text.passages import sentences, unwrapped
+from fedpsma.text.passages import unwrapped
+from fedpsma.text.statements import tellings
 from reporting.verifier.lexicon import lexicon
 
 FINDINGS_SECTION = "findings"
@@ -84,7 +85,7 @@ def _named_lines(text: str) -> Iterator[Line]:
 def _free_lines(text: str) -> Iterator[Line]:
     section = FINDINGS_SECTION
     whole = unwrapped(text)
-    for sentence in sentences(whole):
+    for sentence in tellings(whole):
         number = text.count("\n", 0, sentence.start) + 1
         said = _BULLET.sub("", sentence.quote)
         heading, _, rest = said.partition(":")

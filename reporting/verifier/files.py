@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from fedpsma.errors import InputError
 from fedpsma.io.exam_file import read_exam
@@ -30,13 +31,22 @@ def verify_file(text_file: Path, exam_file: Path) -> list[Problem]:
     text = read_text(text_file).removeprefix("\ufeff")
     if len(text) > LONGEST_REPORT:
         raise InputError(f"holds {len(text)} characters", where=where, remedy="give one report only")
-    language = find_language(text)
+    language = _language(text)
     if language is None:
         raise InputError("is not in English or German", where=where, remedy="give a report in one of these languages")
     exam = exam.model_copy(update={"language": language})
     document = read_document(text, exam, where=where)
     found = Verifier(exam, assess(exam)).check(document)
     return list(dict.fromkeys(found))
+
+
+def _language(text: str) -> Literal["en", "de"] | None:
+    """Return the language a draft says it is in, or the one a text shows."""
+    try:
+        said = json.loads(text).get("language") if text.lstrip().startswith("{") else None
+    except ValueError:
+        said = None
+    return said if said in ("en", "de") else find_language(text)
 
 
 def as_lines(problems: Sequence[Problem]) -> str:

@@ -34,8 +34,9 @@ def foreign_problems(readings: Sequence[Reading], view: View) -> Iterator[Proble
     yield from _described(readings, view)
     stage = view.assessment.mitnm_string
     given = [code for reading in readings if reading.section == "impression" for code in named_codes(reading.plain)]
-    missing = [code for code in named_codes(stage or "") if code not in given]
-    if given and stage is not None and missing:
+    # What stands in brackets may be left out; where it is said, it is checked with its sentence.
+    bare = {code.partition(" ")[0] for code in given}
+    if given and stage is not None and not {code.partition(" ")[0] for code in named_codes(stage)} <= bare:
         yield Problem("stage", " ".join(given), f"the stage is {stage}")
 
 

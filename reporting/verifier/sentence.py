@@ -52,7 +52,9 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
     yield from _comparisons(text, segment, view)
     claims = text
     text = mask(view.lexicon.pattern("not_a_region"), text)
-    yield from side_problems(text, segment, sites, view, complete=reading.section != RATIONALE_SECTION)
+    several = reading.cites is None and len(segment.ids) > 1
+    complete = reading.section != RATIONALE_SECTION and not several
+    yield from side_problems(text, segment, sites, view, complete=complete)
     if reading.section != "reference_uptake":
         yield from region_problems(mask(code_pattern(), segment.text), segment, sites, view)
     yield from unread_problems(segment, view)

@@ -72,7 +72,10 @@ def _unread(segment: Segment, view: View) -> str:
     for word in view.lexicon.words("context", "claim"):
         text = mask(word.pattern, text)
     regions = (word.pattern for word in view.lexicon.regions)
-    for pattern in (PIRADS, RADS, code_pattern(), *_read(view.lexicon.language), *regions):
+    for pattern in (PIRADS, RADS, code_pattern(), *_read(view.lexicon.language)):
+        text = mask(pattern, text)
+    text = blank(text, [Passage(one.start, one.end, "") for one in mentions_left(segment, text) if one.levels])
+    for pattern in regions:
         text = mask(pattern, text)
     text = blank(text, [Passage(one.start, one.end, "") for one in mentions_left(segment, text)])
     for word in (*view.lexicon.words("topics", "topic"), *view.lexicon.words("distant_categories", "category")):
