@@ -69,12 +69,17 @@ class Drafted:
 
 
 def raw(case: EvaluationCase, wordings: Wordings) -> Drafted:
-    """Return what a model says before anything checks it; a sentence that cannot be rendered is left out."""
+    """Return what a model says before anything checks it; a sentence that cannot be rendered is left out.
+
+    The sentences that no writer may word are those of the templates.
+    """
     worded, sections = [], []
     for section in case.plan:
         sentences = []
         for one in section.sentences:
             if one.request is None:
+                text = render(one.template, one.values, case.exam.language)
+                sentences.append(Sentence(text=text, template=one.template, cites=list(one.cites)))
                 continue
             sentence = _rendered(wordings.get(one.request), one.values, one.cites, case.exam.language)
             worded.append((one.request, _worded(case, one.request, one.cites, sentence)))
