@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from reporting.writers import as_text
-
 from evaluation_sets.exams import made_up_exam
 from evaluation_sets.foreign_reports import PHRASINGS, SITES, Phrasing, Told, finding, foreign_report, told
 from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam
 from fedpsma.staging import assess
 from reporting.drafting import draft_report
+from reporting.exporters.report import Report
+from reporting.exporters.text import as_text
 
 _OTHER_SIDE = {"L": "R", "R": "L"}
 _OTHER_CHANGE = {"new": "stable", "increased": "decreased", "decreased": "increased", "stable": "increased"}
@@ -83,7 +83,7 @@ def _right_report(seed: int, language: str, form: str) -> _Right:
     name = "held_out" if form in ("own", "held_out") else "tuned"
     own = form == "own"
     lines = (
-        as_text(draft_report(exam, assessment)).splitlines()
+        as_text(Report(exam, draft_report(exam, assessment))).splitlines()
         if own
         else foreign_report(rows, exam, assessment, name, rng)
     )

@@ -154,3 +154,17 @@ def test_bad_input_is_one_clear_line(verify, text, message):
     result = verify(text)
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize("form", ["report.md", "report.txt"])
+def test_a_wrong_cell_of_the_lesion_table_is_named(exam_file, tmp_path, form):
+    made = tmp_path / "out"
+    CliRunner().invoke(report, ["draft", str(exam_file), "--out", str(made), "--writer", "template"])
+    lines = (made / form).read_text("utf-8").splitlines()
+    at = next(index for index, line in enumerate(lines) if line.strip("| ").startswith("L1"))
+    lines[at] = lines[at].replace("15.9", "19.5").replace("stable", "new   ")
+    (tmp_path / form).write_text("\n".join(lines), "utf-8")
+    result = CliRunner().invoke(report, ["verify", str(tmp_path / form), str(exam_file)])
+    assert result.exit_code == 1
+    assert f"line {at + 1}: numbers: “19.5”: the suvmax of L1 is 15.9" in result.output
+    assert f"line {at + 1}: statements: “new”" in result.output
