@@ -61,6 +61,7 @@ PLAN = TrainingPlan(
 )
 WORK_S, WEIGHTS_MB, IDLE_SITES = 60.0, 20, 30
 MEGABYTE = 2**20
+SUPERNODE = str(Path(sys.executable).with_name("flower-supernode"))
 Row = tuple[str, str, str]
 
 
@@ -206,7 +207,7 @@ def _idle_node(folder: Path, name: str, real: RealFederation) -> subprocess.Pope
     home.mkdir()
     certificate = real.home / "authority.crt"
     command = [
-        *("flower-supernode", "--superlink", f"localhost:{real.port}", "--root-certificates", str(certificate)),
+        *(SUPERNODE, "--superlink", f"localhost:{real.port}", "--root-certificates", str(certificate)),
         *("--auth-supernode-private-key", str(folder / f"{name}.key"), "--port", str(free_port())),
     ]
     environment = {**os.environ, **ONE_THREAD, "FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0"}
@@ -290,9 +291,10 @@ def _stock(folder: Path, datasets: tuple[Path, ...], initial: Path) -> list[floa
 def _plain_node(folder: Path, number: int, sites: int, port: int) -> subprocess.Popen[bytes]:
     home = folder / f"node_{number}"
     home.mkdir()
-    command = ["flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}", "--port", str(free_port())]
+    command = [SUPERNODE, "--insecure", "--superlink", f"127.0.0.1:{port}", "--port", str(free_port())]
     config = f"partition-id={number} num-partitions={sites}"
-    places = {"FLWR_HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS}"}
+    path = f"{Path(SUPERNODE).parent}{os.pathsep}{os.environ['PATH']}"
+    places = {"FLWR_HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS}", "PATH": path}
     environment = {**os.environ, **ONE_THREAD, **places, "FLWR_TELEMETRY_ENABLED": "0"}
     with open(home / "log", "ab") as log:
         return subprocess.Popen([*command, "--node-config", config], env=environment, stdout=log, stderr=log)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from network import Namespaces, network_of
 from real_federation import RealFederation
 from small_sites import small_site, untrained
 from tiny_trainer import make_checkpoint
@@ -29,10 +33,9 @@ POLICY = "allow_fixed_seed = true\n"
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederation]:
-    """Three sites that were admitted, joined and take part."""
-    real = RealFederation(tmp_path_factory.mktemp("f"))
+    """Three sites that were admitted, joined and take part, each in a network of its own where that can be had."""
     rng = np.random.default_rng(1)
-    try:
+    with network_of(NAMES) as network, closing(RealFederation(tmp_path_factory.mktemp("f"), network)) as real:
         real.init()
         make_checkpoint(real.folder / "initial.safetensors")
         for name in NAMES:
@@ -43,13 +46,23 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederat
         for name in NAMES:
             real.take_part(name)
         yield real
-    finally:
-        real.close()
 
 
 def _settings(plan: TrainingPlan = PLAN, initial: str = "initial.safetensors") -> list[str]:
     given = [f"plan.{name}={value}" for name, value in plan.model_dump(exclude_defaults=True).items()]
     return [part for one in [*given, f"init={initial}"] for part in ("--set", one)]
+
+
+def test_a_site_in_its_own_network_reaches_the_coordinator_and_nobody_else(federation: RealFederation) -> None:
+    network = federation.network
+    if not isinstance(network, Namespaces):
+        pytest.skip(network.why)
+    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+    there = {
+        (host, port): subprocess.run([*network.enter("north"), sys.executable, "-c", code, host, str(port)]).returncode
+        for host, port in ((network.host, federation.port), ("192.0.2.1", 443), (network.host[:-1] + "3", 22))
+    }
+    assert list(there.values()) == [0, 1, 1]
 
 
 def test_after_a_kill_of_the_server_the_weights_are_those_of_a_simulation(federation: RealFederation) -> None:
@@ -139,10 +152,7 @@ ATTACKS = (
 def _knock(federation: RealFederation, method: str, path: str) -> int:
     """Ask the front door with the certificate of the authority, which everybody may have."""
     context = ssl.create_default_context(cafile=str(federation.home / "authority.crt"))
-    address = federation.call("federation", "bundle")
-    assert address
-    port = int((federation.home / "federation.toml").read_text("utf-8").split("localhost:")[1].split('"')[0])
-    connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(federation.network.host, federation.port, timeout=10, context=context)
     connection.request(method, path, body=b"")
     return connection.getresponse().status
 

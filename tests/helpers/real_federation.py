@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from command_line import run_fedpsma
+from network import Network
 
 from server.federation.superlink import free_port, processes_of
 
@@ -31,6 +32,7 @@ class RealFederation:
     """A coordinator and sites in one folder; every process that is started here ends with :meth:`close`."""
 
     folder: Path
+    network: Network = field(default_factory=lambda: Network("nobody asked for more"))
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -49,7 +51,7 @@ class RealFederation:
     def init(self, port: int | None = None, door: int | None = None) -> None:
         """Make the federation; sites connect to ``port``, and ``door`` is the one behind it where they differ."""
         port = port or free_port()
-        options = ("--address", f"localhost:{port}", "--listen", f"127.0.0.1:{door or port}")
+        options = ("--address", f"{self.network.host}:{port}", "--listen", f"{self.network.listen}:{door or port}")
         said = self.call("federation", "init", "prostate", *options)
         (self.folder / "fingerprint").write_text(_fingerprint(said), "utf-8")
 
@@ -70,12 +72,12 @@ class RealFederation:
         told = (self.folder / "fingerprint").read_text("utf-8")
         self.call("site", "join", self.home / "prostate.json", "--state", self.state(name), "--fingerprint", told)
 
-    def start(self, name: str, *arguments: object) -> None:
-        """Start a command that goes on until it is ended."""
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS}"}
+    def start(self, name: str, *arguments: object, before: Sequence[str] = (), **variables: str) -> None:
+        """Start a command that goes on until it is ended, behind what stands before it."""
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS}", **variables}
         with open(self.folder / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
-                [*COMMAND, *map(str, arguments)],
+                [*before, *COMMAND, *map(str, arguments)],
                 cwd=self.folder,
                 env=environment,
                 stdout=log,
@@ -87,8 +89,8 @@ class RealFederation:
         self.start("up", "federation", "up")
         self.wait_for(lambda: "is well" in self.log("up"), "the SuperLink")
 
-    def take_part(self, name: str) -> None:
-        self.start(name, "site", "run", "--state", self.state(name))
+    def take_part(self, name: str, **variables: str) -> None:
+        self.start(name, "site", "run", "--state", self.state(name), before=self.network.enter(name), **variables)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text("utf-8")
@@ -130,6 +132,12 @@ class RealFederation:
         lines = (self.state(name) / "events.jsonl").read_text("utf-8").split("\n")[:-1]
         last = json.loads(lines[-1])
         return bool(last["kind"] == "round_started" and last["round"] == number)
+
+    def is_connected(self, name: str) -> bool:
+        """Return whether a site says that it is connected."""
+        lines = (self.state(name) / "events.jsonl").read_text("utf-8").split("\n")[:-1]
+        told = [kind for line in lines if (kind := json.loads(line)["kind"]) in ("connected", "disconnected")]
+        return told[-1:] == ["connected"]
 
     def connections(self, name: str) -> int:
         """Return how often a site has connected."""
