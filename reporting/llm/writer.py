@@ -56,8 +56,9 @@ class LanguageModelWriter:
     """Words requests under a grammar, checks each wording, and remembers it.
 
     The first attempt decodes greedily. A later one draws with a seed of its own among the wordings of a style, because
-    what was refused before was said too freely. The same request and attempt always get the same sentence. Requests with codes or placeholders outside the vocabulary of ``data/codes.json``, and
-    sentences not finished within the cap, get ``None``.
+    what was refused before was said too freely. The same request and attempt always get the same sentence. Requests
+    with codes or placeholders outside the vocabulary of ``data/codes.json``, and sentences not finished within the cap,
+    get ``None``.
     """
 
     def __init__(
