@@ -55,9 +55,10 @@ class WriterConfig:
 class LanguageModelWriter:
     """Words requests under a grammar, checks each wording, and remembers it.
 
-    The first attempt decodes greedily, a later one draws with a seed of its own, so the same request and attempt always
-    get the same sentence. Requests with codes or placeholders outside the vocabulary of ``data/codes.json``, and
-    sentences not finished within the cap, get ``None``.
+    The first attempt decodes greedily. A later one draws with a seed of its own among the wordings of a style, because
+    what was refused before was said too freely. The same request and attempt always get the same sentence. Requests
+    with codes or placeholders outside the vocabulary of ``data/codes.json``, and sentences not finished within the cap,
+    get ``None``.
     """
 
     def __init__(
@@ -110,22 +111,22 @@ class LanguageModelWriter:
 
     def _write_batch(self, requests: Sequence[SentenceRequest], attempt: int) -> None:
         for request, text in zip(requests, self._generate(requests, attempt), strict=True):
-            usable = text is not None and not (self._is_checked(request) and _is_broken(request, text))
+            usable = text is not None and not (self._is_checked(request, attempt) and _is_broken(request, text))
             self._written[_key(request, attempt)] = text if usable else None
 
-    def _is_checked(self, request: SentenceRequest) -> bool:
+    def _is_checked(self, request: SentenceRequest, attempt: int) -> bool:
         # The wordings of a style were checked one by one when it was read.
-        return self._config.checked and not (self._config.constrained and self._style(request))
+        return self._config.checked and not (self._config.constrained and self._style(request, attempt))
 
-    def _style(self, request: SentenceRequest) -> Phrasing | None:
-        if self._config.phrasing is None and request.language != "en":
+    def _style(self, request: SentenceRequest, attempt: int) -> Phrasing | None:
+        if self._config.phrasing is None and (request.language != "en" or attempt > 0):
             return style("prose", request.language)
         return self._config.phrasing
 
     @torch.inference_mode()
     def _generate(self, requests: Sequence[SentenceRequest], attempt: int) -> list[str | None]:
         prompts = self._tokenizer.apply_chat_template(
-            [self._prompt(request) for request in requests],
+            [self._prompt(request, attempt) for request in requests],
             add_generation_prompt=True,
             padding=True,
             return_tensors="pt",
@@ -140,23 +141,25 @@ class LanguageModelWriter:
                 max_new_tokens=self._config.max_tokens,
                 pad_token_id=self._tokenizer.pad_token_id,
                 eos_token_id=self._tokenizer.eos_token_id,
-                logits_processor=self._limits(requests, length),
+                logits_processor=self._limits(requests, attempt, length),
             )
         return [self._finished(row[length:].tolist()) for row in written]
 
-    def _prompt(self, request: SentenceRequest) -> Chat:
+    def _prompt(self, request: SentenceRequest, attempt: int) -> Chat:
         if self._config.tuned:
             return messages(request.codes, request.placeholders, request.language)
-        return taught_messages(request.codes, request.placeholders, request.language, phrasing=self._style(request))
+        return taught_messages(
+            request.codes, request.placeholders, request.language, phrasing=self._style(request, attempt)
+        )
 
-    def _limits(self, requests: Sequence[SentenceRequest], prompt_length: int) -> LogitsProcessorList:
+    def _limits(self, requests: Sequence[SentenceRequest], attempt: int, prompt_length: int) -> LogitsProcessorList:
         if not self._config.constrained:
             return LogitsProcessorList()
-        started = [matcher(self._tokenizer, self._grammar(request)) for request in requests]
+        started = [matcher(self._tokenizer, self._grammar(request, attempt)) for request in requests]
         return LogitsProcessorList([GrammarProcessor(started, prompt_length, int(self._tokenizer.eos_token_id))])
 
-    def _grammar(self, request: SentenceRequest) -> str:
-        values, phrasing = split_codes(request.codes) or {}, self._style(request)
+    def _grammar(self, request: SentenceRequest, attempt: int) -> str:
+        values, phrasing = split_codes(request.codes) or {}, self._style(request, attempt)
         if phrasing is None:
             return sentence_grammar(values, request.placeholders, request.language)
         return style_grammar(alternatives(phrasing, values, request.placeholders))

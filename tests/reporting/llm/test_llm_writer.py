@@ -122,6 +122,8 @@ def test_the_second_attempt_is_drawn_anew_and_the_same_each_time(tiny_model, tin
         return LanguageModelWriter(tiny_model, tiny_tokenizer, config=config).write(requests, attempt=number)
 
     assert attempts(1) == attempts(1)
+    free = LanguageModelWriter(tiny_model, tiny_tokenizer, config=WriterConfig(max_tokens=400))
+    assert free.write(requests, attempt=1) == attempts(1)
     assert attempts(1) != attempts(0)
     assert len({tuple(attempts(number)) for number in (1, 2, 3)}) > 1
 
