@@ -210,9 +210,8 @@ def _idle_node(folder: Path, name: str, real: RealFederation) -> subprocess.Pope
         *(SUPERNODE, "--superlink", f"localhost:{real.port}", "--root-certificates", str(certificate)),
         *("--auth-supernode-private-key", str(folder / f"{name}.key"), "--port", str(free_port())),
     ]
-    environment = {**os.environ, **ONE_THREAD, "FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0"}
     with open(home / "log", "ab") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(command, env=_environment(home), stdout=log, stderr=log)
 
 
 def _wait_for_nodes(folder: Path, names: list[str]) -> int:
@@ -293,11 +292,15 @@ def _plain_node(folder: Path, number: int, sites: int, port: int) -> subprocess.
     home.mkdir()
     command = [SUPERNODE, "--insecure", "--superlink", f"127.0.0.1:{port}", "--port", str(free_port())]
     config = f"partition-id={number} num-partitions={sites}"
+    with open(home / "log", "ab") as log:
+        return subprocess.Popen([*command, "--node-config", config], env=_environment(home), stdout=log, stderr=log)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Return what a plain SuperNode needs: its folder, Flower's other programs, and no call to anybody."""
     path = f"{Path(SUPERNODE).parent}{os.pathsep}{os.environ['PATH']}"
     places = {"FLWR_HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS}", "PATH": path}
-    environment = {**os.environ, **ONE_THREAD, **places, "FLWR_TELEMETRY_ENABLED": "0"}
-    with open(home / "log", "ab") as log:
-        return subprocess.Popen([*command, "--node-config", config], env=environment, stdout=log, stderr=log)
+    return {**os.environ, **ONE_THREAD, **places, "FLWR_TELEMETRY_ENABLED": "0"}
 
 
 def _round_seconds(real: RealFederation) -> list[float]:
