@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +45,7 @@ def serve(served: Served, port: int) -> None:
     """
     cases = find_cases(served.folder, readings=Path("readings"))
     _require_free(port)
-    os.umask(_PRIVATE_UMASK)
-    with tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
+    with _private_files(), tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
         private = Path(temporary)
         go_offline()
         os.environ["GRADIO_TEMP_DIR"] = str(private / "gradio")
@@ -83,6 +84,16 @@ def build_application(room: ReadingRoom, account: Account | None = None) -> ASGI
         head=HEAD,
     )
     return Gate(mounted, Sessions(room.leave), account)
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Make whatever is written meanwhile readable for its owner alone."""
+    before = os.umask(_PRIVATE_UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _require_free(port: int) -> None:
