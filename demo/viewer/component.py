@@ -62,8 +62,8 @@ def viewer_component(**options: Any) -> gr.HTML:
     import gradio as gr
 
     return gr.HTML(
-        html_template=_text("viewer.html"),
-        css_template=_text("viewer.css"),
+        html_template=viewer_text("viewer.html"),
+        css_template=viewer_text("viewer.css"),
         js_on_load=viewer_script() + _START,
         apply_default_css=False,
         **options,
@@ -126,7 +126,8 @@ def viewer_script() -> str:
     return "".join(part.read_text("utf-8") for part in sorted(folder.iterdir(), key=lambda part: part.name))
 
 
-def _text(name: str) -> str:
+def viewer_text(name: str) -> str:
+    """Return the viewer's markup (``viewer.html``) or its style (``viewer.css``)."""
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 

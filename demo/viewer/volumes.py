@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.viewer.rotation import Rotation, rotation_maps
-from fedpsma.domain.study import Affine, FloatVolume, LabelVolume, Study
+from fedpsma.domain.study import CT_OUTSIDE_HU, Affine, FloatVolume, LabelVolume, Study
 from fedpsma.io.orientation import to_working_orientation
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -29,6 +30,7 @@ _TOP = np.iinfo(np.uint16).max
 # In-plane numbers of voxels go over the wire as 16 bit; a browser holds this many voxels with ease.
 _MOST_IN_PLANE = 256
 _MOST_VOXELS = 24_000_000
+_HIGHEST_HU = 3071.0
 _BODY_SUV = 0.3
 _BODY_HU = -500.0
 _MARGIN_MM = 15.0
@@ -110,7 +112,7 @@ def pack_labels(labels: LabelVolume | None, study: Study) -> bytes:
     """Return numbered lesions (x, y, z, on the grid of the study) as the viewer wants them, compressed."""
     found = np.zeros(study.pet.shape, np.uint16) if labels is None else labels.astype(np.uint16)
     turned = to_las(found, study.affine)[0]
-    return _packed(_strongest(turned, display_factor(turned.shape)))
+    return _compressed(_wired(_strongest(turned, display_factor(turned.shape))))
 
 
 def display_factor(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -175,19 +177,21 @@ def _body(
 
 
 def _parts(stored: NDArray[np.uint16], ct: FloatVolume | None, lesions: bytes, rotation: Rotation) -> dict[str, bytes]:
-    parts = {"pet": _packed(stored), "lesions": lesions, "rotation": _compressed(rotation.maps)}
+    arrays: dict[str, NDArray[Any]] = {"pet": _wired(stored), "rotation": rotation.maps}
     if ct is not None:
-        parts["ct"] = _packed(np.clip(np.rint(ct), -1024, 3071).astype(np.int16))
-    return parts
+        arrays["ct"] = _wired(np.clip(np.rint(ct), CT_OUTSIDE_HU, _HIGHEST_HU).astype(np.int16))
+    with ThreadPoolExecutor() as pool:
+        return {"lesions": lesions} | dict(zip(arrays, pool.map(_compressed, arrays.values()), strict=True))
 
 
-def _packed(volume: NDArray[Any]) -> bytes:
+def _wired(volume: NDArray[Any]) -> NDArray[Any]:
     """Return a volume (x, y, z) in the order of the wire."""
-    return _compressed(volume.transpose(2, 1, 0))
+    return np.ascontiguousarray(volume.transpose(2, 1, 0))
 
 
 def _compressed(array: NDArray[Any]) -> bytes:
-    return gzip.compress(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data, _COMPRESSION, mtime=0)
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return gzip.compress(little.data, _COMPRESSION, mtime=0)
 
 
 def _notes(

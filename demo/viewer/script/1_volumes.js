@@ -32,7 +32,8 @@ class Volumes {
     return this.clamp([whole[0] - 1 - x, y, z].map((one, axis) => Math.floor(one / factor[axis])));
   }
   mm(point) {
-    return this.meta.affine.slice(0, 3).map((row) => row[0] * point[0] + row[1] * point[1] + row[2] * point[2] + row[3]);
+    const [x, y, z] = point;
+    return this.meta.affine.slice(0, 3).map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
   }
 
   setLesions(lesions) {

@@ -36,8 +36,7 @@ class Colours {
 
   // The upper byte of `over` is what remains of the CT.
   fused(pet, hounsfield) {
-    const over = this.over[pet], under = this.ct[hounsfield - LOWEST_HU] & 255;
-    const rest = (under * (over >>> 24)) >> 8;
-    return (OPAQUE | ((((over >>> 16) & 255) + rest) << 16) | ((((over >>> 8) & 255) + rest) << 8) | ((over & 255) + rest)) >>> 0;
+    const over = this.over[pet], rest = ((this.ct[hounsfield - LOWEST_HU] & 255) * (over >>> 24)) >> 8;
+    return (OPAQUE | ((over & 0xffffff) + rest * 0x010101)) >>> 0;
   }
 }

@@ -21,7 +21,8 @@ class Pane {
     }
     const scale = Math.min(width / (columns * columnMm), height / (rows * rowMm));
     const [across, down] = [columnMm * scale, rowMm * scale];
-    this.fitted = { across, down, left: (width - columns * across) / 2, top: (height - rows * down) / 2, columns, rows, ratio };
+    const [left, top] = [(width - columns * across) / 2, (height - rows * down) / 2];
+    this.fitted = { across, down, left, top, columns, rows, ratio };
   }
 
   // Puts the cells on paper; letters and crosshair keep their contrast to it.
@@ -86,12 +87,11 @@ class Pane {
     context.fillText(words, x, y);
   }
 
-  letters([left, right, top, bottom]) {
-    const { width, height } = this.canvas, edge = 12 * this.fitted.ratio;
-    this.text(left, edge, height / 2, this.ink);
-    this.text(right, width - edge, height / 2, this.ink);
-    this.text(top, width / 2, edge, this.ink);
-    this.text(bottom, width / 2, height - edge, this.ink);
+  // Names the left, right, upper and lower end of the picture.
+  letters(words) {
+    const { width, height } = this.canvas, edge = 12 * this.fitted.ratio, middle = [width / 2, height / 2];
+    const places = [[edge, middle[1]], [width - edge, middle[1]], [middle[0], edge], [middle[0], height - edge]];
+    places.forEach(([x, y], at) => this.text(words[at], x, y, this.ink));
   }
 }
 
@@ -105,10 +105,11 @@ function edgesOf(cells, columns) {
     if (!found.has(number)) found.set(number, { path: new Path2D(), right: 0, top: row });
     const edge = found.get(number), path = edge.path;
     if (column + 1 > edge.right) [edge.right, edge.top] = [column + 1, row];
-    if (!column || cells[at - 1] !== number) { path.moveTo(column, row); path.lineTo(column, row + 1); }
-    if (column + 1 === columns || cells[at + 1] !== number) { path.moveTo(column + 1, row); path.lineTo(column + 1, row + 1); }
-    if (cells[at - columns] !== number) { path.moveTo(column, row); path.lineTo(column + 1, row); }
-    if (cells[at + columns] !== number) { path.moveTo(column, row + 1); path.lineTo(column + 1, row + 1); }
+    const line = (x, y, right, down) => { path.moveTo(x, y); path.lineTo(x + right, y + down); };
+    if (!column || cells[at - 1] !== number) line(column, row, 0, 1);
+    if (column + 1 === columns || cells[at + 1] !== number) line(column + 1, row, 0, 1);
+    if (cells[at - columns] !== number) line(column, row, 1, 0);
+    if (cells[at + columns] !== number) line(column, row + 1, 1, 0);
   }
   return found;
 }

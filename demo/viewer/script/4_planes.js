@@ -6,11 +6,6 @@ const PLANES = {
 };
 
 class Plane extends Pane {
-  constructor(canvas, name) {
-    super(canvas);
-    Object.assign(this, PLANES[name]);
-  }
-
   // From a cell to voxels along the two axes of the picture, and back: mirroring undoes itself.
   turned({ ranges }, [column, row]) {
     const [low, high] = ranges[this.across], above = ranges[this.up][1] - 1;
@@ -28,10 +23,11 @@ class Plane extends Pane {
   }
 
   draw(state) {
-    const { volumes, point, colours } = state, { ranges, pet, ct, lesions } = volumes, strides = [1, volumes.nx, volumes.plane];
+    const { volumes, point, colours } = state, { ranges, pet, ct, lesions } = volumes;
+    const strides = [1, volumes.nx, volumes.plane], spacing = volumes.meta.spacing_mm;
     const [columns, rows] = [this.across, this.up].map((axis) => ranges[axis][1] - ranges[axis][0]);
-    this.fit(columns, rows, volumes.meta.spacing_mm[this.across], volumes.meta.spacing_mm[this.up]);
-    const [across, up] = this.turned(volumes, [0, 0]), step = this.mirrored ? -strides[this.across] : strides[this.across];
+    this.fit(columns, rows, spacing[this.across], spacing[this.up]);
+    const [across, up] = this.turned(volumes, [0, 0]), step = strides[this.across] * (this.mirrored ? -1 : 1);
     const first = point[this.along] * strides[this.along] + across * strides[this.across];
     const shown = ct ? state.mode : "pet", pixels = this.pixels, cells = new Uint16Array(columns * rows);
     for (let row = 0, cell = 0; row < rows; row++) {

@@ -3,13 +3,8 @@ const NAMED_AT_MOST = 60;
 const TURN = 36;
 
 class Mip extends Pane {
-  constructor(canvas) {
-    super(canvas);
-    this.forget();
-  }
-
   // Outlines are worked out once for every angle, until the lesions change.
-  forget() { this.shadows = new Map(); }
+  shadows = new Map();
 
   // Returns the in-plane number of the voxel that a cell shows; angles of the second half turn are mirror images.
   shownAt({ volumes, angle }, column, row) {
@@ -21,19 +16,26 @@ class Mip extends Pane {
   draw(state) {
     const { volumes, angle, point } = state, { rotation, spacing_mm: edges } = volumes.meta, rows = volumes.nz;
     this.fit(rotation.columns, rows, rotation.edge_mm, edges[2]);
-    for (let row = 0, cell = 0; row < rows; row++) {
-      const level = (rows - 1 - row) * volumes.plane;
-      for (let column = 0; column < rotation.columns; column++, cell++) {
-        const number = this.shownAt(state, column, row);
-        this.pixels[cell] = state.colours.inverted[number ? volumes.pet[number + level] : 0];
-      }
-    }
+    const kept = [volumes, angle, state.top];
+    if (!this.kept || kept.some((one, at) => one !== this.kept[at])) this.project(state, rotation.columns, rows);
+    this.kept = kept;
     this.paint(true);
     if (state.outlines) this.outlines(this.shadow(state).edges, state, state.lesions.length <= NAMED_AT_MOST);
     this.crosshair([this.columnOf(point, state), rows - 1 - point[2]]);
-    const [x, y] = [Math.cos((angle / TURN) * 2 * Math.PI), Math.sin((angle / TURN) * 2 * Math.PI)];
-    const side = (to) => (y * to > 0.4 ? "A" : y * to < -0.4 ? "P" : "") + (x * to > 0.4 ? "L" : x * to < -0.4 ? "R" : "");
+    const turn = (angle / TURN) * 2 * Math.PI;
+    const named = (share, ends) => (Math.abs(share) > 0.4 ? ends[share > 0 ? 1 : 0] : "");
+    const side = (to) => named(Math.sin(turn) * to, "PA") + named(Math.cos(turn) * to, "RL");
     this.letters([side(-1), side(1), "S", "I"]);
+  }
+
+  project(state, columns, rows) {
+    for (let row = 0, cell = 0; row < rows; row++) {
+      const level = (rows - 1 - row) * state.volumes.plane;
+      for (let column = 0; column < columns; column++, cell++) {
+        const number = this.shownAt(state, column, row);
+        this.pixels[cell] = state.colours.inverted[number ? state.volumes.pet[number + level] : 0];
+      }
+    }
   }
 
   columnOf([x, y], { volumes, angle }) {

@@ -7,10 +7,11 @@ const AXES = [["R", "L"], ["A", "P"], ["S", "I"]];
 class Viewer {
   constructor(root) {
     Object.assign(this, { root, turn: 0, value: null });
-    this.state = { ...START, volumes: null, colours: new Colours(), outlines: true, top: 15, ct: CT_WINDOWS.soft, opacity: 0.7 };
+    const looks = { colours: new Colours(), outlines: true, top: 15, ct: CT_WINDOWS.soft, opacity: 0.7 };
+    this.state = { ...START, ...looks, volumes: null };
     const pane = (name) => root.querySelector(`[data-pane=${name}]`);
     this.panes = { mip: new Mip(pane("mip")) };
-    for (const name of Object.keys(PLANES)) this.panes[name] = new Plane(pane(name), name);
+    for (const name of Object.keys(PLANES)) this.panes[name] = Object.assign(new Plane(pane(name)), PLANES[name]);
     new ResizeObserver(() => this.redraw()).observe(root);
     document.addEventListener("fp:value", ({ detail }) => this.show(detail));
     document.addEventListener("fp:lesion", ({ detail }) => detail.from === "viewer" || this.jump(detail.id));
@@ -19,10 +20,10 @@ class Viewer {
 
   // Takes what Python says; only what changed is fetched, and an answer that comes too late is dropped.
   async show(value) {
-    const { state, value: before } = this, turn = ++this.turn, other = !before || !value || before.place !== value.place;
+    const { state, value: before } = this, turn = ++this.turn, other = before?.place !== value?.place;
     this.value = value;
+    if (!value) return this.close("");
     try {
-      if (!value || !value.place) return this.close("");
       if (other) await this.open(value, turn);
       else if (before.revision !== value.revision) {
         const lesions = await fetchPart(value.place, "lesions", value.revision);
@@ -34,7 +35,7 @@ class Viewer {
     if (turn !== this.turn || !state.volumes) return;
     const hidden = state.lesions.filter((one) => one.hidden).map((one) => one.id);
     const looks = (one) => ({ hidden: hidden.includes(one.id), colour: one.excluded ? EXCLUDED : one.colour });
-    this.panes.mip.forget();
+    this.panes.mip.shadows.clear();
     this.set({ lesions: value.lesions.map((one) => ({ ...one, ...looks(one) })) });
     if (value.selected && (other || value.selected !== before.selected)) this.jump(value.selected);
   }
@@ -42,7 +43,8 @@ class Viewer {
   // The projection and the PET come first; the CT joins them when it is there.
   async open({ place, revision }, turn) {
     this.close("", "loading");
-    const meta = await fetchPart(place, "meta"), volumes = new Volumes(meta), later = meta.ct ? fetchPart(place, "ct") : null;
+    const meta = await fetchPart(place, "meta"), volumes = new Volumes(meta);
+    const later = meta.ct ? fetchPart(place, "ct") : null;
     const parts = ["pet", "rotation", "lesions"].map((name) => fetchPart(place, name, revision));
     const [pet, rotation, lesions] = await Promise.all(parts);
     Object.assign(volumes, { pet, rotation }).setLesions(lesions);
@@ -75,28 +77,31 @@ class Viewer {
     for (const one of this.root.querySelectorAll("[data-needs=ct]")) one.disabled = !ct;
   }
 
+  // Turning redraws the projection alone.
   set(changes) {
     Object.assign(this.state, changes);
-    this.redraw();
+    this.redraw(Object.keys(changes).join() !== "angle");
   }
 
-  redraw() {
+  redraw(whole = true) {
+    this.whole = this.whole || whole;
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
-      this.waiting = false;
-      if (this.state.volumes && this.root.clientWidth) this.draw(this.state);
+      const panes = this.whole ? Object.values(this.panes) : [this.panes.mip];
+      this.waiting = this.whole = false;
+      if (this.state.volumes && this.root.clientWidth) this.draw(this.state, panes);
     });
   }
 
-  draw(state) {
+  draw(state, panes) {
     const { top, opacity, ct, volumes } = state, windows = [top, opacity, ct].join();
     if (windows !== this.windows) {
       state.colours.setPet(top / volumes.meta.step, opacity);
       state.colours.setCt(ct);
       this.windows = windows;
     }
-    for (const pane of Object.values(this.panes)) pane.draw(state);
+    for (const pane of panes) pane.draw(state);
     this.tell(state);
   }
 
@@ -107,13 +112,10 @@ class Viewer {
     const density = volumes.ct ? `, ${volumes.ct[volumes.at(point)]} HU` : "";
     const place = AXES.map((ends, axis) => `${ends[at[axis] < 0 ? 1 : 0]} ${Math.abs(at[axis]).toFixed(0)}`);
     this.find("readout").textContent = `${value}${density} · ${place.join(", ")} mm`;
-    const words = { mip: { valuenow: angle * 10, valuetext: `${angle * 10} degrees` } };
-    for (const [name, { along }] of Object.entries(PLANES)) {
-      const [valuenow, valuemax] = [point[along] + 1, shape[along]];
-      words[name] = { valuenow, valuemax, valuetext: `slice ${valuenow} of ${valuemax}, ${value}` };
-    }
-    for (const [name, said] of Object.entries(words)) {
-      for (const key of Object.keys(said)) this.panes[name].canvas.setAttribute(`aria-${key}`, said[key]);
+    for (const { canvas, along } of Object.values(this.panes)) {
+      const [now, most] = along === undefined ? [angle * 10, 350] : [point[along] + 1, shape[along]];
+      const words = along === undefined ? `${now} degrees` : `slice ${now} of ${most}, ${value}`;
+      Object.assign(canvas, { ariaValueNow: now, ariaValueMax: most, ariaValueText: words });
     }
     const shown = [`mode:${volumes.ct ? mode : "pet"}`, outlines && "outlines", this.cine && "cine"];
     shown.push(...Object.keys(CT_WINDOWS).filter((name) => CT_WINDOWS[name] === ct).map((name) => `ct:${name}`));
@@ -126,6 +128,7 @@ class Viewer {
 
   // A point that the reader chose; a lesion under it is chosen with it, and the table hears of it.
   place(point, settled) {
+    if (!point) return;
     const { volumes, outlines, lesions } = this.state, number = outlines ? volumes.lesionAt(point) : 0;
     const lesion = settled && number ? lesions.find((one) => one.value === number && !one.hidden) : null;
     this.set({ point, ...(lesion ? { selected: lesion.id } : {}) });

@@ -1,6 +1,8 @@
 // What the reader does: pointer, keys and controls.
 const PAGE = 10, CLICK_PX = 4, TURN_PX = 8, CINE_MS = 100;
-const STEPS = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: PAGE, PageDown: -PAGE, Home: -1e5, End: 1e5 };
+const STEPS = {
+  ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: PAGE, PageDown: -PAGE, Home: -1e5, End: 1e5,
+};
 const LETTERS = {
   "?": "help", 1: "ct:soft", 2: "ct:lung", 3: "ct:bone", m: "mode", t: "outlines", h: "hide",
   c: "cine", n: "walk:1", p: "walk:-1", a: "add",
@@ -18,9 +20,10 @@ const ACTIONS = {
     viewer.redraw();
   },
   walk: (viewer, by) => {
-    const { lesions, selected } = viewer.state, at = lesions.findIndex((one) => one.id === selected), last = lesions.length;
-    if (!last) return;
-    const next = lesions[(at < 0 && by < 0 ? last - 1 : at + Number(by) + last) % last];
+    const { lesions, selected } = viewer.state, count = lesions.length;
+    if (!count) return;
+    const at = lesions.findIndex((one) => one.id === selected), from = at < 0 && by < 0 ? 0 : at;
+    const next = lesions[(from + Number(by) + count) % count];
     viewer.jump(next.id);
     viewer.send("lesion", { id: next.id });
   },
@@ -33,9 +36,9 @@ const ACTIONS = {
 };
 
 function act(viewer, what) {
-  const [name, which] = what.split(":"), help = viewer.root.querySelector("dialog");
-  if (name === "help") help.showModal();
-  else if (viewer.state.volumes) ACTIONS[name](viewer, which);
+  const [name, which] = (what || "").split(":");
+  if (name === "help") viewer.root.querySelector("dialog").showModal();
+  else if (name && viewer.state.volumes) ACTIONS[name](viewer, which);
 }
 
 function scroll(viewer, name, by) {
@@ -47,10 +50,7 @@ function scroll(viewer, name, by) {
 
 function listenToReader(viewer) {
   const { root, state } = viewer;
-  root.addEventListener("click", ({ target }) => {
-    const control = target.closest("[data-do]");
-    if (control) act(viewer, control.dataset.do);
-  });
+  root.addEventListener("click", ({ target }) => act(viewer, target.closest("[data-do]")?.dataset.do));
   root.addEventListener("input", ({ target }) => viewer.set({ [target.dataset.choose]: Number(target.value) }));
   root.addEventListener("keydown", (event) => {
     const { target, key } = event, pane = target.dataset.pane;
@@ -66,10 +66,7 @@ function listenToReader(viewer) {
 function listenToPointer(viewer, name, pane) {
   const { state } = viewer, { canvas } = pane;
   let start = null;
-  const follow = (event, settled) => {
-    const point = pane.pointAt(event, state);
-    if (point) viewer.place(point, settled);
-  };
+  const follow = (event, settled) => viewer.place(pane.pointAt(event, state), settled);
   canvas.addEventListener("pointerdown", (event) => {
     if (!state.volumes) return;
     canvas.setPointerCapture(event.pointerId);
@@ -78,7 +75,8 @@ function listenToPointer(viewer, name, pane) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!start) return;
-    const [right, down] = [event.clientX - start.x, event.clientY - start.y], turn = start.angle - Math.round(right / TURN_PX);
+    const [right, down] = [event.clientX - start.x, event.clientY - start.y];
+    const turn = start.angle - Math.round(right / TURN_PX);
     if (start.window) dragWindow(viewer, name, start, right, down);
     else if (name === "mip") viewer.set({ angle: ((turn % TURN) + TURN) % TURN });
     else follow(event, false);
@@ -98,6 +96,7 @@ function listenToPointer(viewer, name, pane) {
 
 // Down widens the window; on CT, across moves its level.
 function dragWindow(viewer, name, start, right, down) {
-  if (name !== "mip" && start.mode === "ct") viewer.set({ ct: [start.ct[0] + 2 * right, Math.max(10, start.ct[1] + 4 * down)] });
-  else viewer.set({ top: Number((start.top * Math.exp(down / 150)).toPrecision(3)) });
+  const ct = [start.ct[0] + 2 * right, Math.max(10, start.ct[1] + 4 * down)];
+  const top = Number((start.top * Math.exp(down / 150)).toPrecision(3));
+  viewer.set(name !== "mip" && start.mode === "ct" ? { ct } : { top });
 }
