@@ -91,14 +91,16 @@ def _tell(exam: Exam, drafted: Draft) -> None:
 
 @report.command("export")
 def export_(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that report draft or the demo wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A report or a reading: what report draft or the demo wrote.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; files of the same name are replaced.")],
     formats: Annotated[
         list[str],
         typer.Option("--format", help="text, markdown, docx, pdf, fhir, csv, seg, sr, dicom-pdf or all; repeatable."),
     ],
     analysis: Annotated[
-        Path | None, typer.Option(help="Analysis with the images; by default FOLDER or the folder around it.")
+        Path | None, typer.Option(help="Analysis with the images; by default the folder around FOLDER.")
     ] = None,
     dicom: Annotated[
         Path | None, typer.Option(help="Folder with the PET series in DICOM; seg, sr and dicom-pdf need it.")

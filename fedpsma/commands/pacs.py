@@ -31,7 +31,9 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Studie
 def find(
     url: Url = None,
     config: Config = None,
-    patient: Annotated[str | None, typer.Option(help="Patient ID as the archive knows it.")] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Patient ID as the archive knows it; - asks for it, out of sight of other users.")
+    ] = None,
     since: Day = None,
     until: Day = None,
     modality: Annotated[str, typer.Option(help="Modality that the study has to hold.")] = "PT",
@@ -42,6 +44,8 @@ def find(
     """
     from fedpsma.io.dicomweb.find import StudyQuery, find_archived
 
+    if patient == "-":
+        patient = typer.prompt("patient ID")
     query = StudyQuery(patient, since and since.date(), until and until.date(), modality)
     _show(find_archived(_connect(url, config), query))
 

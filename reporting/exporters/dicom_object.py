@@ -11,8 +11,8 @@ from pydicom.uid import generate_uid
 
 from fedpsma import __version__
 from reporting.exporters.codes import Coded
-from reporting.exporters.frame import frame_of
 from reporting.exporters.report import Report, content_sha256
+from reporting.phrases import phrases
 
 MAKER = "fedpsma"
 SERIAL = "none"
@@ -38,14 +38,17 @@ def tracking_uid(report: Report, lesion_id: str) -> str:
 
 def series_description(report: Report, what: str) -> str:
     """Return the series description (LO, 64 characters); it begins with DRAFT unless somebody signed."""
-    state = "DRAFT" if not report.signed else report.state.upper()
-    return f"{state} {what}; {RESEARCH_NOTE}"[:64]
+    return f"{_state(report)} {what}; {RESEARCH_NOTE}"[:64]
 
 
 def full_mark(report: Report) -> str:
-    """Return state and mark in full."""
-    frame = frame_of(report)
-    return f"{frame.title}. {frame.mark}"
+    """Return state and mark in full; in English, as the codes of the objects are."""
+    words = phrases("en")
+    return f"{words.word('document', 'title')}: {_state(report)}. {words.word('document', 'mark')}"
+
+
+def _state(report: Report) -> str:
+    return report.state.upper() if report.signed else "DRAFT"
 
 
 def concept(code: Coded) -> CodedConcept:

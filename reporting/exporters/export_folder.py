@@ -18,10 +18,13 @@ from fedpsma.io.files import require_folder_or_nothing, write_bytes
 from fedpsma.pictures.drawing import lesion_boxes
 from reporting.exporters.registry import FORMATS, FormatName, export
 from reporting.exporters.report import Images, Report
-from reporting.report_folder import read_report
+from reporting.report_folder import DRAFT_FILE, read_report
 
 LABELS_FILE = "lesions.nii.gz"
+REPORT_FOLDER = "report"
 ALL = "all"
+# A report lies in a reading, which lies in the analysis.
+_LEVELS_UP = 2
 # The table rounds SUVmax to a tenth, and an analysis rounds the PET that it keeps.
 _SUVMAX_TOLERANCE = 0.06
 
@@ -30,18 +33,21 @@ def read_for_export(folder: Path, analysis: Path | None = None, dicom: Path | No
     """Read a report folder with its images.
 
     Args:
-        folder: What ``fedpsma report draft`` or the reading page wrote.
-        analysis: The analysis that the exam came from, for pictures and outlines; by default the report folder itself
-            or the folder around it, where they hold one.
+        folder: What ``fedpsma report draft`` wrote, or a reading of the page with its report inside.
+        analysis: The analysis that the exam came from, for pictures and outlines; by default the folder round the
+            report or the reading, where it is one.
         dicom: Folder with the PET series in DICOM.
 
     Raises:
         InputError: A file is missing or broken, the report was changed after signing, or the outlines are not those of
             the table.
     """
-    report = read_report(folder)
-    place = analysis or next((one for one in (folder, folder.absolute().parent) if _is_analysis(one)), None)
-    images = None if place is None else read_images(place, report.exam)
+    inside = folder / REPORT_FOLDER
+    place = inside if (inside / DRAFT_FILE).is_file() else folder
+    report = read_report(place)
+    around = (place, *place.absolute().parents[:_LEVELS_UP])
+    found = analysis or next((one for one in around if _is_analysis(one)), None)
+    images = None if found is None else read_images(found, report.exam)
     return replace(report, images=images, dicom=dicom)
 
 

@@ -64,10 +64,10 @@ def study_uid(archive: Pacs, report: Report) -> str:
     return str(images[0].StudyInstanceUID)
 
 
-def _run(monkeypatch, *arguments: object, login: bool = True):
+def _run(monkeypatch, *arguments: object, login: bool = True, given: str | None = None):
     monkeypatch.setenv("FEDPSMA_PACS_USER", USER)
     monkeypatch.setenv("FEDPSMA_PACS_PASSWORD", PASSWORD if login else "wrong")
-    return CliRunner().invoke(pacs, [str(one) for one in arguments])
+    return CliRunner().invoke(pacs, [str(one) for one in arguments], input=given)
 
 
 def test_a_study_is_found_by_patient_and_by_date(archive, study_uid, monkeypatch, orthanc):
@@ -80,6 +80,8 @@ def test_a_study_is_found_by_patient_and_by_date(archive, study_uid, monkeypatch
     assert shown.exit_code == 0, shown.output
     assert study_uid in shown.output
     assert "PSMA [bold]PET/CT" in shown.output
+    asked = _run(monkeypatch, "find", "--url", orthanc.url, "--patient", "-", given=MRN)
+    assert study_uid in asked.output
 
 
 def test_a_fetched_study_is_the_stored_one_and_goes_on_where_it_stopped(archive, study_uid, report, tmp_path):

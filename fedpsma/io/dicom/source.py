@@ -12,7 +12,9 @@ from pydicom import Dataset
 from fedpsma.domain.study import Affine, LabelVolume, Study
 from fedpsma.errors import InputError
 from fedpsma.io.dicom.convert import read_chosen_pet
-from fedpsma.io.dicom.find import PET_CLASS, DicomStudy, find_studies
+from fedpsma.io.dicom.find import ENHANCED_PET_CLASSES, DicomStudy, find_studies
+from fedpsma.io.dicom.tags import Tags, read_tags
+from fedpsma.io.dicom.volume import SeriesVolume
 from fedpsma.io.orientation import from_working_orientation, same_grid
 
 # An analysis rounds the PET it keeps to steps of this SUV, and an importer to 32-bit numbers.
@@ -33,17 +35,20 @@ _MAY_BE_EMPTY = (
 
 @dataclass(frozen=True)
 class PetSource:
-    """The slices of a PET series, without pixels, in the order of their places.
+    """The files of a PET series without their pixels: one a slice by rising place, or one multi-frame file.
 
-    ``affine`` maps (column, row, slice) to mm, RAS+.
+    ``affine`` maps (column, row, slice) to mm, RAS+, slices by rising place; ``order`` names the slice of each image
+    or frame.
     """
 
     headers: tuple[Dataset, ...]
     affine: Affine
+    order: tuple[int, ...]
 
     def to_slices(self, labels: LabelVolume) -> NDArray[np.int32]:
-        """Bring labels (x, y, z) of the study to the stored slices: (slice, row, column)."""
-        return np.ascontiguousarray(np.transpose(from_working_orientation(labels, self.affine), (2, 1, 0)))
+        """Bring labels (x, y, z) of the study to the stored images: (image or frame, row, column)."""
+        slices = np.transpose(from_working_orientation(labels, self.affine), (2, 1, 0))
+        return np.ascontiguousarray(slices[list(self.order)])
 
 
 def find_pet_source(folder: Path, study: Study) -> PetSource:
@@ -53,7 +58,7 @@ def find_pet_source(folder: Path, study: Study) -> PetSource:
     of every voxel have to be those of the study.
 
     Raises:
-        InputError: There is no such series, it is damaged, or it is multi-frame.
+        InputError: There is no such series, or it is damaged.
     """
     # One series at a time: where a study holds several, the voxels decide which it was.
     candidates = [replace(one, pet=(series,)) for one in find_studies(folder).studies for series in one.pet]
@@ -77,14 +82,19 @@ def _source(found: DicomStudy, study: Study) -> PetSource:
             where=found.name,
             remedy="name the folder of the series that this study came from",
         )
+    first = found.pet[0].first
+    if first.sop_class in ENHANCED_PET_CLASSES:
+        return _multi_frame(read_tags(first.path), stored)
     headers = tuple(_complete(one.dataset) for one in stored.slices)
-    if headers[0].get("SOPClassUID") != PET_CLASS:
-        raise InputError(
-            "holds a multi-frame PET, which a segmentation cannot refer to yet",
-            where=found.name,
-            remedy="export classic single-frame images",
-        )
-    return PetSource(headers, stored.affine)
+    return PetSource(headers, stored.affine, tuple(range(len(headers))))
+
+
+def _multi_frame(tags: Tags, stored: SeriesVolume) -> PetSource:
+    """Find the slice of each frame by its place; the volume that was read holds them by rising place."""
+    slices = {one.numbers("ImagePositionPatient"): number for number, one in enumerate(stored.slices)}
+    frames = tags.items("PerFrameFunctionalGroupsSequence")
+    places = [one.item("PlanePositionSequence").numbers("ImagePositionPatient") for one in frames]
+    return PetSource((_complete(tags.dataset),), stored.affine, tuple(slices[place] for place in places))
 
 
 def _complete(header: Dataset) -> Dataset:

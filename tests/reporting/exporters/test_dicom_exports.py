@@ -11,6 +11,8 @@ import highdicom as hd
 import numpy as np
 import pypdfium2
 import pytest
+import SimpleITK as sitk  # noqa: N813
+from dicom_series import save
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from small_reading import small_study
@@ -69,6 +71,13 @@ def test_the_segments_are_the_label_map(draft_report, made, tmp_path):
         assert described.tracking_id == f"L{number}"
         assert described.segment_label.startswith(f"L{number} ")
         assert "not yet reviewed by a clinician" in described.SegmentDescription
+
+
+def test_another_reader_sees_the_same_voxels(draft_report, tmp_path):
+    path = tmp_path / "lesions.seg.dcm"
+    path.write_bytes(export(draft_report, "seg").content)
+    frames = sitk.GetArrayFromImage(sitk.ReadImage(path))
+    assert int((frames > 0).sum()) == int((draft_report.images.lesion_labels > 0).sum())
 
 
 def test_the_measurements_are_the_table(draft_report, made):
@@ -207,6 +216,26 @@ def test_of_several_series_the_voxels_choose(draft_report, tmp_path):
         other.save_as(tmp_path / "both" / f"half{path.name}")
     chosen = replace(draft_report, dicom=tmp_path / "both").source
     assert {one.SeriesInstanceUID for one in chosen.headers} == {series}
+
+
+def test_a_multi_frame_pet_gives_the_same_outlines(draft_report, made, tmp_path):
+    images = [dcmread(path) for path in sorted((draft_report.dicom / "PET").iterdir())]
+    for number, one in enumerate(images, start=1):
+        one.InstanceNumber = number
+        for keyword in ("PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime", "AccessionNumber"):
+            setattr(one, keyword, "")
+    legacy = hd.legacy.LegacyConvertedEnhancedPETImage(images, generate_uid(), 1, generate_uid(), 1)
+    save(tmp_path / "legacy", [legacy])
+    report = replace(draft_report, dicom=tmp_path / "legacy")
+    assert len(report.source.headers) == 1
+    stored = hd.seg.Segmentation.from_dataset(dcmread(io.BytesIO(export(report, "seg").content)))
+    classic = hd.seg.Segmentation.from_dataset(made["seg"])
+    for number in range(1, 6):
+        one, other = (seg.get_volume(segment_numbers=[number]) for seg in (stored, classic))
+        assert np.allclose(one.affine, other.affine)
+        assert np.array_equal(one.array, other.array)
+    document = dcmread(io.BytesIO(export(report, "sr").content))
+    assert [_values(group) for group in _groups(document)] == [_values(group) for group in _groups(made["sr"])]
 
 
 def test_without_headers_the_objects_are_refused_in_one_line(draft_report):

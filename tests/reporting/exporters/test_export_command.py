@@ -48,6 +48,14 @@ def test_all_formats_come_out_with_the_images_found_beside_the_reading(places, t
     assert "SYNTHETIC PATIENT; Study: study-0123" in (tmp_path / "outbox" / "report.txt").read_text("utf-8")
 
 
+def test_a_reading_with_its_report_inside_is_found_with_its_images(places, tmp_path):
+    made = small_report()
+    write_report(places / "analysis" / "page" / "report", made.exam, made.draft)
+    found = read_for_export(places / "analysis" / "page")
+    assert np.array_equal(found.images.lesion_labels, made.images.lesion_labels)
+    assert found.images.synthetic
+
+
 def test_all_without_dicom_says_what_is_left_out(places, tmp_path):
     shown = _run(places / "analysis" / "reading", "--format", "all", "--out", tmp_path / "outbox")
     assert shown.exit_code == 0, shown.output
