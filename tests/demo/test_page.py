@@ -261,7 +261,7 @@ def _require_accessible(found: Any) -> None:
         for one in found.response.get("incomplete", [])
         for node in one["nodes"]
         if not any((check["data"] or {}).get("messageKey") == "shortTextContent" for check in node["any"])
-        and not re.search(r"fp-tool|fp-text|fp-chip|fp-note|<option|<select|fpv|data-pane", node["html"])
+        and not re.search(r"fp-seen|fp-tool|fp-text|fp-chip|fp-note|<option|<select|fpv|data-pane", node["html"])
     }
     assert unsure == set()
 
