@@ -217,6 +217,7 @@ def open_desk(case: Case, who: str, owner: str, place: Place) -> Desk:
         resumed = store.resume(exam, who=who)
         unread = [f"{name} is not a field of an exam and was not read." for name in _unread(exam)]
         result = result_of(resumed.reading)
+        images, without = _images_of(case, exam, owner, place)
         return Desk(
             case=case,
             who=who,
@@ -225,13 +226,23 @@ def open_desk(case: Case, who: str, owner: str, place: Place) -> Desk:
             reading=resumed.reading,
             result=result,
             deeds=list(resumed.deeds),
-            notes=(*unread, *identity.notes, *filter(None, [resumed.note])),
+            notes=(*unread, *identity.notes, *filter(None, [resumed.note, without])),
             wording=place.wording,
             dicom=place.dicom,
-            images=open_images(case.folder, exam, place.opened, owner) if case.folder else None,
+            images=images,
             first=tuple(one.lesion for one in result.assessment.indeterminate),
             _held=held.pop_all(),
         )
+
+
+def _images_of(case: Case, exam: Exam, owner: str, place: Place) -> tuple[ReadingImages | None, str]:
+    """Open the images of a case, or say why it has none; the table can be read without them."""
+    if case.folder is None:
+        return None, ""
+    try:
+        return open_images(case.folder, exam, place.opened, owner), ""
+    except InputError as error:
+        return None, f"No images: {error}"
 
 
 def _unread(exam: Exam) -> list[str]:

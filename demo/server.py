@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from demo.library import find_cases
 from demo.security import Account, Gate, Sessions
-from demo.sessions import ReadingRoom
+from demo.sessions import Folders, ReadingRoom
 from fedpsma.errors import InputError
 from fedpsma.offline import go_offline
 
@@ -43,13 +43,15 @@ def serve(served: Served, port: int) -> None:
     Raises:
         InputError: There is nothing to read in the folder, or the port is taken.
     """
-    cases = find_cases(served.folder, readings=Path("readings"))
+    readings = Path("readings")
+    cases = find_cases(served.folder, readings)
     _require_free(port)
     with _private_files(), tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
         private = Path(temporary)
         go_offline()
         os.environ["GRADIO_TEMP_DIR"] = str(private / "gradio")
-        room = ReadingRoom(cases, private / "uploads", served.dicom, served.runs or served.folder)
+        folders = Folders(private / "uploads", readings, served.dicom, served.runs or served.folder)
+        room = ReadingRoom(cases, folders)
         # Gradio reads its switches when it is imported.
         import uvicorn
 

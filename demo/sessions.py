@@ -30,23 +30,32 @@ class Session:
     shown: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where a room finds and keeps things.
+
+    ``uploads`` is private and holds what the sessions bring, ``readings`` their readings of it; ``dicom`` holds the PET
+    series, which SEG and SR need, ``runs`` the runs of a federation.
+    """
+
+    uploads: Path
+    readings: Path
+    dicom: Path | None = None
+    runs: Path | None = None
+
+
 class ReadingRoom:
     """All sessions and what they have open; nobody reaches a reading that another session opened.
 
     Args:
         cases: The studies that everybody may open.
-        uploads: A private folder for what the sessions bring.
-        dicom: Folder with the PET series in DICOM, which SEG and SR need.
-        runs: Folder with the runs of a federation.
+        keeps: Where the room keeps things.
     """
 
-    def __init__(
-        self, cases: tuple[Case, ...], uploads: Path, dicom: Path | None = None, runs: Path | None = None
-    ) -> None:
+    def __init__(self, cases: tuple[Case, ...], keeps: Folders) -> None:
         self._cases = cases
-        self.uploads = uploads
-        self.runs = runs
-        self.place = Place(WordingDesk(), OpenStudies(), dicom)
+        self.keeps = keeps
+        self.place = Place(WordingDesk(), OpenStudies(), keeps.dicom)
         self._owners: dict[Path, tuple[Session, str]] = {}
         self._lock = threading.Lock()
 

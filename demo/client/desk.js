@@ -2,7 +2,7 @@
 // Nothing is kept here: no storage, no other host.
 (() => {
   "use strict";
-  const state = { token: null, order: [], chosen: null, busy: Promise.resolve(), editing: null };
+  const state = { token: null, order: [], chosen: null, at: 0, busy: Promise.resolve(), editing: null, waiting: [] };
   const $ = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const desk = () => $("fp-desk");
@@ -47,6 +47,8 @@
     if (state.token && state.token !== answer.token) leave();
     state.token = answer.token;
     state.editing = null;
+    state.waiting = [];
+    for (const box of all(".fp-box", desk())) box.remove();
     $("fp-picture").innerHTML = answer.picture;
     $("fp-writer").value = "template";
     $("fp-wording-told").textContent = "";
@@ -68,6 +70,7 @@
     const chosenBefore = state.chosen;
     state.order = answer.order || state.order;
     state.chosen = answer.chosen;
+    if (state.chosen) state.at = state.order.indexOf(state.chosen);
     desk().dataset.state = answer.standing;
     count("fp-count-questions", answer.questions);
     count("fp-count-checks", answer.failed);
@@ -79,6 +82,13 @@
   function place(name, change) {
     const panel = document.querySelector(`[data-panel="${name}"]`);
     if (!panel) return;
+    // What the reader is writing is never taken away: what came meanwhile waits until he is done.
+    const written = panel.querySelector(".fp-box")?.closest("[data-piece]");
+    if (written && (change.whole !== undefined || written.dataset.piece in change.pieces)) {
+      state.waiting.push([name, change]);
+      if (change.whole !== undefined) return;
+      change = { pieces: Object.fromEntries(Object.entries(change.pieces).filter(([key]) => key !== written.dataset.piece)) };
+    }
     if (change.whole !== undefined) { panel.innerHTML = change.whole; return; }
     for (const [key, html] of Object.entries(change.pieces)) {
       const old = panel.querySelector(`:scope > [data-piece="${CSS.escape(key)}"]`);
@@ -137,8 +147,9 @@
   function step(by) {
     if (!state.order.length) return;
     const at = state.order.indexOf(state.chosen);
-    const next = at < 0 ? (by > 0 ? 0 : state.order.length - 1) : (at + by + state.order.length) % state.order.length;
-    jump(state.order[next]);
+    // Where the chosen lesion was deleted, the one that took its place comes next.
+    const next = at < 0 ? state.at + Math.min(by, 0) : at + by;
+    jump(state.order[(next + state.order.length) % state.order.length]);
   }
 
   // ---- sentences ----
@@ -173,6 +184,7 @@
       state.editing = null;
       box.remove(); buttons.remove();
       if (hidden) hidden.hidden = false; else holder.remove();
+      for (const [name, change] of state.waiting.splice(0)) place(name, change);
       (back || holder.querySelector("[data-edit]"))?.focus({ preventScroll: true });
     };
     const done = () => { const said = box.value.trim(); leave(); if (said && said !== words) keep(said); };

@@ -32,7 +32,7 @@ from reading_cases import made_up_exam  # noqa: E402
 
 from demo.library import find_cases  # noqa: E402
 from demo.server import build_application  # noqa: E402
-from demo.sessions import ReadingRoom  # noqa: E402
+from demo.sessions import Folders, ReadingRoom  # noqa: E402
 from reporting.backend import Backend  # noqa: E402
 from reporting.drafting import WriterOrigin  # noqa: E402
 from reporting.report_folder import read_report  # noqa: E402
@@ -78,7 +78,7 @@ def site(folder: Path, asked: set[str | None], tmp_path_factory: pytest.TempPath
     private = tmp_path_factory.mktemp("private")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(private / "gradio"))
-        room = ReadingRoom(find_cases(folder, folder), private / "uploads")
+        room = ReadingRoom(find_cases(folder, folder), Folders(private / "uploads", private / "readings"))
         with served(build_application(room)) as address, playwright.sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=path, args=FLAGS)
             yield Site(address, browser)
