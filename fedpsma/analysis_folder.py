@@ -15,12 +15,11 @@ from fedpsma.analysis import Analysis, AnalysisOptions
 from fedpsma.domain.contour import contour_rules
 from fedpsma.domain.study import Study
 from fedpsma.io.exam_file import write_record
-from fedpsma.io.files import finished_folder, read_json, write_bytes, write_json, write_text
+from fedpsma.io.files import finished_folder, write_bytes, write_json, write_text
 from fedpsma.io.nifti import write_volume
-from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.judge import Judgement
 from fedpsma.lesions.reasons import reasons
-from fedpsma.lesions.references import References, UptakeRatios
+from fedpsma.lesions.references import UptakeRatios
 from fedpsma.lesions.statistics import IntensityStatistics
 from fedpsma.model.checkpoint import ModelCard
 from fedpsma.pictures.drawing import png_bytes
@@ -90,17 +89,6 @@ def write_analysis(
         if sheet is not None:
             write_bytes(folder / "key_images.png", png_bytes(sheet))
         write_json(folder / SUMMARY_FILE, _summary(study, found, card, synthetic=synthetic, seconds=seconds))
-
-
-def stored_references(folder: Path) -> References:
-    """Return the uptake of the reference organs as the analysis in a folder measured it.
-
-    Raises:
-        InputError: The folder is no analysis.
-    """
-    stored = read_json(folder / SUMMARY_FILE).get("references", {})
-    organs = {name: OrganUptake(**one) for name, one in stored.items() if one is not None}
-    return References(**organs)
 
 
 def notes_for_reader(found: Analysis, card: ModelCard, *, synthetic: bool) -> tuple[str, ...]:

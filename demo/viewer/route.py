@@ -14,14 +14,14 @@ from pathlib import Path
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 
-from demo.viewer.studies import StudyState, prepared_study, study_state
+from demo.viewer.studies import prepared_study, study_state
 from demo.viewer.volumes import Prepared, meta_bytes, pack_labels
 from fedpsma.domain.study import LabelVolume, Study
 
 PREFIX = "/fp-volumes"
 _TOKEN_BYTES = 16
-# Who opens more studies than this at once sees the oldest of them closed.
-_MOST_OPEN = 256
+# A few megabytes each; who opens more at once sees the oldest of them closed.
+_MOST_OPEN = 64
 _HEADERS = {"Content-Encoding": "gzip", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 Login = Callable[..., str | None]
@@ -30,8 +30,7 @@ Login = Callable[..., str | None]
 
 @dataclass
 class _Opened:
-    folder: Path
-    state: StudyState
+    prepared: Prepared
     owner: str | None
     lesions: bytes | None = None
     revision: int = 0
@@ -54,11 +53,9 @@ class OpenStudies:
         Raises:
             InputError: The folder is no analysis, or a file in it is broken.
         """
-        state = study_state(folder)
-        prepared_study(state)
-        token = secrets.token_hex(_TOKEN_BYTES)
+        opened, token = _Opened(prepared_study(study_state(folder)), owner), secrets.token_hex(_TOKEN_BYTES)
         with self._lock:
-            self._opened[token] = _Opened(folder, state, owner)
+            self._opened[token] = opened
             while len(self._opened) > _MOST_OPEN:
                 self._opened.popitem(last=False)
         return token
@@ -94,8 +91,7 @@ class OpenStudies:
             raise KeyError(token)
         if name == "lesions" and lesions is not None:
             return lesions
-        prepared: Prepared = prepared_study(opened.state)
-        return meta_bytes(prepared.meta) if name == "meta" else prepared.parts[name]
+        return meta_bytes(opened.prepared.meta) if name == "meta" else opened.prepared.parts[name]
 
 
 def nobody() -> None:

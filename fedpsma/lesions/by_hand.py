@@ -18,12 +18,13 @@ from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study, VoxelPrediction
 from fedpsma.errors import InputError
 from fedpsma.lesions.basins import basins
-from fedpsma.lesions.contours import OrganUptake, outline
+from fedpsma.lesions.contours import outline
 from fedpsma.lesions.foci import Focus, FocusOptions, focus_at
 from fedpsma.lesions.geometry import FWHM_PER_SIGMA, Box, Index, Mask, indices_of, placed
 from fedpsma.lesions.judge import MALIGNANT
 from fedpsma.lesions.locate import place
 from fedpsma.lesions.quantities import measure
+from fedpsma.lesions.references import measure_references
 from fedpsma.lesions.row import Called, Patient, after_surgery, table_row
 from fedpsma.lesions.sides import find_midline
 
@@ -62,12 +63,11 @@ class Findings:
 class Drawing:
     """How a lesion is added: its contour, and its region where the reader gives it.
 
-    Without ``region`` that of the anatomical map is taken. ``liver`` is what the contour by the liver rests on.
+    Without ``region`` that of the anatomical map is taken; the contour by the liver measures the liver there.
     """
 
     contour: HandContour = "suv4"
     region: Region | None = None
-    liver: OrganUptake | None = None
     label: str = MALIGNANT
 
 
@@ -92,7 +92,7 @@ def add_lesion(study: Study, found: Findings, at: Index, drawing: Drawing = Draw
     region = drawing.region or propose_region(study, found, focus)
     if region is None:
         raise InputError("its region is unknown", where=where, remedy="choose a region")
-    mask = _outlined(study, focus, region, drawing, where)
+    mask = _outlined(study, found, focus, region, drawing.contour)
     if _distance_mm(study, mask, focus.box, at) > _REACH_MM:
         raise _nothing_there(study, at, where)
     labels = found.labels.copy()
@@ -170,18 +170,20 @@ def _nothing_there(study: Study, at: Index, where: str) -> InputError:
     return InputError(f"nothing stands out there (SUV {study.pet[at]:.1f})", where=where, remedy="point at a focus")
 
 
-def _outlined(study: Study, focus: Focus, region: Region, drawing: Drawing, where: str) -> Mask:
+def _outlined(study: Study, found: Findings, focus: Focus, region: Region, contour: HandContour) -> Mask:
     """Return the lesion's voxels inside the box of the focus.
 
     Raises:
         InputError: There are none.
     """
-    rule = contour_rules()[drawing.contour]
-    if rule.kind == "liver" and drawing.liver is None and not region.is_bone:
-        raise InputError("the liver was not measured", where=where, remedy="choose another contour")
-    mask = outline(focus, rule, study.pet, in_bone=region.is_bone, liver=drawing.liver)
+    rule, liver, where = contour_rules()[contour], None, f"contour {contour}"
+    if rule.kind == "liver" and not region.is_bone:
+        liver = measure_references(study, _maps(study, found)).liver
+        if liver is None:
+            raise InputError("the liver cannot be measured", where=where, remedy="choose another contour")
+    mask = outline(focus, rule, study.pet, in_bone=region.is_bone, liver=liver)
     if not mask.any():
-        problem = f"its SUVmax of {focus.suvmax:.1f} lies below the contour {drawing.contour}"
+        problem = f"the SUVmax of {focus.suvmax:.1f} lies below it"
         raise InputError(problem, where=where, remedy="choose a contour by percent")
     return mask
 

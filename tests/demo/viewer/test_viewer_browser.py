@@ -359,6 +359,24 @@ def test_without_an_suv_no_number_is_called_one(screen, folder, monkeypatch):
     assert dict(screen.heard())["add_lesion"]["suv"] is None
 
 
+def test_the_study_that_was_asked_for_last_is_shown(screen, folder, tmp_path):
+    other = write_study(tmp_path, lesions={"X1": ((30, 20, 7), 9.0)})
+    tokens, values = [screen.studies.open(one) for one in (folder, other)], []
+    for token, one in zip(tokens, (folder, other), strict=True):
+        found = examined_study(study_state(one))
+        peaks = lesion_peaks(found.exam, found.labels, found.study.pet)
+        values.append(viewer_value(token, found.exam, peaks, Shown(found.exam.lesions[0].lesion_id)))
+    send = "values => values.forEach(detail => document.dispatchEvent(new CustomEvent('fp:value', {detail})))"
+    screen.page.evaluate(send, [values[1], values[0], values[1]])
+    screen.page.locator(".fpv[data-state=ready]").wait_for()
+    assert (screen.told["lesion"], screen.voxel) == ("X1", (30, 20, 7))
+    screen.page.wait_for_timeout(500)
+    assert screen.told["lesion"] == "X1"
+    screen.dispatch("value", None)
+    assert screen.told["state"] == "empty"
+    assert screen.complaints == []
+
+
 def test_a_study_that_is_no_longer_open_says_so(screen, folder):
     token = screen.studies.open(folder)
     screen.studies.close(token)

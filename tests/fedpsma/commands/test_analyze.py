@@ -9,6 +9,7 @@ from command_line import in_process
 
 from fedpsma.analysis import AnalysisOptions, describe
 from fedpsma.commands import analyze as command
+from fedpsma.comparison.folder import read_examined
 from fedpsma.domain.study import VoxelPrediction
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import DatasetInfo, StudyRow, write_dataset
@@ -73,6 +74,9 @@ def test_a_study_becomes_a_finished_folder(app, dataset, without_network, tmp_pa
     assert summary["model"]["sha256"] == "0" * 64
     assert (out / "mip.png").read_bytes()[:4] == b"\x89PNG"
     assert (out / "key_images.png").is_file()
+    again = read_examined(out)
+    assert np.unique(again.study.anatomy).tolist() == [24], "the map that names the region of a lesion added by hand"
+    assert (again.labels == labels.data).all()
 
 
 def test_files_of_others_are_not_deleted(app, dataset, without_network, tmp_path):

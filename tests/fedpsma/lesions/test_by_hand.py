@@ -12,6 +12,7 @@ from fedpsma.errors import InputError
 from fedpsma.lesions.by_hand import Drawing, Findings, add_lesion, delete_lesion, split_lesion
 from fedpsma.lesions.contours import OrganUptake
 from fedpsma.lesions.quantities import measure
+from fedpsma.lesions.references import References
 
 MISSED = (60.0, 20.0, 0.0)
 
@@ -82,11 +83,13 @@ def test_nothing_given_is_changed(study, found):
     [
         (Drawing("suv4"), 4.0),
         (Drawing("pct41"), 0.41 * 12.0),
-        (Drawing("liver", region=Region.LIVER, liver=OrganUptake(5.0, 0.5)), 4.73),
+        (Drawing("liver", region=Region.LIVER), 4.73),
         (Drawing("liver", region=Region.BONE_RIB), 3.0),
     ],
 )
-def test_every_contour_is_the_threshold_it_says(study, found, drawing, threshold):
+def test_every_contour_is_the_threshold_it_says(study, found, drawing, threshold, monkeypatch):
+    liver = References(liver=OrganUptake(5.0, 0.5))
+    monkeypatch.setattr("fedpsma.lesions.by_hand.measure_references", lambda *_: liver)
     drawn = add_lesion(study, found, voxel(study, MISSED), drawing)
     mask = drawn.labels == len(drawn.exam.lesions)
     around = tuple(slice(at - 5, at + 6) for at in voxel(study, MISSED))
@@ -102,7 +105,7 @@ def test_a_click_on_the_slope_finds_the_peak(study, found):
 @pytest.mark.parametrize(
     ("at_mm", "drawing", "words"),
     [
-        (MISSED, Drawing("liver", region=Region.LIVER), "the liver was not measured"),
+        (MISSED, Drawing("liver", region=Region.LIVER), "the liver cannot be measured"),
         ((-60.0, 0.0, 40.0), Drawing(), "L1 is there already"),
         ((90.0, 90.0, 90.0), Drawing("pct50"), "nothing stands out"),
         ((60.0, -5.0, 0.0), Drawing("pct50"), "nothing stands out"),
@@ -118,7 +121,7 @@ def test_what_cannot_be_added_is_refused_in_one_line(study, found, at_mm, drawin
 def test_background_and_the_outside_are_no_lesion(study, found):
     cold = replace(study, pet=np.where(study.pet < 1.0, np.float32(0.1), study.pet))
     faint = replace(study, pet=study.pet * np.float32(0.3))
-    with pytest.raises(InputError, match="below the contour suv4"):
+    with pytest.raises(InputError, match="lies below it"):
         add_lesion(faint, found, voxel(study, MISSED))
     with pytest.raises(InputError, match="nothing stands out"):
         add_lesion(cold, found, (2, 2, 2))
