@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = constraints.txt
 
-.PHONY: quickstart test test-tools lint types format benchmarks clean
+.PHONY: quickstart test coverage-staging test-tools lint types format benchmarks clean
 
 quickstart: $(VENV)/.installed
 	@$(BIN)/fedpsma model fetch || echo "No language model: the draft will use the template wording."
@@ -16,6 +16,12 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.installed-test test-tools
 	@$(BIN)/fedpsma model fetch || echo "No language model: its tests will be skipped."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(MAKE) coverage-staging
+
+# Every branch of the clinical rules is tested; 20 seconds.
+coverage-staging: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q tests/fedpsma/staging
+	$(BIN)/python -m coverage report
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

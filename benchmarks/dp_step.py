@@ -191,9 +191,11 @@ def _plain(net: nn.Module, patients: list[PatchBatch]) -> Step:
 def _ours(job: Job, net: nn.Module, patients: list[PatchBatch]) -> Step:
     import torch
 
+    from fedpsma.contract import TrainingPlan
     from fedpsma.model.losses import dense_loss
     from fedpsma.training.clipping.flat import FlatClipping
-    from fedpsma.training.dp import PrivateStep, descend, private_gradient
+    from fedpsma.training.descent import Descent
+    from fedpsma.training.dp import PrivateStep, private_gradient
     from fedpsma.training.gradients.engine import Trainee
     from fedpsma.training.gradients.grouped import grouped_gradients
     from fedpsma.training.gradients.loop import loop_gradients
@@ -206,9 +208,11 @@ def _ours(job: Job, net: nn.Module, patients: list[PatchBatch]) -> Step:
     groups = [patients] if job.variant == "grouped" else [[one] for one in patients]
     way = grouped_gradients if job.variant == "grouped" else loop_gradients
 
+    descent = Descent.of(TrainingPlan(learning_rate=LEARNING_RATE), parameters, 1)
+
     def step() -> None:
         blocks = (way(trainee, group) for group in groups)
-        descend(parameters, private_gradient(blocks, size, private, randomness).to(job.device), LEARNING_RATE)
+        descent.step(private_gradient(blocks, size, private, randomness))
 
     return step
 

@@ -82,6 +82,8 @@ def _options() -> Any:
     parser.add_argument("--patients-per-step", type=float, default=4.0)
     parser.add_argument("--patches", type=int, default=1, help="of a patient in a step")
     parser.add_argument("--learning-rate", type=float, default=0.2)
+    parser.add_argument("--optimizer", default="sgd", choices=("sgd", "adam"))
+    parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
     parser.add_argument("--clip-norm", type=float, default=0.5)
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--strategy", default="fedavg")
@@ -177,6 +179,8 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
         patches_per_patient=options.patches,
         patch_voxels=_patch(network),
         learning_rate=options.learning_rate,
+        optimizer=options.optimizer,
+        schedule=options.schedule,
         clip_norm=options.clip_norm,
         target_epsilon=epsilon,
         delta=0.5 / _patients(options),

@@ -62,6 +62,8 @@ def _options() -> Any:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="of a site in a round")
     parser.add_argument("--learning-rate", type=float, default=0.1)
+    parser.add_argument("--optimizer", default="sgd", choices=("sgd", "adam"))
+    parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--epsilon", type=float, default=8.0)
     return parser.parse_args()
@@ -105,6 +107,8 @@ def _config(seed: int, sites: Sequence[Path], options: Any, epsilon: float | Non
         steps_per_round=options.steps,
         patients_per_step=3,
         learning_rate=options.learning_rate,
+        optimizer=options.optimizer,
+        schedule=options.schedule,
         target_epsilon=epsilon,
         delta=0.05,
         scope=options.scope,

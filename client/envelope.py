@@ -53,6 +53,10 @@ class Envelope:
         """Return an answer with one record."""
         return replace(self, records={record: dict(texts)}, arrays=dict(arrays or {}))
 
+    def let_go(self) -> None:
+        """Hold the arrays no longer, once they are elsewhere: a large set is not to lie in memory twice."""
+        object.__setattr__(self, "arrays", {})
+
     def refusal(self, site: str, number: int, reason: RefusalReason) -> Envelope:
         """Return a refusal as the answer."""
         refused = SiteRefusal(site=site, round=number, reason=reason)

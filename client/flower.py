@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from client.envelope import KEYS, RECORDS, Envelope
 from fedpsma.contract import IDENTIFY, STAGES, WEIGHTS
@@ -50,15 +54,34 @@ def _opened(message: Message, asked: Envelope) -> Envelope:
         for record in RECORDS
         if record in found
     }
-    weights = message.content.array_records.get(WEIGHTS, {})
-    arrays = {name: array.numpy() for name, array in weights.items()}
-    return Envelope(asked.kind, records, arrays, asked.flower_run, asked.node)
+    # Taken out of the message, so that the memory is free as soon as the envelope lets go of it.
+    weights = message.content.pop(WEIGHTS) if WEIGHTS in message.content.array_records else {}
+    return Envelope(asked.kind, records, _Unpacked(weights), asked.flower_run, asked.node)
+
+
+@dataclass(frozen=True)
+class _Unpacked(Mapping[str, NDArray[Any]]):
+    """Flower's arrays as those of numpy, each unpacked when it is asked for: a process may have room for one set."""
+
+    packed: Mapping[str, Array]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = self.packed[name].numpy()
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.packed)
+
+    def __len__(self) -> int:
+        return len(self.packed)
 
 
 def _content(reply: Envelope) -> RecordDict:
     content = RecordDict({record: ConfigRecord(dict(texts)) for record, texts in reply.records.items()})
     if reply.arrays:
-        content[WEIGHTS] = ArrayRecord({name: Array(reply.arrays[name]) for name in sorted(reply.arrays)})
+        arrays = dict(reply.arrays)
+        reply.let_go()
+        content[WEIGHTS] = ArrayRecord({name: Array(arrays.pop(name)) for name in sorted(arrays)})
     return content
 
 
@@ -71,14 +94,28 @@ def run_gated(admits: Callable[[bytes], bool], refuse: Answer) -> None:
         admits: Whether this bundle of code may run here.
         refuse: Answers where it may not.
     """
-    from flwr.supernode.cli import flwr_clientapp
     from flwr.supernode.runtime import run_clientapp as process
 
     install, loader = process.install_from_fab, process.get_load_client_app_fn
     gate = _Gate(admits, refuse)
     process.install_from_fab = lambda content, **options: gate.install(install, content, options)
     process.get_load_client_app_fn = lambda **options: lambda *names: gate.load(loader(**options), names)
-    flwr_clientapp()
+    clientapp_command()()
+
+
+def clientapp_command() -> Callable[[], None]:
+    """Return what Flower's ``flwr-clientapp`` does, without its package, which loads the server of the SuperNode too.
+
+    That would be a third of the memory that a process of one message takes.
+    """
+    (package,) = import_module("flwr.supernode").__path__
+    spec = spec_from_file_location("flwr_clientapp", Path(package, "cli", "flwr_clientapp.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError("flwr_clientapp")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    command: Callable[[], None] = module.flwr_clientapp
+    return command
 
 
 @dataclass

@@ -9,8 +9,6 @@ nor its last lines can go unnoticed.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,10 +17,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fedpsma.io.chain import FIRST, line_hash, read_lines, write_line
 from fedpsma.io.files import write_text
 
 LEDGER_FILE = "ledger.jsonl"
-FIRST = "0" * 64
 
 
 class LedgerError(Exception):
@@ -147,12 +145,12 @@ class Ledger:
         lines = self._lines()
         return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "previous": _hash(lines[-1]) if lines else FIRST,
+            "previous": line_hash(lines[-1]) if lines else FIRST,
         }
 
     def _lines(self) -> Sequence[bytes]:
         # Without its newline a last line was never acknowledged, so no gradient was computed on the strength of it.
-        return self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
+        return read_lines(self.path)[0]
 
     def _require_anchored(self, lines: Sequence[bytes]) -> None:
         if self.anchor is None or not self.anchor.exists():
@@ -163,22 +161,15 @@ class Ledger:
             raise LedgerError(f"its anchor {self.anchor} is unreadable") from error
         if len(lines) < seen.lines:
             raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: bring back what was lost")
-        if _hash(lines[seen.lines - 1]) != seen.sha256:
+        if line_hash(lines[seen.lines - 1]) != seen.sha256:
             raise LedgerError(f"line {seen.lines} of {self.path} is not the one that was written")
 
     def _append(self, entry: LedgerEntry) -> None:
-        new = not self.path.exists()
-        with open(self.path, "ab") as stream:
-            stream.truncate(sum(len(line) + 1 for line in self._lines()))
-            stream.write(entry.model_dump_json(exclude_none=True).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        if new:
-            _sync_folder(self.path.parent)
+        write_line(self.path, entry.model_dump_json(exclude_none=True).encode())
         if self.anchor is not None:
             # Behind the ledger after a crash between the two, never ahead of it.
             lines = self._lines()
-            write_text(self.anchor, _Anchor(lines=len(lines), sha256=_hash(lines[-1])).model_dump_json())
+            write_text(self.anchor, _Anchor(lines=len(lines), sha256=line_hash(lines[-1])).model_dump_json())
 
 
 def _read_chain(lines: Sequence[bytes]) -> Iterator[LedgerEntry]:
@@ -191,16 +182,4 @@ def _read_chain(lines: Sequence[bytes]) -> Iterator[LedgerEntry]:
         if entry.previous != previous:
             raise LedgerError(f"line {number} does not follow the line before it")
         yield entry
-        previous = _hash(line)
-
-
-def _hash(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        previous = line_hash(line)

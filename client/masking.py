@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma.contract import LEAST_HIDDEN_SITES
-from fedpsma.secure_aggregation.identity import KeyBook, identity_of, signed_advert, write_secret
+from fedpsma.io.files import write_bytes
+from fedpsma.secure_aggregation.identity import KeyBook, identity_of, signed_advert
 from fedpsma.secure_aggregation.masks import KEY_BYTES, add_mask, agreed_key, mask_key, new_key
 from fedpsma.secure_aggregation.messages import (
     Advert,
@@ -201,7 +202,7 @@ class Participant:
         return own
 
     def _keep(self, own: _Secrets) -> None:
-        write_secret(self._path, own.model_dump_json().encode())
+        write_bytes(self._path, own.model_dump_json().encode(), private=True)
 
     def _require_enough(self, sites: Iterable[str], least: int) -> None:
         names = set(sites)

@@ -6,10 +6,11 @@ import tomllib
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from client.limits import Hours, Limit, Span
 from fedpsma.contract import TrainingPlan
+from fedpsma.errors import first_problem
 
 POLICY_FILE = "site.toml"
 DEFAULT_TRAINER = "client.training"
@@ -92,6 +93,12 @@ class SitePolicy(BaseModel):
     def is_open(self, now: datetime) -> bool:
         """Return whether rounds are taken up at a local time."""
         return Hours(self.hours).include(now.time())
+
+
+def problem_of(error: Exception) -> str:
+    """Return in one line why :func:`read_policy` gave none."""
+    told = ": ".join(first_problem(error)) if isinstance(error, ValidationError) else str(error)
+    return " ".join(told.split())
 
 
 def read_policy(state: Path) -> SitePolicy:

@@ -95,6 +95,8 @@ def receive(connection: socket.socket) -> Envelope:
 def ask(path: str | Path, envelope: Envelope) -> Envelope:
     """Send a message to the steward at a socket and return its answer, however long that takes.
 
+    The message lets go of its arrays as soon as they are sent.
+
     Raises:
         OSError: No steward listens there.
         WireError: Its answer is none.
@@ -102,6 +104,7 @@ def ask(path: str | Path, envelope: Envelope) -> Envelope:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         send(connection, envelope)
+        envelope.let_go()
         return receive(connection)
 
 

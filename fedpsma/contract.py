@@ -14,6 +14,8 @@ from fedpsma.domain.contour import ContourConvention
 
 TrainingScope = Literal["all", "adaptive"]
 ClippingKind = Literal["flat", "per_layer", "adaptive"]
+OptimizerKind = Literal["sgd", "adam"]
+Schedule = Literal["constant", "cosine"]
 KeptAtSite = Literal["nothing", "normalisation", "head"]
 RefusalReason = Literal[
     "budget_exceeded",
@@ -89,6 +91,9 @@ class TrainingPlan(BaseModel):
     the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
     ("adaptive"). The charge of a round is the same for all three.
 
+    ``optimizer`` is what a site makes of its noisy gradients, and ``schedule`` how the learning rate goes over the
+    rounds (:mod:`fedpsma.training.descent`); neither changes what the patients pay.
+
     ``contours`` are the rules by which the sites outline lesions; with any, nothing is learnt from voxels on which they
     disagree.
 
@@ -109,6 +114,8 @@ class TrainingPlan(BaseModel):
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     slab_share: float = Field(default=0.5, ge=0, le=1)
     learning_rate: float = Field(default=0.02, gt=0)
+    optimizer: OptimizerKind = "sgd"
+    schedule: Schedule = "constant"
     clip_norm: float = Field(default=1.0, gt=0)
     clipping: ClippingKind = "flat"
     clip_quantile: float = Field(default=0.5, gt=0, lt=1)
@@ -127,7 +134,9 @@ class TrainingPlan(BaseModel):
     secure_aggregation: SecureAggregation | None = None
 
     @model_validator(mode="after")
-    def _require_sites_to_hide_among(self) -> Self:
+    def _require_what_belongs_together(self) -> Self:
+        if self.control_variates and (self.optimizer != "sgd" or self.schedule != "constant"):
+            raise ValueError("control variates need plain gradient descent at a constant rate")
         if self.secure_aggregation is not None and self.min_sites < LEAST_HIDDEN_SITES:
             raise ValueError(f"secure aggregation needs min_sites of at least {LEAST_HIDDEN_SITES}")
         return self

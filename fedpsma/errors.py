@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class InputError(Exception):
     """The input is wrong; the command ends with exit code 2 and this one line.
@@ -26,3 +31,9 @@ class InputError(Exception):
         """Render the one line that the command line prints."""
         line = f"{self.where}: {self.what}"
         return f"{line}; {self.remedy}" if self.remedy else line
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return the first field that a model refused, empty where it is the whole, and what is wrong with it."""
+    problem = error.errors()[0]
+    return ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fedpsma.domain.assessment import Assessment, TraceEntry
+from fedpsma.domain.assessment import Assessment, PolicyEffect, TraceEntry
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.region import Region
 from fedpsma.pages.parts import UNKNOWN, escaped, page, table
+from fedpsma.staging.policy_effects import in_brief
 from fedpsma.staging.rulebook import rule
 
 DISCLAIMER = (
@@ -22,9 +24,32 @@ TAGS = {
     "P": "a policy of this project where the sources leave it open; a reader may change it",
     "UNCONFIRMED": "general knowledge that nobody has confirmed",
 }
+_TERMS = {
+    "suvmax": "SUVmax",
+    "suvmax_before": "SUVmax before",
+    "ct_class": "CT class",
+    "size_mm": "size (mm)",
+    "percent": "change (%)",
+    "limit_percent": "limit (%)",
+    "baseline_ml": "baseline volume (ml)",
+    "current_ml": "volume now (ml)",
+    "delta_pct": "change (%)",
+    "psma_rads": "PSMA-RADS",
+    "phi_detected": "passages that may identify a person",
+    "untrusted_instruction": "instructions to the software",
+    "data_error": "impossible or contradictory values",
+    "missing_value": "missing values",
+    "in_situ": "in place",
+    "focal_PZ": "focal, peripheral zone",
+    "focal_TZ": "focal, transition zone",
+}
+_REGIONS = frozenset(one.value for one in Region)
+_CODE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 _SIDES = {"L": "left", "R": "right", "M": "midline", "B": "both sides"}
 _STYLE = """
-.trace td:first-child { width: 24%; font-weight: 600; } .trace td:last-child { width: 30%; color: var(--quiet); }
+.trace td { vertical-align: top; } .trace td:first-child { width: 16%; font-weight: 600; }
+.trace td:nth-child(2) { width: 26%; } .trace td:nth-child(3) { width: 16%; font-weight: 600; }
+.trace small { display: block; color: var(--quiet); }
 """
 
 
@@ -33,8 +58,9 @@ def staging_page(exam: Exam, found: Assessment) -> str:
     parts = [
         f"<h1>{escape(found.mitnm_string or 'Stage not applicable')}</h1>",
         f'<p class="banner">{escape(DISCLAIMER)}</p>',
+        _possible(found),
         _cards(found),
-        _policies(found.trace),
+        _policies(found.policy_effects),
         _lesions(exam, found),
         _flags(found),
         _indeterminate(found),
@@ -48,25 +74,31 @@ def in_words(value: Any) -> str:
     """Write a value of a trace as a reader would.
 
     Example:
-        >>> in_words({"suvmax": 4.5, "liver": None, "lesions": ["L1", "L2"], "treated": False})
-        'suvmax 4.5; liver not known; lesions L1, L2; treated no'
+        >>> in_words({"suvmax": 4.5, "liver": None, "lesions": {"L1": "LN_OBTURATOR"}, "treated": False})
+        'SUVmax 4.5; liver not known; lesions: L1 obturator node; treated no'
     """
     if value is None:
         return "not known"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        said = [f"{_plain(str(name))} {in_words(one)}" for name, one in value.items()]
-        return "; ".join(said) or "none"
+        return "; ".join(_said(str(name), one) for name, one in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(in_words(one) for one in value) or "none"
-    if isinstance(value, Region):
-        return value.facts.name_en
+    if isinstance(value, str):
+        return _plain(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _said(name: str, value: Any) -> str:
+    return f"{_plain(name)}{':' if isinstance(value, Mapping) else ''} {in_words(value)}"
+
+
 def _plain(name: str) -> str:
-    return name if name.isupper() else name.replace("_", " ")
+    """Write a name of the contract in words: a region, a field, a code of several words."""
+    if name in _REGIONS:
+        return Region(name).facts.name_en
+    return _TERMS.get(name) or (name.replace("_", " ") if _CODE.fullmatch(name) else name)
 
 
 def _cards(found: Assessment) -> str:
@@ -94,18 +126,29 @@ def _primary(found: Assessment) -> str:
     return "reader confirms" if found.primary_score == "reader_confirm" else str(found.primary_score)
 
 
-def _policies(trace: Iterable[TraceEntry]) -> str:
-    rows = [
-        [_plain(entry.inputs["option"]), in_words(entry.inputs["value"]), str(entry.result), entry.inputs["otherwise"]]
-        for entry in trace
-        if entry.rule == "option_effect"
-    ]
-    if not rows:
+def _policies(effects: Sequence[PolicyEffect]) -> str:
+    if not effects:
         return ""
+    rows = [
+        [
+            f"{one.title} ({one.policy})",
+            in_words(one.value) + (" (set by the reader)" if one.by_reader else ""),
+            in_brief(one),
+            in_words(one.other),
+            in_brief(one, otherwise=True),
+        ]
+        for one in effects
+    ]
     text = "<p>The sources leave these open. Each decides a result of this examination.</p>"
-    return f"<h2>Policies that decide here</h2>{text}" + table(
-        ["Policy", "As it is", "Gives", "The other way would give"], escaped(rows)
-    )
+    titles = ["Policy", "Set to", "Gives", "The other way", "Would give"]
+    return f"<h2>Policies that decide here</h2>{text}" + table(titles, escaped(rows))
+
+
+def _possible(found: Assessment) -> str:
+    if not found.mitnm_possible:
+        return ""
+    stages = " or ".join(found.mitnm_possible)
+    return f'<p class="banner">The stage is not certain: {escape(stages)}. See below what is open.</p>'
 
 
 def _lesions(exam: Exam, found: Assessment) -> str:
@@ -144,14 +187,14 @@ def _flags(found: Assessment) -> str:
     if not found.flags:
         return ""
     rows = [
-        [
-            f'<span class="chip {"error" if flag.code == "data_error" else "note"}">{escape(_plain(flag.code))}</span>',
-            escape(", ".join(flag.lesions) or UNKNOWN),
-            escape(flag.message),
-        ]
-        for flag in found.flags
+        [_chip(flag.code), escape(", ".join(flag.lesions) or UNKNOWN), escape(flag.message)] for flag in found.flags
     ]
     return "<h2>To know or to decide</h2>" + table(["What", "Lesions", "Message"], rows)
+
+
+def _chip(code: str) -> str:
+    kind = "error" if code == "data_error" else "note"
+    return f'<span class="chip {kind}">{escape(code.replace("_", " "))}</span>'
 
 
 def _indeterminate(found: Assessment) -> str:
@@ -169,7 +212,7 @@ def response_section(found: Assessment) -> str:
     """Return what the rules say of response and of facts for a therapy; empty where they say nothing."""
     said = []
     if found.recip_inputs is not None:
-        said.append(f"RECIP 1.0: {found.recip or 'undetermined'}. {in_words(found.recip_inputs.model_dump())}.")
+        said.append(f"RECIP 1.0: {found.recip or 'undetermined'} ({in_words(found.recip_inputs.model_dump())}).")
     said += [f"{one}." for one in (*found.ppp, *found.radioligand_facts)]
     gone = [name for name, change in found.prior_change.items() if change == "resolved" and name not in found.psma_rads]
     if gone:
@@ -205,5 +248,6 @@ def _steps(entries: Iterable[TraceEntry]) -> str:
     rows = []
     for entry in entries:
         inputs = {name: value for name, value in entry.inputs.items() if name != "lesion"}
-        rows.append([rule(entry.rule).title, in_words(inputs), in_words(entry.result), entry.source])
-    return table(["Decision", "From", "Result", "Rule and source"], escaped(rows), kind="trace")
+        cells = [rule(entry.rule).title, in_words(inputs), in_words(entry.result)]
+        rows.append([*map(escape, cells), f"{escape(entry.says)} <small>{escape(entry.source)}</small>"])
+    return table(["Decision", "From", "Result", "Rule and its source"], rows, kind="trace")

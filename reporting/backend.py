@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from fedpsma import __version__
 from fedpsma.errors import InputError
 from reporting.drafting import WriterOrigin
+from reporting.endpoint import Endpoint, EndpointWriter
 from reporting.llm import store
+from reporting.llm.remembered import RememberingWriter
 from reporting.sentences import Language, SentenceWriter
 from reporting.template_writer import TemplateWriter
+from reporting.wording.phrasing import Phrasing, style
+from reporting.wording.vocabulary import vocabulary_fingerprint
+
+if TYPE_CHECKING:
+    from reporting.llm.writer import LanguageModelWriter
 
 WriterName = Literal["auto", "template", "llm"]
 
@@ -23,21 +32,31 @@ class Backend:
     why: str
 
 
-def choose_backend(wanted: WriterName, language: Language) -> Backend:
-    """Return the backend to use; "auto" takes the language model where it is ready, else the templates.
+def choose_backend(
+    wanted: str, language: Language, phrasing: Phrasing | None = None, *, remote: bool = False
+) -> Backend:
+    """Return the backend to use.
+
+    Args:
+        wanted: "auto" takes the embedded language model where it is ready, else the templates; "template"; "llm", the
+            embedded model; the folder of an adapter or of any causal language model; or the address of an
+            OpenAI-compatible endpoint.
+        language: The language of the report.
+        phrasing: The style to keep to; without one a model words English freely.
+        remote: Let an endpoint be on another machine.
 
     Raises:
-        InputError: The language model is asked for by name but is not ready.
+        InputError: What is asked for by name is not ready, or is not there.
     """
     if wanted == "template":
         return _templates("asked for")
-    if language != "en":
-        why = "the language model words English only"
-        if wanted == "llm":
-            raise InputError(why, where="--writer llm", remedy="use --writer template for this language")
-        return _templates(why)
+    if "://" in wanted:
+        writer = EndpointWriter(Endpoint(wanted, remote=remote), phrasing)
+        return Backend(writer, WriterOrigin(model=writer.name), f"language model {writer.name}")
+    if wanted not in ("auto", "llm"):
+        return _language_model(store.model_choice(Path(wanted)), language, phrasing)
     try:
-        return _language_model()
+        return _language_model(store.embedded_choice(), language, phrasing)
     except InputError as error:
         if wanted == "llm":
             raise
@@ -48,11 +67,27 @@ def _templates(why: str) -> Backend:
     return Backend(TemplateWriter(), WriterOrigin(), f"template sentences ({why})")
 
 
-def _language_model() -> Backend:
-    folder = store.require_model()
-    adapter = store.require_adapter()
-    # torch and transformers load here only, because most drafts need neither.
-    from reporting.llm.writer import LanguageModelWriter
+def _language_model(choice: store.ModelChoice, language: Language, phrasing: Phrasing | None) -> Backend:
+    store.require_packages()
+    store.require_intact(choice)
+    name = f"language model {choice.model.name}"
+    origin = WriterOrigin(model=choice.model.name, adapter=choice.adapter_hash)
+    writer = RememberingWriter(
+        store.cache_folder(), _identity(choice, language, phrasing), name, lambda: _loaded(choice, phrasing)
+    )
+    chosen = language != "en" or phrasing is not None
+    return Backend(writer, origin, f"{name}, {'choosing among the wordings of the style' if chosen else 'in English'}")
 
-    writer = LanguageModelWriter.load(folder, adapter)
-    return Backend(writer, WriterOrigin(model=writer.model_name, adapter=writer.adapter_name), writer.name)
+
+def _loaded(choice: store.ModelChoice, phrasing: Phrasing | None) -> LanguageModelWriter:
+    # torch and transformers load here only, because most drafts need neither.
+    from reporting.llm.writer import LanguageModelWriter, WriterConfig
+
+    config = replace(WriterConfig(), phrasing=phrasing, tuned=choice.adapter is not None)
+    return LanguageModelWriter.load(choice.model, choice.adapter, config=config)
+
+
+def _identity(choice: store.ModelChoice, language: Language, phrasing: Phrasing | None) -> tuple[str, ...]:
+    words = (phrasing or style("prose", language)).fingerprint()
+    limits = (vocabulary_fingerprint(language), words, str(phrasing is None))
+    return (__version__, choice.model_state(), choice.adapter_hash or "", *limits)

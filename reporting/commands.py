@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reporting.llm.tuning_commands import corpus, evaluate, train
+from reporting.options import ReportLanguage, Style
+
 if TYPE_CHECKING:
     from fedpsma.domain.exam import Exam
     from reporting.draft import Draft
+    from reporting.wording.phrasing import Phrasing
 
 report = typer.Typer(no_args_is_help=True, help="Draft a structured report from a lesion table.")
-
-
-class Writer(StrEnum):
-    """Who words the findings."""
-
-    AUTO = "auto"
-    TEMPLATE = "template"
-    LLM = "llm"
-
-
-class ReportLanguage(StrEnum):
-    """The language of the report."""
-
-    ENGLISH = "en"
-    GERMAN = "de"
 
 
 @report.callback()
@@ -39,7 +28,15 @@ def _group() -> None:
 def draft(
     exam_file: Annotated[Path, typer.Argument(metavar="EXAM.json", help="The exam: context and lesion table.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for draft.json, report.md, report.txt, assessment.json.")],
-    writer: Annotated[Writer, typer.Option(help="auto: the language model if it is ready.")] = Writer.AUTO,
+    writer: Annotated[
+        str,
+        typer.Option(
+            help="auto, template, llm, the folder of a model or adapter, or the address of an endpoint (/v1)."
+        ),
+    ] = "auto",
+    style: Annotated[Style | None, typer.Option(help="How findings are said; the facts stay the same.")] = None,
+    phrasing: Annotated[Path | None, typer.Option(help="A site's own phrasing file instead of a style.")] = None,
+    remote: Annotated[bool, typer.Option("--remote", help="Let the endpoint be on another machine.")] = False,
     prior: Annotated[Path | None, typer.Option(help="Text file with the report of the prior examination.")] = None,
     language: Annotated[ReportLanguage | None, typer.Option(help="Language instead of the exam's own.")] = None,
 ) -> None:
@@ -47,6 +44,8 @@ def draft(
 
     Rules compute the facts; a language model, where there is one, only words them; a separate verifier re-reads the
     text. Research use, not for clinical use: no clinician has reviewed the rules yet.
+
+    Example: fedpsma report draft patient1/exam.json --out patient1/report --style terse
     """
     from rich.console import Console
 
@@ -64,15 +63,79 @@ def draft(
         exam = with_prior(exam, prior)
     if language is not None:
         exam = exam.model_copy(update={"language": language.value})
+    words = _words(style, phrasing, exam)
     assessment = assess(exam)
     with Console(stderr=True).status("wording the report"):
-        backend = choose_backend(writer.value, exam.language)
-        drafted = draft_report(exam, assessment, backend.writer, origin=backend.origin)
+        backend = choose_backend(writer, exam.language, words, remote=remote)
+        drafted = draft_report(exam, assessment, backend.writer, origin=backend.origin, phrasing=words)
     write_report(out, exam, drafted)
     typer.echo(as_text(Report(exam, drafted)))
     _tell(exam, drafted)
     typer.echo(f"worded by {backend.why}")
     typer.echo(f"written to {out}")
+
+
+class OutputFormat(StrEnum):
+    """How a command prints what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@report.command()
+def verify(
+    text_file: Annotated[Path, typer.Argument(metavar="TEXT", help="draft.json, or a report as Markdown or text.")],
+    exam_file: Annotated[Path, typer.Argument(metavar="EXAM.json", help="The exam: context and lesion table.")],
+    output: Annotated[OutputFormat, typer.Option("--format", help="What is printed.")] = OutputFormat.TEXT,
+) -> None:
+    """Check a report, of this system or of another, against an exam: one line a problem.
+
+    Numbers, units, sides, sites, counts, categories, stage, negations, changes, invented and missing lesions and
+    contradictions are compared with the table and with what the rules make of it. A sentence that cannot be read is
+    named as not understood; it never passes. Exit code 0: nothing found; 1: problems found; 2: the input is wrong.
+    English and German. No clinician has reviewed the rules yet.
+
+    Example: fedpsma report verify report.md exam.json
+    """
+    from reporting.verifier.files import as_json, as_lines, verify_file
+
+    found = verify_file(text_file, exam_file)
+    typer.echo(as_json(found) if output is OutputFormat.JSON else as_lines(found))
+    raise typer.Exit(1 if found else 0)
+
+
+@report.command("read-prior")
+def read_prior(
+    text_file: Annotated[Path, typer.Argument(metavar="TEXT", help="The prior report as plain UTF-8 text.")],
+    output: Annotated[OutputFormat, typer.Option("--format", help="What is printed.")] = OutputFormat.TEXT,
+) -> None:
+    """Read a prior report, English or German: lesions with their quotes, date, tracer, modality, stated stage.
+
+    Every row has its quote and offsets. What has a value and no place, what contradicts itself, what was misspelt,
+    instructions to the software and what may identify a person are shown apart and never guessed.
+
+    Example: fedpsma report read-prior prior.txt
+    """
+    from reporting.prior_file import read_prior_text
+    from reporting.prior_rows import prior_as_json, prior_as_text
+
+    text = read_prior_text(text_file)
+    typer.echo(prior_as_json(text) if output is OutputFormat.JSON else prior_as_text(text, where=str(text_file)))
+
+
+for command in (corpus, train, evaluate):
+    report.command()(command)
+
+
+def _words(style_name: Style | None, file: Path | None, exam: Exam) -> Phrasing | None:
+    from fedpsma.errors import InputError
+    from reporting.wording.phrasing import read_phrasing, style
+
+    if style_name is not None and file is not None:
+        raise InputError("are both given", where="--style and --phrasing", remedy="give one of them")
+    if file is not None:
+        return read_phrasing(file, exam.language)
+    return style(style_name.value, exam.language) if style_name else None
 
 
 def _tell(exam: Exam, drafted: Draft) -> None:
@@ -87,6 +150,8 @@ def _tell(exam: Exam, drafted: Draft) -> None:
     for check in drafted.verification.checks:
         if not check.passed:
             typer.echo(f"check failed: {check.name}: {check.detail}", err=True)
+    if drafted.provenance.replaced:
+        typer.echo(f"note: {drafted.provenance.replaced} wordings did not pass; the template sentence stands in")
 
 
 @report.command("export")

@@ -22,13 +22,15 @@ class Sentence(_Record):
 
     ``template`` is the wording with its placeholders, before code filled them in. ``cites`` names what the sentence
     stands on: lesion ids, exam fields ("reference_suv.liver"), results ("assessment.mitnm_string") or, for a negative
-    statement, the part of the body ("negative:bone"). ``origin`` is who worded it.
+    statement, the part of the body ("negative:bone"). ``origin`` is who worded it;
+    ``refused`` says what was wrong with the wordings of a model that this template sentence stands in for.
     """
 
     text: str
     template: str
     cites: list[str]
     origin: Origin = "template"
+    refused: list[str] = []
 
 
 class Section(_Record):
@@ -61,7 +63,8 @@ class Provenance(_Record):
     """Who worded the draft, and with which versions.
 
     ``writer`` is the backend; ``model`` and ``adapter`` are null for the template backend. ``sentences_by_origin``
-    counts the sentences; ``replaced`` counts those whose first wording the verifier or the renderer refused.
+    counts the sentences; ``replaced`` counts those for which the template stands in, because no wording of the model
+    passed; ``style`` is the phrasing of the templates, or the one that the model had to keep to.
     """
 
     writer: str
@@ -70,6 +73,7 @@ class Provenance(_Record):
     rules_version: str
     sentences_by_origin: dict[str, int] = {}
     replaced: int = 0
+    style: str = "standard"
 
 
 class Draft(_Record):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from fedpsma import __version__
 from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
-from reporting.draft import Draft, Origin, Provenance, Section, Sentence
+from reporting.draft import Draft, Provenance, Section, Sentence
 from reporting.plan.case import build_case
 from reporting.plan.model import PlannedSection, PlannedSentence, with_ids
 from reporting.plan.planner import plan_report
 from reporting.render import RenderError, render
-from reporting.sentences import Language, SentenceRequest, SentenceWriter
+from reporting.sentences import Language, SentenceWriter
 from reporting.template_writer import TemplateWriter
 from reporting.verifier.verify import Line, Verifier
+from reporting.wording.phrasing import Phrasing, style
 
 OnSentence = Callable[[str, Sentence], None]
+ATTEMPTS = 2
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 
 
@@ -38,28 +40,30 @@ def draft_report(
     writer: SentenceWriter | None = None,
     *,
     origin: WriterOrigin | None = None,
+    phrasing: Phrasing | None = None,
     on_sentence: OnSentence | None = None,
 ) -> Draft:
     """Draft a report in the language of the exam and verify it.
 
-    A wording that cannot be rendered or that the verifier refuses is asked for once more and then replaced by the
-    template sentence, which its origin says.
+    A wording that is missing, cannot be rendered, or that the verifier refuses is asked for once more; after that the
+    template sentence stands in, with what was wrong.
 
     Args:
         exam: The exam.
         assessment: What the rules made of this very exam; facts are taken from here, never from a writer.
         writer: The backend that words the findings; the templates where none is given.
         origin: The model behind the writer.
+        phrasing: The style of the template sentences; the standard one where none is given.
         on_sentence: Called with the section name and each sentence as it is finished.
 
     Raises:
         InputError: A lesion id cannot stand in a sentence.
     """
     _require_plain_ids(exam)
-    used = writer or TemplateWriter()
-    verifier = Verifier(exam, assessment)
-    plan = plan_report(build_case(exam, assessment))
-    desk = _Desk(used, verifier, exam.language, _first_wordings(plan, used))
+    used, words = writer or TemplateWriter(), phrasing or style("standard", exam.language)
+    desk = _Desk(used, Verifier(exam, assessment), exam.language)
+    plan = plan_report(build_case(exam, assessment, words))
+    desk.word(plan)
     sections = [_section(section, desk, on_sentence) for section in plan]
     lines = [
         Line(section.name, sentence.text, tuple(sentence.cites))
@@ -70,68 +74,78 @@ def draft_report(
         language=exam.language,
         sections=sections,
         assessment=assessment,
-        verification=verifier.verify(lines),
-        provenance=_provenance(sections, desk, origin or WriterOrigin()),
+        verification=desk.verifier.verify(lines),
+        provenance=_provenance(sections, desk, origin or WriterOrigin(), words.name),
     )
+
+
+@dataclass(frozen=True)
+class _Worded:
+    """What became of a planned sentence: its accepted wording, or what was wrong with those that were tried."""
+
+    template: str | None = None
+    text: str = ""
+    refused: tuple[str, ...] = ()
 
 
 @dataclass
 class _Desk:
-    """What wording a sentence needs, and how many wordings were refused."""
+    """What wording a report needs, and what came of it, by planned sentence."""
 
     writer: SentenceWriter
     verifier: Verifier
     language: Language
-    wordings: dict[SentenceRequest, str | None]
-    replaced: int = 0
+    worded: dict[int, _Worded] = field(default_factory=dict)
 
-    def candidates(self, request: SentenceRequest) -> Iterator[str]:
-        """Yield the first wording and, if that is refused, a second one."""
-        first = self.wordings.get(request)
-        if first is not None:
-            yield first
-        (second,) = self.writer.write([request])
-        if second is not None:
-            yield second
+    def word(self, plan: Sequence[PlannedSection]) -> None:
+        """Word every sentence that a writer may word: all of them at once, and those refused once more."""
+        if isinstance(self.writer, TemplateWriter):
+            return
+        open_ones = [(section.name, one) for section in plan for one in section.sentences if one.request is not None]
+        for attempt in range(ATTEMPTS):
+            requests = list(dict.fromkeys(one.request for _, one in open_ones if one.request is not None))
+            if not requests:
+                return
+            written = dict(zip(requests, self.writer.write(requests, attempt=attempt), strict=True))
+            for section, one in open_ones:
+                self.worded[id(one)] = self._judged(section, one, written[one.request] if one.request else None)
+            open_ones = [(section, one) for section, one in open_ones if self.worded[id(one)].template is None]
 
-
-def _first_wordings(plan: list[PlannedSection], writer: SentenceWriter) -> dict[SentenceRequest, str | None]:
-    requests = [one.request for section in plan for one in section.sentences if one.request is not None]
-    unique = list(dict.fromkeys(requests))
-    return dict(zip(unique, writer.write(unique), strict=True)) if unique else {}
+    def _judged(self, section: str, planned: PlannedSentence, wording: str | None) -> _Worded:
+        """Render a wording and let the verifier read it."""
+        before = self.worded.get(id(planned), _Worded()).refused
+        if wording is None:
+            return _Worded(refused=(*before, "no usable wording"))
+        template = with_ids(wording)
+        try:
+            text = render(template, planned.values, self.language)
+        except RenderError as error:
+            return _Worded(refused=(*before, str(error)))
+        problems = self.verifier.problems(Line(section, text, planned.cites))
+        if problems:
+            return _Worded(refused=(*before, "; ".join(problem.detail for problem in problems)))
+        return _Worded(template, text)
 
 
 def _section(planned: PlannedSection, desk: _Desk, on_sentence: OnSentence | None) -> Section:
     sentences = []
     for one in planned.sentences:
-        sentence = _sentence(planned.name, one, desk)
+        sentence = _sentence(one, desk)
         if on_sentence:
             on_sentence(planned.name, sentence)
         sentences.append(sentence)
     return Section(name=planned.name, sentences=sentences)
 
 
-def _sentence(section: str, planned: PlannedSentence, desk: _Desk) -> Sentence:
-    if planned.request is not None and not isinstance(desk.writer, TemplateWriter):
-        for wording in desk.candidates(planned.request):
-            if text := _accepted(section, planned, with_ids(wording), desk):
-                origin: Origin = "llm"
-                return Sentence(text=text, template=with_ids(wording), cites=list(planned.cites), origin=origin)
-        desk.replaced += 1
+def _sentence(planned: PlannedSentence, desk: _Desk) -> Sentence:
+    worded, cites = desk.worded.get(id(planned), _Worded()), list(planned.cites)
+    if worded.template is not None:
+        return Sentence(text=worded.text, template=worded.template, cites=cites, origin="llm")
     text = render(planned.template, planned.values, desk.language)
-    return Sentence(text=text, template=planned.template, cites=list(planned.cites), origin="template")
+    return Sentence(text=text, template=planned.template, cites=cites, origin="template", refused=list(worded.refused))
 
 
-def _accepted(section: str, planned: PlannedSentence, template: str, desk: _Desk) -> str | None:
-    """Render a wording; ``None`` where it cannot be rendered or the verifier finds anything wrong."""
-    try:
-        text = render(template, planned.values, desk.language)
-    except RenderError:
-        return None
-    return None if desk.verifier.problems(Line(section, text, planned.cites)) else text
-
-
-def _provenance(sections: list[Section], desk: _Desk, origin: WriterOrigin) -> Provenance:
+def _provenance(sections: list[Section], desk: _Desk, origin: WriterOrigin, style_name: str) -> Provenance:
     by_origin = Counter(sentence.origin for section in sections for sentence in section.sentences)
     return Provenance(
         writer=desk.writer.name,
@@ -139,7 +153,8 @@ def _provenance(sections: list[Section], desk: _Desk, origin: WriterOrigin) -> P
         adapter=origin.adapter,
         rules_version=__version__,
         sentences_by_origin=dict(by_origin),
-        replaced=desk.replaced,
+        replaced=sum(bool(sentence.refused) for section in sections for sentence in section.sentences),
+        style=style_name,
     )
 
 

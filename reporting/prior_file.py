@@ -11,8 +11,8 @@ from fedpsma.io.files import read_text
 LONGEST_REPORT = 200_000
 
 
-def with_prior(exam: Exam, path: Path) -> Exam:
-    """Return the exam with the text of a prior report; what else is known of the prior stays.
+def read_prior_text(path: Path) -> str:
+    """Return the text of a prior report.
 
     Raises:
         InputError: The file is missing, empty, far too long, or not text.
@@ -24,5 +24,15 @@ def with_prior(exam: Exam, path: Path) -> Exam:
         raise InputError("is empty", where=str(path), remedy="give the prior report as plain UTF-8 text")
     if len(text) > LONGEST_REPORT:
         raise InputError(f"holds {len(text)} characters", where=str(path), remedy="give one report only")
+    return text
+
+
+def with_prior(exam: Exam, path: Path) -> Exam:
+    """Return the exam with the text of a prior report; what else is known of the prior stays.
+
+    Raises:
+        InputError: The file is missing, empty, far too long, or not text.
+    """
+    text = read_prior_text(path)
     prior = (exam.prior or Prior()).model_copy(update={"report_text": text})
     return exam.model_copy(update={"prior": prior})

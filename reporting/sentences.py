@@ -30,6 +30,9 @@ class SentenceWriter(Protocol):
 
     name: str
 
-    def write(self, requests: Sequence[SentenceRequest]) -> list[str | None]:
-        """Return one sentence template a request, ``None`` where the backend has nothing usable."""
+    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
+        """Return one sentence template a request, ``None`` where the backend has nothing usable.
+
+        A later ``attempt`` asks for another wording of a request whose earlier one was refused.
+        """
         ...

@@ -12,6 +12,6 @@ class TemplateWriter:
 
     name = "template"
 
-    def write(self, requests: Sequence[SentenceRequest]) -> list[str | None]:
+    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
         """Return the deterministic wording of each request."""
         return [request.fallback for request in requests]

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from server.events import Event, OnEvent
-from server.reasons import plain
+from fedpsma.history.events import Event, OnEvent
+from fedpsma.history.reasons import plain
 from server.simulation import SimulationResult
 
 

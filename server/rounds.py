@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
+from fedpsma.history.events import EventKind, EventLog
 from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
 from server.card import federated_card
-from server.events import EventKind, EventLog
 from server.flower import EngineStoppedError, Link, Waits
 from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load, save
 
 from fedpsma.contract import Federation, TrainingPlan
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
+from fedpsma.history.events import EventLog
 from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.model.checkpoint import Checkpoint, ModelCard, Weights, load_checkpoint, save_checkpoint
-from server.events import EventLog
 from server.participation import Participation
 from server.strategies import Strategy
 from server.strategies.fedavg import FedAvg
@@ -175,6 +175,4 @@ def _read(model: type[Model], path: Path) -> Model:
     try:
         return model.model_validate(read_json(path))
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="correct the field") from error
+        raise InputError(": ".join(first_problem(error)), where=str(path), remedy="correct the field") from error

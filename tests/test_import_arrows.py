@@ -26,6 +26,7 @@ LIBRARY = {
     "domain": set(),
     "secure_aggregation": {"contract", "io"},
     "joining": {"io", "secure_aggregation"},
+    "history": {"contract", "io"},
     "io": {"domain"},
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from client.answers.releases import release
+from fedpsma.errors import InputError
 from fedpsma.evaluation.origins import on_uncontoured_lesion
 from fedpsma.evaluation.readers import NetworkReader
 from fedpsma.evaluation.run import KEPT_FOLDER, plan, read_all
 from fedpsma.evaluation.sample import Sample
 from fedpsma.evaluation.truth import read_truth
-from fedpsma.federated.calibration import SiteScores, site_scores
+from fedpsma.federated.calibration import SiteScores, judge_digest, site_scores
 from fedpsma.federated.evaluation import SiteEvaluation, site_evaluation
-from fedpsma.federated.ranking import InfluenceTold, Ranking, influence_of
+from fedpsma.federated.exchange import RankingAsked, SpreadTold
+from fedpsma.federated.ranking import influence_of
 from fedpsma.io.dataset import Dataset
 from fedpsma.lesions.judge import Judge
 from fedpsma.model.checkpoint import load_network
@@ -54,9 +55,25 @@ def evaluation_of(
     return release(state, f"evaluation_{reader.card.sha256[:16]}", dataset, SiteEvaluation, make)
 
 
-def ranking_spread_of(dataset: Dataset, state: Path, model: Path | None, pooled: Ranking) -> InfluenceTold | None:
-    """Return the second answer: how much the site's patients move the rankings of all sites together."""
-    return influence_of(_sample(dataset, state, NetworkReader.load(model), None), pooled)
+def ranking_spread_of(
+    dataset: Dataset, state: Path, model: Path | None, asked: RankingAsked, on_reading: OnReading | None = None
+) -> SpreadTold:
+    """Return the second answer: how much the site's patients move the rankings of all sites together.
+
+    Asked about many rankings of the same model, a site would tell more and more of single patients; so it answers one.
+
+    Raises:
+        InputError: The ranking is of another model, or broken.
+    """
+    reader = NetworkReader.load(model)
+    if asked.model_sha256 != reader.card.sha256:
+        raise InputError("belongs to another model", where="the ranking", remedy="name the model that was evaluated")
+
+    def make() -> SpreadTold:
+        influence = influence_of(_sample(dataset, state, reader, on_reading), asked.ranking())
+        return SpreadTold(site=dataset.info.site, asked=asked.digest, influence=influence)
+
+    return release(state, f"spread_{reader.card.sha256[:16]}", dataset, SpreadTold, make)
 
 
 def scores_of(
@@ -74,8 +91,7 @@ def scores_of(
                 on_reading()
         return site_scores(dataset.info.site, judge, foci)
 
-    name = hashlib.sha256(judge.model_dump_json().encode()).hexdigest()[:16]
-    return release(state, f"scores_{name}", dataset, SiteScores, make)
+    return release(state, f"scores_{judge_digest(judge)[:16]}", dataset, SiteScores, make)
 
 
 def _sample(dataset: Dataset, state: Path, reader: NetworkReader, on_reading: OnReading | None) -> Sample:

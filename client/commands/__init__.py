@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from client.commands.code import code
+from client.commands.evaluation import evaluate, scores
 from client.commands.membership import COMMANDS
 from client.commands.statistics import statistics
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fedpsma.site_check.summary import DatasetSummary, Spread
 
 site = typer.Typer(no_args_is_help=True, help="Look after the data of your own site, and take part in a federation.")
-for _command in (*COMMANDS, code, statistics):
+for _command in (*COMMANDS, code, statistics, evaluate, scores):
     site.command(_command.__name__)(_command)
 
 _PROBLEMS_SHOWN = 30

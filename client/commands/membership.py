@@ -1,4 +1,4 @@
-"""``fedpsma site init|join|run|status|pause|resume|leave``: a site in a federation."""
+"""``fedpsma site init|join|run|service|status|pause|resume|leave``: a site in a federation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def join(
         book.approve(found.app_sha256)
     if not book.is_approved(found.app_sha256):
         typer.echo("its version of the code waits for your yes when it comes: fedpsma site code")
-    typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; start fedpsma site run anew")
+    typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; a site run takes it up by itself")
 
 
 def run(state: State = STATE) -> None:
@@ -88,6 +88,18 @@ def run(state: State = STATE) -> None:
         typer.echo(f"taking part in {home.bundle().federation}; end with Ctrl-C")
         run_site(home, ended)
     typer.echo("ended")
+
+
+def service(state: State = STATE) -> None:
+    """Print a systemd unit that starts this site with its machine, as an account of its own with no more rights.
+
+    The account is called fedpsma: it owns the site's folder, and may read the data set and nothing else of yours.
+
+    Example: fedpsma site service > /etc/systemd/system/fedpsma-site.service
+    """
+    from client.steward.service import unit_of
+
+    typer.echo(unit_of(_home(state)), nl=False)
 
 
 def status(
@@ -180,4 +192,4 @@ def _require_same(shown: str, heard: str | None) -> None:
         )
 
 
-COMMANDS = (init, join, run, status, pause, resume, leave)
+COMMANDS = (init, join, run, service, status, pause, resume, leave)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from client.commands.answering import write_answer
+
 
 def statistics(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set folder.")],
@@ -21,19 +23,9 @@ def statistics(
 
     Example: fedpsma site statistics data/ours --state site
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from client.answers.statistics import statistics_of
-    from fedpsma.io.dataset import read_dataset
-    from fedpsma.io.files import require_folder_or_nothing, write_text
 
-    require_folder_or_nothing(state)
-    data = read_dataset(dataset)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=len(data.rows))
-        told = statistics_of(data, state, workers=workers, on_study=lambda _: progress.advance(task))
-    write_text(out, told.model_dump_json(indent=1) + "\n")
+    told = write_answer(
+        dataset, state, out, lambda data, step: statistics_of(data, state, workers=workers, on_study=lambda _: step())
+    )
     typer.echo(told.model_dump_json(indent=1))
-    typer.echo(f"written to {out}; read it before you give it away", err=True)

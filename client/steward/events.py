@@ -20,6 +20,7 @@ EventKind = Literal[
     "ended",
     "connected",
     "disconnected",
+    "not_connected",
     "paused",
     "resumed",
     "code_arrived",
@@ -27,6 +28,7 @@ EventKind = Literal[
     "code_rejected",
     "round_started",
     "round_released",
+    "released_again",
     "stage_answered",
     "refused",
     "certificate_ends",
@@ -36,7 +38,8 @@ EventKind = Literal[
 class SiteEvent(BaseModel):
     """Something that happened at a site; fields that do not belong to its kind are ``None``.
 
-    ``reason`` is the code of a refusal, ``sha256`` that of application code, ``until`` the end of a certificate.
+    ``reason`` is the code of a refusal, or why the site is not connected, ``sha256`` that of application code, and
+    ``until`` the end of a certificate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

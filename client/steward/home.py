@@ -54,6 +54,11 @@ class SiteHome:
         return self.folder / "orders.json"
 
     @property
+    def kept_path(self) -> Path:
+        """The last report that left, for a coordinator that lost it."""
+        return self.folder / "released.safetensors"
+
+    @property
     def code_path(self) -> Path:
         """Folder of the application code that came, and of what was approved."""
         return self.folder / "code"

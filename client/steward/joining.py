@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
 from cryptography import x509
+from pydantic import TypeAdapter, ValidationError
 
 from client.policy import POLICY_FILE
 from client.steward.code import CodeBook
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
-from fedpsma.errors import InputError
+from client.steward.kept import KeptReport
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import write_text
 from fedpsma.joining.keys import make_node_key
+from fedpsma.joining.names import Name
 from fedpsma.joining.records import JoinBundle, SiteRequest
 from fedpsma.secure_aggregation.identity import identity_of
 
 TEMPLATE = "site.toml"
+WARN_BEFORE = timedelta(days=14)
+_NAME = TypeAdapter(Name)
 
 
 def make_site(home: SiteHome, dataset: Path, name: str | None = None, *, tell_patients: bool = True) -> SiteRequest:
@@ -38,9 +43,10 @@ def make_site(home: SiteHome, dataset: Path, name: str | None = None, *, tell_pa
     if home.request_path.exists():
         raise InputError("is a site already", where=str(home.folder), remedy="choose another folder, or join with it")
     data = read_dataset(dataset)
+    called = _named(name or data.info.site)
     home.make()
     request = SiteRequest(
-        site=name or data.info.site,
+        site=called,
         node_key=make_node_key(home.node_key_path),
         signing_key=identity_of(home.folder).public_key().public_bytes_raw().hex(),
         patients=len(data.patients) if tell_patients else None,
@@ -66,6 +72,8 @@ def join(home: SiteHome, bundle: JoinBundle) -> None:
             remedy="leave it first, or make a folder of its own for each federation",
         )
     require_current(bundle)
+    # What left for one coordinator is no answer to another.
+    KeptReport(home.kept_path).forget()
     bundle.write(home.bundle_path)
     SiteLog(home.events_path).append("joined", federation=bundle.federation)
 
@@ -81,6 +89,7 @@ def leave(home: SiteHome) -> None:
     book = CodeBook(home.code_path)
     for sha256 in book.approved():
         book.reject(sha256)
+    KeptReport(home.kept_path).forget()
     SiteLog(home.events_path).append("left", federation=federation)
 
 
@@ -98,6 +107,11 @@ def certificate_end(bundle: JoinBundle) -> datetime:
         ) from error
 
 
+def ends_soon(end: datetime) -> bool:
+    """Return whether a certificate has fewer than fourteen days left."""
+    return end - datetime.now(UTC) < WARN_BEFORE
+
+
 def require_current(bundle: JoinBundle) -> datetime:
     """Return when the certificate authority of a federation ends.
 
@@ -112,6 +126,13 @@ def require_current(bundle: JoinBundle) -> datetime:
             remedy="ask the coordinator for a new bundle",
         )
     return end
+
+
+def _named(text: str) -> str:
+    try:
+        return _NAME.validate_python(text)
+    except ValidationError as error:
+        raise InputError(first_problem(error)[1], where="name of the site", remedy="give one with --name") from error
 
 
 def _policy(dataset: Path) -> str:

@@ -13,11 +13,12 @@ from rich.text import Text
 from client.commands.spending import spending_of
 from client.ledger import LedgerError
 from client.payment import ledger_of
-from client.policy import SitePolicy, read_policy
+from client.policy import SitePolicy, problem_of, read_policy
 from client.steward.code import CodeBook, short
 from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
-from client.steward.joining import certificate_end
+from client.steward.joining import certificate_end, ends_soon
+from client.steward.reach import WORDS, Unreached
 from client.trainer import load_trainer
 from fedpsma.errors import InputError
 
@@ -29,7 +30,8 @@ class SiteStatus(BaseModel):
     """The state of a site.
 
     ``trains`` names run and round that train now. ``epsilon`` is what the patients have paid over all rounds, ``None``
-    where a round had no privacy; ``problem`` says what has to be put right before a round can run.
+    where a round had no privacy; ``unreached`` is why it is not connected; ``problem`` says what has to be put right
+    before a round can run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class SiteStatus(BaseModel):
     address: str | None
     running: bool
     connected: bool
+    unreached: Unreached | None
     paused: Pause | None
     trains: str | None
     epsilon: float | None
@@ -66,6 +69,7 @@ def status_of(home: SiteHome) -> SiteStatus:
         address=None if bundle is None else bundle.address,
         running=running,
         connected=running and _is_connected(events),
+        unreached=_unreached(events) if running else None,
         paused=home.paused,
         trains=_trains(events) if running else None,
         epsilon=epsilon,
@@ -87,7 +91,7 @@ def status_table(found: SiteStatus) -> Table:
         "trains": found.trains or "nothing now",
         "paid by its patients": _paid(found),
         "code that waits": ", ".join(map(short, found.code_waiting)) or "none",
-        "certificate until": "-" if found.certificate_ends is None else f"{found.certificate_ends:%Y-%m-%d}",
+        "certificate until": _until(found.certificate_ends),
         "to put right": found.problem or "nothing",
     }
     for name, value in rows.items():
@@ -101,7 +105,7 @@ def _spent(home: SiteHome) -> tuple[float | None, SitePolicy | None, str | None]
     try:
         policy = read_policy(home.folder)
     except (OSError, ValueError) as error:
-        return None, None, f"site.toml: {' '.join(str(error).split())}"
+        return None, None, f"site.toml: {problem_of(error)}"
     if policy.dataset is None:
         return None, policy, "site.toml names no dataset"
     ledger = ledger_of(policy, home.folder, policy.dataset)
@@ -132,6 +136,16 @@ def _is_connected(events: list[SiteEvent]) -> bool:
     return bool(told) and told[-1] == "connected"
 
 
+def _unreached(events: list[SiteEvent]) -> Unreached | None:
+    """Return why the site is not connected, as it was found out last."""
+    for event in reversed(events):
+        if event.kind in ("connected", "started"):
+            return None
+        if event.kind == "not_connected":
+            return next((one for one in WORDS if one == event.reason), None)
+    return None
+
+
 def _trains(events: list[SiteEvent]) -> str | None:
     for event in reversed(events):
         if event.kind in _ENDS_ROUND:
@@ -141,11 +155,18 @@ def _trains(events: list[SiteEvent]) -> str | None:
     return None
 
 
+def _until(end: datetime | None) -> str:
+    if end is None:
+        return "-"
+    return f"{end:%Y-%m-%d}" + ("; ask the coordinator for a new bundle file" if ends_soon(end) else "")
+
+
 def _process(found: SiteStatus) -> str:
     if not found.running:
         return "does not run; start it with: fedpsma site run"
     paused = "" if found.paused is None else ", paused"
-    return ("connected" if found.connected else "runs, not connected") + paused
+    why = "" if found.unreached is None else f": {WORDS[found.unreached]}"
+    return ("connected" if found.connected else f"runs, not connected{why}") + paused
 
 
 def _paid(found: SiteStatus) -> str:

@@ -19,11 +19,12 @@ from client.refusal import RefusalError
 from client.site import Site, answer_envelope, code_of, note
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
+from client.steward.kept import KeptReport
 from client.steward.orders import OrderDesk
 from client.steward.release import require_releasable
 from client.steward.voice import Voice, is_report, reason_of
 from client.steward.watch import Check, Stops, watched
-from fedpsma.contract import IDENTIFY, REPORT, STAGES, SiteReport
+from fedpsma.contract import IDENTIFY, REPORT, STAGES, RoundOrder, SiteReport
 from fedpsma.training.interruption import stoppable
 
 # Together with a step of training, well within ten seconds.
@@ -57,6 +58,7 @@ class Steward:
         self._voice = Voice.of(self.home)
         self._log = SiteLog(self.home.events_path)
         self._desk = OrderDesk.of(self.home)
+        self._kept = KeptReport(self.home.kept_path)
 
     def answer(self, asked: Envelope, gone: Check = lambda: False) -> Envelope:
         """Return the signed answer to a message.
@@ -95,11 +97,25 @@ class Steward:
         self._require_open()
         with self._training:
             order = self._desk.training(asked)
+            kept = self._kept.answer_to(order, asked) if self._policy().allows(order.plan) else None
+            if kept is not None:
+                self._log.append("released_again", run=order.run, round=order.round)
+                return kept
+            self._kept.forget()
             started = time.monotonic()
             self._log.append("round_started", run=order.run, round=order.round)
             with self.stops.running(order.run) as stop, self._watched(stop, asked, gone), stoppable(stop):
                 reply = answer_envelope(self._place(), asked)
-            return self._released(asked, reply, order.run, order.round, time.monotonic() - started)
+            reply = self._released(asked, reply, order.run, order.round, time.monotonic() - started)
+            self._keep(order, asked, reply)
+            return reply
+
+    def _keep(self, order: RoundOrder, asked: Envelope, reply: Envelope) -> None:
+        try:
+            self._kept.keep(order, asked, reply)
+        except OSError as error:
+            # It was paid for and can leave now; only a second time it could not.
+            note(self.home.folder, error)
 
     @contextmanager
     def _watched(self, stop: threading.Event, asked: Envelope, gone: Check) -> Iterator[None]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from demo.federation import SeenRun
 from demo.panels.parts import UNKNOWN, number, problem, quiet
-
-if TYPE_CHECKING:
-    from server.events import Event
-    from server.federation.view import RunView, SiteView
+from fedpsma.history.events import Event
+from fedpsma.history.summary import RunSummary, SiteSummary
 
 _EVENTS_SHOWN = 60
 
@@ -25,9 +22,9 @@ def federation(runs: Sequence[SeenRun]) -> str:
 
 
 def _run(run: SeenRun) -> str:
-    if run.view is None:
+    if run.summary is None:
         return f'<article class="fp-run"><h3>{escape(run.name)}</h3>{problem(run.problem)}</article>'
-    view = run.view
+    view = run.summary
     left = f" · about {view.seconds_left / 60:.0f} min left" if view.seconds_left else ""
     why = f" · {escape(view.why)}" if view.why else ""
     head = (
@@ -38,22 +35,20 @@ def _run(run: SeenRun) -> str:
     return f'<article class="fp-run">{head}{_sites(view)}{_privacy(view)}{_history(run)}</article>'
 
 
-def _sites(view: RunView) -> str:
+def _sites(view: RunSummary) -> str:
     heads = ("Site", "Now", "Rounds", "Missed", "Patients", "ε spent", "ε at the end", "of the budget")
     right = [' class="fp-number"' if 2 <= at <= 6 else "" for at in range(len(heads))]
     head = "".join(f'<th scope="col"{css}>{name}</th>' for css, name in zip(right, heads, strict=True))
-    reported = any(site.doing == "reported" for site in view.sites)
-    rows = "".join(_site(site, view, late=reported and site.doing == "training") for site in view.sites)
+    rows = "".join(_site(site, view) for site in view.sites)
     table = f'<table class="fp-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<div class="fp-scroll" role="region" aria-label="Sites of {escape(view.run)}" tabindex="0">{table}</div>'
 
 
-def _site(site: SiteView, view: RunView, *, late: bool) -> str:
+def _site(site: SiteSummary, view: RunSummary) -> str:
     doing = f"{site.doing}{': ' + site.why if site.why else ''}"
-    kind = "fp-late" if late or site.doing in ("refused", "set aside") else ""
-    told = f"{doing}, others are done" if late else doing
+    kind = "fp-late" if site.doing in ("late", "refused", "set aside") else ""
     cells = (
-        f'<td class="{kind}">{escape(told)}</td><td class="fp-number">{site.rounds}</td>'
+        f'<td class="{kind}">{escape(doing)}</td><td class="fp-number">{site.rounds}</td>'
         f'<td class="fp-number">{site.missed}</td>'
         f'<td class="fp-number">{UNKNOWN if site.patients is None else site.patients}</td>'
         f'<td class="fp-number">{number(site.epsilon, 2)}</td>'
@@ -62,7 +57,7 @@ def _site(site: SiteView, view: RunView, *, late: bool) -> str:
     return f'<tr><th scope="row">{escape(site.site)}</th>{cells}</tr>'
 
 
-def _bar(site: SiteView, budget: float | None) -> str:
+def _bar(site: SiteSummary, budget: float | None) -> str:
     """Return epsilon against the budget: what is spent, and behind it what it comes to at the end."""
     if budget is None or budget <= 0 or site.epsilon is None:
         return UNKNOWN
@@ -75,7 +70,7 @@ def _bar(site: SiteView, budget: float | None) -> str:
     )
 
 
-def _privacy(view: RunView) -> str:
+def _privacy(view: RunSummary) -> str:
     if view.epsilon_budget is None:
         return quiet("This run trains without differential privacy.")
     delta = f", δ = {view.delta:g}" if view.delta is not None else ""

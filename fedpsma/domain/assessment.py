@@ -103,10 +103,35 @@ class Flag(_Result):
     message: str
 
 
+class Difference(_Result):
+    """One result as it is, and as it would be with a policy taken the other way; ``lesion`` is null for the exam."""
+
+    what: Literal["stage", "psma_rads", "expression", "change"]
+    lesion: str | None = None
+    as_is: str
+    otherwise: str
+
+
+class PolicyEffect(_Result):
+    """A policy that the sources leave open and that decides a result of this exam.
+
+    ``policy`` is its name in the staging options, ``value`` what it is set to, ``other`` the other way, ``title`` the
+    same in plain words; ``by_reader`` tells that the value is not the project's default.
+    """
+
+    policy: str
+    title: str
+    value: bool | float | str | None
+    other: bool | float | str | None
+    by_reader: bool
+    differences: list[Difference]
+
+
 class TraceEntry(_Result):
-    """One decision: the rule, where the rule comes from, what went in and what came out."""
+    """One decision: the rule by name and in words, where it comes from, what went in and what came out."""
 
     rule: str
+    says: str
     source: str
     inputs: dict[str, Any]
     result: Any
@@ -117,12 +142,17 @@ class Assessment(_Result):
 
     ``mitnm`` and ``mitnm_string`` are null where the frameworks do not apply (another kind of tracer).
     ``expression_bounds`` holds the possible range of a score that a missing or impossible value leaves undetermined.
+    ``mitnm_app_string`` writes the same stage in the style of the PROMISE application, with its scores.
+    ``mitnm_possible`` lists, the given one first, the stages that a missing or impossible value leaves possible; it is
+    empty where the stage is certain. ``policy_effects`` are the open policies that decide something here.
     ``ppp`` says which criteria of PSMA PET progression the images meet, never the class; ``radioligand_facts`` state
     uptake and size for the discussion of a radioligand therapy, never eligibility.
     """
 
     mitnm: MiTnm | None
     mitnm_string: str | None
+    mitnm_app_string: str | None = None
+    mitnm_possible: list[str] = []
     psma_rads: dict[str, PsmaRads | None] = {}
     psma_rads_overall: PsmaRads | None = None
     e_psma: dict[str, EPsma | None] = {}
@@ -138,5 +168,6 @@ class Assessment(_Result):
     ppp: list[str] = []
     prior_change: dict[str, Change] = {}
     radioligand_facts: list[str] = []
+    policy_effects: list[PolicyEffect] = []
     flags: list[Flag] = []
     trace: list[TraceEntry] = Field(default_factory=list)

@@ -6,7 +6,9 @@ foci have to be of patients that neither the network nor the judge was fitted on
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -22,12 +24,17 @@ _KINDS = 2
 
 
 class SiteScores(BaseModel):
-    """What a site tells of the judge on its patients: by tracer, benign foci and lesions along the log-odds."""
+    """What a site tells of the judge on its patients: by tracer, benign foci and lesions along the log-odds.
+
+    ``judge_sha256`` names the judge that it used (:func:`judge_digest`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["scores"] = "scores"
     site: str
     model_sha256: str
+    judge_sha256: str
     tracers: dict[Tracer, tuple[Run, ...]]
 
 
@@ -35,8 +42,16 @@ def site_scores(site: str, judge: Judge, foci: Sequence[KnownFocus]) -> SiteScor
     """Return the histograms of a site's foci; a tracer of fewer than five patients is left out."""
     told = {tracer: _runs(judge, [one for one in foci if one.facts.tracer == tracer]) for tracer in Tracer}
     return SiteScores(
-        site=site, model_sha256=judge.model_sha256, tracers={tracer: runs for tracer, runs in told.items() if runs}
+        site=site,
+        model_sha256=judge.model_sha256,
+        judge_sha256=judge_digest(judge),
+        tracers={tracer: runs for tracer, runs in told.items() if runs},
     )
+
+
+def judge_digest(judge: Judge) -> str:
+    """Return the SHA-256 of a judge, by which what sites tell of it names it."""
+    return hashlib.sha256(judge.model_dump_json().encode()).hexdigest()
 
 
 def log_odds_before_temperature(judge: Judge, focus: KnownFocus) -> float:
@@ -58,11 +73,15 @@ def fit_across_sites(judge: Judge, sites: Sequence[SiteScores], error_level: flo
         error_level: Share of either class that may fall outside its conformal set; as before where left out.
 
     Raises:
-        InputError: A site used a judge of other weights, or there are too few lesions or benign foci in all.
+        InputError: A site used another judge or other weights, or there are too few lesions or benign foci in all.
     """
     for one in sites:
         if one.model_sha256 != judge.model_sha256:
             raise InputError("judged with other weights", where=one.site, remedy="give all sites the same model")
+        if one.judge_sha256 != judge_digest(judge):
+            raise InputError(
+                "used another judge", where=one.site, remedy="give all sites the judge that you start from"
+            )
     tables = {tracer: spread([one.tracers.get(tracer, ()) for one in sites], _KINDS) for tracer in Tracer}
     total = np.sum(list(tables.values()), axis=(0, 2))
     if total.min() < LEAST_OF_EACH_CLASS:

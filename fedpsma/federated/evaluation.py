@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -54,6 +55,7 @@ class Sums(_Record):
 class SiteEvaluation(_Record):
     """What a site tells of a model on its patients; a figure of fewer than five patients is left out."""
 
+    kind: Literal["evaluation"] = "evaluation"
     site: str
     synthetic: bool
     contour: ContourConvention

@@ -33,13 +33,21 @@ class Links:
 def append_line(path: Path, record: Mapping[str, Any]) -> bytes:
     """Append a record with the hash of the line before it; it is on the disk when the call returns.
 
-    What a crash left of a line that was never acknowledged is taken off first.
-
     Returns:
         The line, without its newline.
     """
-    last, whole = _last_line(path)
+    last, _ = _last_line(path)
     line = json.dumps({**record, "previous": line_hash(last) if last else FIRST}).encode("ascii")
+    write_line(path, line)
+    return line
+
+
+def write_line(path: Path, line: bytes) -> None:
+    """Append a line as it is; it is on the disk, and so is the name of a new file, when the call returns.
+
+    What a crash left of a line that was never acknowledged is taken off first.
+    """
+    is_new, (_, whole) = not path.exists(), _last_line(path)
     with open(path, "ab") as stream:
         stream.truncate(whole)
         try:
@@ -50,7 +58,8 @@ def append_line(path: Path, record: Mapping[str, Any]) -> bytes:
             # On a full disk half a line may have arrived.
             os.truncate(path, whole)
             raise
-    return line
+    if is_new:
+        _sync_folder(path.parent)
 
 
 def read_lines(path: Path, offset: int = 0) -> tuple[list[bytes], int]:
@@ -115,3 +124,11 @@ def _last_line(path: Path) -> tuple[bytes, int]:
             tail = stream.read(step) + tail
     whole = tail[: tail.rfind(b"\n") + 1]
     return whole[:-1].rpartition(b"\n")[2], start + len(whole)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -18,7 +18,7 @@ from fedpsma.domain.contour import ContourConvention as ContourConvention
 from fedpsma.domain.exam import Technique
 from fedpsma.domain.study import CT_OUTSIDE_HU, Study
 from fedpsma.domain.tracer import Tracer
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json, read_text, write_json, write_text
 from fedpsma.io.nifti import read_labels_like, read_volume, read_volume_like
 
@@ -141,9 +141,8 @@ def parse_record(model: type[Model], content: object, where: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        raise InputError(f"{field}: {problem['msg']}", where=where, remedy="correct the field") from error
+        field, what = first_problem(error)
+        raise InputError(f"{field or 'the whole'}: {what}", where=where, remedy="correct the field") from error
 
 
 def _rows(path: Path) -> Iterator[StudyRow]:

@@ -26,15 +26,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file so that a reader never sees half of it, also after a power cut.
 
-    It gets the mode that the user's umask allows; a secret needs a stricter one and is not written here.
+    It gets the mode that the user's umask allows, or where it is ``private``, 0600 from its first moment on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft_beside(path)
     try:
-        with draft.open("xb") as stream:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -100,6 +101,16 @@ def require_folder_or_nothing(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise InputError("is a file, not a folder", where=str(path), remedy="name a folder")
     require_writable(path)
+
+
+def require_own_folder(path: Path, mark: str) -> None:
+    """Raise :class:`InputError` unless a folder to be replaced is new, empty, or holds a file named like ``mark``.
+
+    So that who names the wrong folder does not lose what is in it.
+    """
+    require_folder_or_nothing(path)
+    if path.is_dir() and any(path.iterdir()) and not any(path.glob(mark)):
+        raise InputError("holds something else", where=str(path), remedy="name a new folder")
 
 
 def require_writable(path: Path) -> None:

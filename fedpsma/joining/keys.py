@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fedpsma.errors import InputError
-from fedpsma.secure_aggregation.identity import write_secret
+from fedpsma.io.files import write_bytes
 
 _GROUP, _GROUPS = 4, 8
 
@@ -25,7 +25,7 @@ _GROUP, _GROUPS = 4, 8
 def make_node_key(path: Path) -> str:
     """Write a new private key, readable by its owner alone, and return the public one as a line of text."""
     key = generate_private_key(SECP384R1())
-    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    write_bytes(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), private=True)
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
 
 
@@ -47,7 +47,7 @@ def checked_node_key(text: str, where: str) -> str:
 def make_signing_key(path: Path) -> str:
     """Write a new Ed25519 key, readable by its owner alone, and return the public one (hexadecimal)."""
     key = Ed25519PrivateKey.generate()
-    write_secret(path, key.private_bytes_raw())
+    write_bytes(path, key.private_bytes_raw(), private=True)
     return key.public_key().public_bytes_raw().hex()
 
 

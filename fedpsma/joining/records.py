@@ -11,11 +11,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json, write_json
 from fedpsma.joining.keys import checked_node_key, fingerprint
+from fedpsma.joining.names import Address, Name
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$"
 ED25519 = r"^[0-9a-f]{64}$"
 
 
@@ -43,10 +43,9 @@ class _HandedOver(BaseModel):
         try:
             record = cls.model_validate(read_json(path))
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "content"
-            raise InputError(
-                f"{where}: {error.errors()[0]['msg']}", where=str(path), remedy="ask the sender for the file again"
-            ) from error
+            field, what = first_problem(error)
+            remedy = "ask the sender for the file again"
+            raise InputError(f"{field or 'content'}: {what}", where=str(path), remedy=remedy) from error
         return record
 
 
@@ -57,7 +56,7 @@ class SiteRequest(_HandedOver):
     signs its reports and its part in secure aggregation. ``patients`` is how many it registers for weighting.
     """
 
-    site: str = Field(pattern=NAME)
+    site: Name
     node_key: str
     signing_key: str = Field(pattern=ED25519)
     patients: int | None = Field(default=None, ge=1)
@@ -76,8 +75,8 @@ class JoinBundle(_HandedOver):
     application code at the time of writing.
     """
 
-    federation: str = Field(pattern=NAME)
-    address: str = Field(pattern=r"^[^\s/:]+:[0-9]{1,5}$|^\[[0-9a-fA-F:]+\]:[0-9]{1,5}$")
+    federation: Name
+    address: Address
     ca_certificate: str
     coordinator_key: str = Field(pattern=ED25519)
     app_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from fedpsma.io.files import read_json, write_json
+from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.secure_aggregation.messages import Advert, Session
 
 IDENTITY_FILE = "identity.key"
@@ -24,21 +23,8 @@ def identity_of(state: Path) -> Ed25519PrivateKey:
     """Return the Ed25519 key of the site whose state folder this is; the first call makes it, readable by it alone."""
     path = state / IDENTITY_FILE
     if not path.exists():
-        write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        write_bytes(path, Ed25519PrivateKey.generate().private_bytes_raw(), private=True)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(draft, path)
 
 
 def signed_advert(draft: Advert, session: Session, identity: Ed25519PrivateKey) -> Advert:

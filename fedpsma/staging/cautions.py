@@ -8,7 +8,13 @@ from fedpsma.domain.assessment import Flag, PsmaRads
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.region import Region
 from fedpsma.staging.expression import References, Score
-from fedpsma.staging.facts import LesionFacts, is_called_benign, is_called_malignant, short_axis_mm
+from fedpsma.staging.facts import (
+    LesionFacts,
+    is_called_benign,
+    is_called_indeterminate,
+    is_called_malignant,
+    short_axis_mm,
+)
 from fedpsma.staging.options import StagingOptions
 from fedpsma.staging.psma_rads import COUNTED, INDETERMINATE, is_unspecific_bone_uptake
 from fedpsma.staging.rulebook import rule
@@ -94,12 +100,16 @@ def _lies_in(one: LesionFacts, organ: str) -> bool:
 def model_conflicts(
     exam: Exam, facts: Sequence[LesionFacts], categories: Categories, options: StagingOptions
 ) -> Iterator[Flag]:
-    """Flag lesions where the model's probability or the table's label disagrees with the rules."""
+    """Flag lesions where the model's probability or the table's label disagrees with the rules.
+
+    A probability is called uncertain where nothing else says so already.
+    """
     band = rule("model_band").values
     for one in facts:
         category, probability = categories[one.lesion_id], one.lesion.model_prob
         doubted = exam.tracer is not None and category == "3B" and is_unspecific_bone_uptake(one, exam.tracer, options)
-        if probability is not None and band["low"] <= probability <= band["high"]:
+        stated = category in INDETERMINATE or is_called_indeterminate(one.lesion)
+        if probability is not None and band["low"] <= probability <= band["high"] and not stated:
             message = f"model probability {probability:.2f} is uncertain; it decides nothing by itself"
             yield Flag(code="model_uncertain", lesions=[one.lesion_id], message=message)
         if probability is not None and _disagree(

@@ -11,8 +11,18 @@ from fedpsma.domain.exam import Exam, Lesion
 from fedpsma.staging.expression import Score
 from fedpsma.staging.facts import LesionFacts
 from fedpsma.staging.options import StagingOptions
-from fedpsma.staging.prior import ImageMatch, Link, PriorExam, PriorFocus
+from fedpsma.staging.prior import ImageMatch, Link, PriorExam, PriorFocus, Status
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, traced
+
+_STATUS: dict[Status, str] = {
+    "matched": "one counterpart",
+    "interchangeable": "as many candidates as lesions",
+    "ambiguous": "more than one candidate",
+    "side_conflict": "the prior contradicts the side or level",
+    "absent": "nothing at this site in the prior",
+    "not_covered": "the prior did not cover this site",
+    "unreadable": "the prior names no lesions that could be read",
+}
 
 
 @dataclass(frozen=True)
@@ -97,11 +107,12 @@ def compare(timeline: Timeline, scores: dict[str, Score], options: StagingOption
             percent[one.lesion_id] = change
         inputs = {
             "lesion": one.lesion_id,
-            "match": link.status,
+            "match": _STATUS[link.status],
             "prior": [focus.key for focus in link.foci],
             "suvmax": one.lesion.suvmax,
             "suvmax_before": pair.before,
             "percent": None if change is None else round(change, 1),
+            "limit_percent": options.change_percent,
         }
         trace.append(traced("lesion_change", inputs | ({"split into": link.parts} if link.parts else {}), label))
     prior = timeline.prior
@@ -174,7 +185,7 @@ def _resolved(gone: tuple[PriorFocus, ...], labels: dict[str, Change], timeline:
 def _tracer_flags(exam: Exam, prior: PriorExam) -> Iterator[Flag]:
     if exam.tracer is None or not (prior.has_lesions or prior.prior.psma_vol_ml is not None):
         return
-    if prior.tracer is None:
+    if prior.tracer is None and not prior.is_other_kind:
         yield Flag(code="missing_value", message="tracer of the prior not provided: SUV and volumes are not compared")
     elif prior.tracer != exam.tracer:
         message = f"prior with {prior.tracer}, now {exam.tracer}: SUV and volumes are not compared"

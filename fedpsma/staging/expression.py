@@ -25,6 +25,16 @@ class Score:
     high: Expression
 
     @property
+    def text(self) -> str:
+        """The score, or its bounds where it is undetermined.
+
+        Example:
+            >>> Score(None, 1, 3).text
+            'undetermined, 1 to 3'
+        """
+        return str(self.value) if self.value is not None else f"undetermined, {self.low} to {self.high}"
+
+    @property
     def uptakes(self) -> tuple[Uptake, ...]:
         """The uptake levels that are still possible."""
         levels: tuple[Uptake, ...] = ("none", "low", "intense", "intense")
@@ -113,7 +123,7 @@ def score_lesions(exam: Exam, references: References, options: StagingOptions) -
     trace = [traced("expression_reference", {"tracer": exam.tracer, "tag": organ_tag}, references.organ_name)]
     for one in exam.lesions:
         score = scores[one.lesion_id]
-        result = score.value if score.value is not None else f"undetermined, {score.low} to {score.high}"
+        result = score.value if score.value is not None else score.text
         trace.append(traced(name, {"lesion": one.lesion_id, "suvmax": one.suvmax, **inputs}, result))
     flags = [*_missing_flags(exam, references, scores), *_borderline_flags(exam.lesions, references, options)]
     return Noted(scores, tuple(trace), tuple(flags))
@@ -163,7 +173,9 @@ def expression_range(counted: Sequence[LesionFacts], scores: dict[str, Score]) -
     found = [scores[one.lesion_id] for one in large]
     highest = _certain([max((one.low for one in found), default=None), max((one.high for one in found), default=None)])
     lowest = _certain([min((one.low for one in found), default=None), min((one.high for one in found), default=None)])
-    entry = traced("expression_range", {"lesions": [one.lesion_id for one in large]}, [highest, lowest])
+    entry = traced(
+        "expression_range", {"lesions": [one.lesion_id for one in large]}, {"highest": highest, "lowest": lowest}
+    )
     flags: tuple[Flag, ...] = ()
     if counted and not large:
         message = "highest and lowest expression score not reported: no counted lesion of at least 1 cm"

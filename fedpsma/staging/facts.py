@@ -73,6 +73,11 @@ def is_called_malignant(lesion: Lesion) -> bool:
     return (lesion.label or "").strip().casefold() in ("malignant", "maligne", "metastasis", "tumour", "tumor")
 
 
+def is_called_indeterminate(lesion: Lesion) -> bool:
+    """Whether the label of the table calls the lesion indeterminate."""
+    return (lesion.label or "").strip().casefold() in ("indeterminate", "equivocal", "unklar", "indeterminiert")
+
+
 def is_called_benign(lesion: Lesion) -> bool:
     """Whether the label of the table calls the lesion benign or physiological."""
     return (lesion.label or "").strip().casefold() in ("benign", "benigne", "physiologic", "physiological", "normal")
@@ -99,7 +104,7 @@ def _settled(lesion: Lesion, reading: CtReading, options: StagingOptions) -> tup
     if lesion.ct_class is not None:
         return replace(reading, ct_class=lesion.ct_class), "lesion table"
     if _is_large_node(lesion, reading, options):
-        return replace(reading, ct_class="suspicious"), "short axis"
+        return replace(reading, ct_class="suspicious"), f"short axis of at least {_limit_mm(lesion, options):g} mm"
     return reading, "correlate text" if reading.ct_class else "not stated"
 
 
@@ -107,9 +112,12 @@ def _is_large_node(lesion: Lesion, reading: CtReading, options: StagingOptions) 
     if not lesion.region.is_node or reading.ct_class not in (None, "nonspecific") or "benign_node" in reading.marks:
         return False
     axis = short_axis_mm(lesion, reading)
+    return axis is not None and axis >= _limit_mm(lesion, options)
+
+
+def _limit_mm(lesion: Lesion, options: StagingOptions) -> float:
     pelvic = lesion.region.facts.mitnm_axis == "N"
-    limit = options.node_short_axis_pelvis_mm if pelvic else options.node_short_axis_elsewhere_mm
-    return axis is not None and axis >= limit
+    return options.node_short_axis_pelvis_mm if pelvic else options.node_short_axis_elsewhere_mm
 
 
 def short_axis_mm(lesion: Lesion, reading: CtReading) -> float | None:

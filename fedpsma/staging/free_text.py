@@ -22,9 +22,17 @@ def inspect_texts(exam: Exam) -> Noted[None]:
     instructions = list(
         _flags(exam, fields, find_instructions, "untrusted_instruction", "addresses the software; not read")
     )
-    identifiers = list(_flags(exam, fields, find_identifiers, "phi_detected", "may identify a person; remove it"))
+    identifiers = list(_flags(exam, fields, _find_open_identifiers, "phi_detected", "may identify a person; remove it"))
     result = {"untrusted_instruction": len(instructions), "phi_detected": len(identifiers)}
     return Noted(None, (traced("free_text", {"fields": len(fields)}, result),), (*instructions, *identifiers))
+
+
+def _find_open_identifiers(text: str) -> tuple[Passage, ...]:
+    """Find identifying passages outside instructions, which are pointed at already and never read."""
+    hidden = find_instructions(text)
+    return tuple(
+        one for one in find_identifiers(text) if not any(at.start <= one.start and one.end <= at.end for at in hidden)
+    )
 
 
 def _flags(

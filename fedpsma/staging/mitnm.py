@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedpsma.domain.assessment import MiTnm, TraceEntry
 from fedpsma.domain.exam import ProstateStatus
@@ -22,20 +22,37 @@ _WITHOUT_SIDE = "PS"
 
 @dataclass(frozen=True)
 class Stage:
-    """The miTNM object with the sided pelvic regions that its string shows ("EIL")."""
+    """The miTNM object with what its string shows besides.
+
+    ``sided_nodes`` are the pelvic regions with their sides ("EIL"), ``bones`` the bones that V1 names where there are
+    no more than three lesions.
+    """
 
     mitnm: MiTnm
     sided_nodes: tuple[str, ...]
+    bones: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[str]:
         """The parts of the canonical string, one for each category ("miT0", "N1 (EIL)", "M1b (uni)")."""
-        return parts(self.mitnm, self.sided_nodes)
+        mitnm = self.mitnm
+        details = {"M1a": mitnm.M1a_regions, "M1b": [*mitnm.M1b_pattern, *self.bones], "M1c": mitnm.M1c_organs}
+        local = [f"mi{mitnm.T}", _with_details(mitnm.N, self.sided_nodes)]
+        return local + [_with_details(category, details.get(category, [])) for category in mitnm.M]
 
     @property
     def text(self) -> str:
         """The canonical string."""
         return " ".join(self.parts)
+
+    @property
+    def meaning(self) -> str:
+        """The canonical string without what V1 only writes in another way: N1a for N1, N1b for N2, names of bones."""
+        return replace(self, bones=()).text.replace("N1a", "N1").replace("N1b", "N2")
+
+    def with_local(self, code: str) -> Stage:
+        """Return the same stage with another miT code."""
+        return replace(self, mitnm=self.mitnm.model_copy(update={"T": code}))
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,22 @@ def stage_units(units: Counter[Unit], status: ProstateStatus | None, options: St
         M1b_pattern=m1b,
         M1c_organs=m1c,
     )
-    return Stage(mitnm, tuple(sided))
+    return Stage(mitnm, tuple(sided), _named_bones(by_axis["M1b"]) if options.promise == "v1" else ())
+
+
+def other_local_stage(counted: Sequence[LesionFacts], status: ProstateStatus | None) -> str | None:
+    """Return the other miT code that a contradiction leaves possible; null where nothing contradicts.
+
+    It is a lesion in a gland that is said to be removed, or in the bed of a gland that is said to be in place.
+    """
+    in_gland, in_bed = (
+        sum(one.region is region for one in counted) for region in (Region.PROSTATE, Region.PROSTATE_BED)
+    )
+    if status == "removed" and in_gland and not in_bed:
+        return "Tr"
+    if status in ("in_situ", "irradiated") and in_bed and not in_gland:
+        return "T2u" if in_bed == 1 else "T2m"
+    return None
 
 
 def local_stage(local: Counter[Unit], status: ProstateStatus | None) -> str:
@@ -148,21 +180,30 @@ def bone_pattern(bones: Counter[Unit], options: StagingOptions) -> list[str]:
     return pattern
 
 
-def render(mitnm: MiTnm, sided_nodes: Sequence[str] = ()) -> str:
-    """Render the canonical string.
+def _named_bones(bones: Counter[Unit]) -> tuple[str, ...]:
+    """Name the bones of unifocal and oligometastatic disease, as V1 does."""
+    if bones.total() >= rule("bone_pattern").values["disseminated_from"]:
+        return ()
+    sides = {"L": "left ", "R": "right "}
+    countable = [one for one in bones if one.region is not Region.BONE_MARROW_DIFFUSE]
+    return tuple(sorted({sides.get(one.side or "", "") + one.region.facts.name_en for one in countable}))
+
+
+def app_text(found: Stage, primary: int | str | None, highest: int | None, lowest: int | None) -> str:
+    """Render the string in the style of the PROMISE application, with the scores that go with it.
 
     Example:
-        >>> render(MiTnm(T="T2u", N="N1", N_regions=["EI"], M=["M1b"], M1b_pattern=["uni"]), ["EIL"])
-        'miT2u N1 (EIL) M1b (uni)'
+        >>> found = Stage(MiTnm(T="T2u", N="N0", M=["M0"]), ())
+        >>> app_text(found, 4, 3, 1)
+        'mi T2u (PRIMARY4) N0 M0 / PSMA expression score highest 3 lowest 1'
     """
-    return " ".join(parts(mitnm, sided_nodes))
-
-
-def parts(mitnm: MiTnm, sided_nodes: Sequence[str] = ()) -> list[str]:
-    """Render the canonical string in parts, one for each category."""
-    details = {"M1a": mitnm.M1a_regions, "M1b": mitnm.M1b_pattern, "M1c": mitnm.M1c_organs}
-    local = [f"mi{mitnm.T}", _with_details(mitnm.N, sided_nodes or mitnm.N_regions)]
-    return local + [_with_details(category, details.get(category, [])) for category in mitnm.M]
+    local, *others = found.parts
+    shown = f" (PRIMARY{primary})" if isinstance(primary, int) else ""
+    stage_text = " ".join([f"mi {local.removeprefix('mi')}{shown}", *others])
+    if highest is None and lowest is None:
+        return stage_text
+    told = ["open" if one is None else str(one) for one in (highest, lowest)]
+    return f"{stage_text} / PSMA expression score highest {told[0]} lowest {told[1]}"
 
 
 def _with_details(code: str, details: Sequence[str]) -> str:
@@ -176,7 +217,14 @@ def _sided_nodes(nodes: Counter[Unit]) -> list[str]:
         sides = ("L", "R") if one.side == "B" else (one.side,)
         shown = {side for side in sides if side in ("L", "R") and code != _WITHOUT_SIDE}
         found |= {f"{code}{side}" for side in shown} or {code}
+    # A node without a known side may be one of those beside it.
+    unsided = {str(one.region.facts.mitnm_code) for one in nodes if one.side is None}
+    found -= {code for code in unsided if {f"{code}L", f"{code}R"} & found and not _is_midline(code, nodes)}
     return sorted(found, key=lambda node: (_PELVIC_ORDER.index(node[:2]), node))
+
+
+def _is_midline(code: str, nodes: Counter[Unit]) -> bool:
+    return any(one.side == "M" and one.region.facts.mitnm_code == code for one in nodes)
 
 
 def _in_order(order: Sequence[str], codes: Iterable[str | None]) -> list[str]:
@@ -192,21 +240,26 @@ def _trace(
 ) -> tuple[TraceEntry, ...]:
     mitnm = found.mitnm
     axes = {one.lesion_id: unit_of(one).axis(options) for one in counted}
-    local = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "T"}
+    local = {
+        one.lesion_id: f"{one.region.facts.name_en}, {unit_of(one).extent or 'no extent stated'}"
+        for one in counted
+        if axes[one.lesion_id] == "T"
+    }
     nodes = {one.lesion_id: one.region for one in counted if axes[one.lesion_id] == "N"}
     distant = {
         one.lesion_id: f"{axes[one.lesion_id]}, {one.region.facts.name_en}"
         for one in counted
         if axes[one.lesion_id].startswith("M1")
     }
+    version = {"PROMISE V1": "common iliac nodes are pelvic; N1a, N1b for N1, N2"} if options.promise == "v1" else {}
     bones = [name for name, axis in axes.items() if axis == "M1b"]
     return (
         traced("mitnm_t", {"prostate_status": status, "lesions": local}, mitnm.T),
         traced(
             "mitnm_n",
-            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides},
+            {"lesions": nodes, "regions": list(found.sided_nodes), "count_sides": options.count_sides} | version,
             mitnm.N,
         ),
-        traced("mitnm_m", {"lesions": distant}, parts(mitnm)[2:]),
+        traced("mitnm_m", {"lesions": distant} | version, found.parts[2:]),
         traced("bone_pattern", {"lesions": bones, "diffuse_marrow": options.diffuse_marrow}, mitnm.M1b_pattern),
     )

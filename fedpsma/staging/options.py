@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,29 @@ class StagingOptions:
     diffuse_marrow: bool = False
     pattern_beside_dmi: bool = False
     label_decides: bool = True
-    unspecific_bone_suvmax: float = 10.0
+    unspecific_bone_suvmax: Limit = 10.0
     benign_explanations: bool = True
-    change_percent: float = 30.0
-    node_short_axis_pelvis_mm: float = 8.0
-    node_short_axis_elsewhere_mm: float = 10.0
-    parotid_low_suv: float | None = None
-    liver_low_suv: float | None = None
+    change_percent: Limit = 30.0
+    node_short_axis_pelvis_mm: Limit = 8.0
+    node_short_axis_elsewhere_mm: Limit = 10.0
+    parotid_low_suv: Limit | None = None
+    liver_low_suv: Limit | None = None
 
+
+TITLES = {
+    "promise": "version of PROMISE",
+    "count_sides": "left and right of one pelvic region count as two",
+    "diffuse_marrow": "the reader sees diffuse marrow involvement",
+    "pattern_beside_dmi": "the number of bone lesions stands beside diffuse marrow involvement",
+    "label_decides": "the label of the table decides the uptake where a reference is missing",
+    "unspecific_bone_suvmax": "SUVmax below which bone uptake without CT correlate is unspecific on 18F-PSMA-1007",
+    "benign_explanations": "intense uptake with a benign explanation is not counted",
+    "change_percent": "percent from which a lesion has increased or decreased",
+    "node_short_axis_pelvis_mm": "short axis (mm) from which a pelvic node is suspicious on CT",
+    "node_short_axis_elsewhere_mm": "short axis (mm) from which another node is suspicious on CT",
+    "parotid_low_suv": "parotid SUVmean below which a tumour sink is suspected",
+    "liver_low_suv": "liver SUVmean below which a tumour sink is suspected",
+}
 
 _OTHER_WAY: dict[str, dict[Any, Any]] = {
     "promise": {"v2": "v1", "v1": "v2"},

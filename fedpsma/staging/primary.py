@@ -66,7 +66,7 @@ def _obstacle(exam: Exam, context: ClinicalContext) -> str | None:
 
 def _score(one: LesionFacts, tracer: Tracer | None) -> PrimaryScore | None:
     values = rule("primary").values
-    suvmax = one.lesion.suvmax
+    suvmax = one.lesion.suvmax if (one.lesion.suvmax or 0.0) >= 0 else None
     if suvmax is not None and suvmax > values["suvmax_above"]:
         return "reader_confirm" if tracer is Tracer.PSMA_1007 else 5
     pattern = _PATTERNS.get((one.lesion.primary_pattern or "").strip().casefold().replace(" ", "_").replace("-", "_"))

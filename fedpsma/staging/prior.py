@@ -55,6 +55,11 @@ class PriorExam:
             return self.tracer.facts.targets_psma
         return "PSMA" in (self.prior.modality or "").upper()
 
+    @property
+    def is_other_kind(self) -> bool:
+        """Whether the prior is said to be another kind of study than PET: CT, MRI or a bone scan."""
+        return self.prior.modality is not None and "PET" not in self.prior.modality.upper()
+
 
 @dataclass(frozen=True)
 class Link:

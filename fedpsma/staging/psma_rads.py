@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fedpsma.domain.assessment import Flag, PsmaRads
+from fedpsma.domain.assessment import Flag, FlagCode, PsmaRads
+from fedpsma.domain.exam import Lesion
 from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
 from fedpsma.staging.expression import Score, Uptake
@@ -75,6 +76,12 @@ def propose(one: LesionFacts, score: Score, around: Surroundings) -> Proposal:
     if around.options.label_decides and score.low >= 1 and is_called_malignant(one.lesion):
         return Proposal(proposals[-1].category, "label decides between low and intense uptake")
     return Proposal(None, "uptake undetermined")
+
+
+def may_count(one: LesionFacts, scores: dict[str, Score], around: Surroundings) -> bool:
+    """Whether one of the uptake levels that are still possible would make the lesion count."""
+    levels = scores[one.lesion_id].uptakes
+    return one.biopsy is None and any(_for_uptake(uptake, one, around).category in COUNTED for uptake in levels)
 
 
 def overall_category(categories: Iterable[PsmaRads | None]) -> PsmaRads | None:
@@ -183,9 +190,9 @@ def _rule_name(proposal: Proposal) -> str:
 
 def _open_flags(one: LesionFacts, score: Score, proposal: Proposal) -> Iterable[Flag]:
     if proposal.category is None:
-        code = "missing_value" if one.lesion.suvmax is None else "missing_reference"
+        code = _why_open(one.lesion)
         message = f"no PSMA-RADS category and not counted: uptake undetermined (score {score.low} to {score.high})"
-        yield Flag.model_validate({"code": code, "lesions": [one.lesion_id], "message": message})
+        yield Flag(code=code, lesions=[one.lesion_id], message=message)
     elif proposal.reason.startswith("label decides"):
         message = (
             f"category {proposal.category} rests on the label of the table because a reference is missing; confirm"
@@ -196,6 +203,14 @@ def _open_flags(one: LesionFacts, score: Score, proposal: Proposal) -> Iterable[
             "bone uptake without CT correlate on a tracer known for unspecific bone uptake: set to 3B, not counted"
         )
         yield Flag(code="label_override_suggested", lesions=[one.lesion_id], message=message)
+
+
+def _why_open(lesion: Lesion) -> FlagCode:
+    values = [lesion.suvmax, lesion.suvmean, lesion.suvpeak]
+    if lesion.suvmax is None:
+        return "missing_value"
+    impossible = any(value is not None and (value < 0 or value > lesion.suvmax) for value in values)
+    return "data_error" if impossible else "missing_reference"
 
 
 def _unspecific_bone_questions(

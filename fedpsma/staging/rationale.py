@@ -101,10 +101,13 @@ def explain(findings: Findings) -> Noted[list[Indeterminate]]:
 
 def follow_up(category: PsmaRads, one: LesionFacts) -> tuple[str, str]:
     """Choose the suggested option of the closed vocabulary and one alternative, by name."""
-    for row in read_data("follow_up.json")["choices"]:
-        if row["category"] == category and (not row["regions"] or one.region.value in row["regions"]):
-            return row["primary"], row["alternative"]
-    raise KeyError(f"data/follow_up.json has no choice for PSMA-RADS {category}")
+    fitting = (
+        row
+        for row in read_data("follow_up.json")["choices"]
+        if row["category"] == category and (not row["regions"] or one.region.value in row["regions"])
+    )
+    row = next(fitting)
+    return row["primary"], row["alternative"]
 
 
 def stage_if_counted(findings: Findings, one: LesionFacts) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fedpsma.domain.assessment import Flag, Recip, RecipInputs
+from fedpsma.domain.assessment import Flag, PsmaRads, Recip, RecipInputs
 from fedpsma.domain.exam import Exam
 from fedpsma.staging.changes import Comparison, Timeline
 from fedpsma.staging.facts import LesionFacts
 from fedpsma.staging.prior import ImageMatch, Link, PriorExam
+from fedpsma.staging.psma_rads import INDETERMINATE
 from fedpsma.staging.rulebook import Noted, at_least, at_most, percent_change, rule, traced
 
 
@@ -22,8 +23,19 @@ class Response:
 
 
 @dataclass(frozen=True)
+class UptakeLeft:
+    """Whether a counted lesion, or any lesion that is not benign, still takes up tracer."""
+
+    counted: bool
+    any: bool
+
+
+@dataclass(frozen=True)
 class NewLesions:
-    """New lesions since the prior; ``counted`` is null where the prior names no lesions to compare with."""
+    """New lesions since the prior; ``counted`` is null where the prior names no lesions to compare with.
+
+    ``indeterminate`` are those new findings that are neither counted nor benign.
+    """
 
     counted: bool | None
     uncertain: tuple[str, ...]
@@ -48,41 +60,45 @@ def recip_class(delta_pct: float, *, new_lesions: bool) -> Recip:
 
 
 def find_new_lesions(
-    facts: Sequence[LesionFacts], counted: Sequence[LesionFacts], comparison: Comparison, links: dict[str, Link]
+    categories: dict[str, PsmaRads | None],
+    counted: Sequence[LesionFacts],
+    comparison: Comparison,
+    links: dict[str, Link],
 ) -> NewLesions:
     """Find new lesions; where more lesions compete for fewer foci of the prior, at least one of them is new."""
     labels = comparison.labels
     ids = [one.lesion_id for one in counted]
     contested = [lesion_id for lesion_id in ids if links[lesion_id].status == "ambiguous"]
     foci = {focus.key for lesion_id in contested for focus in links[lesion_id].foci}
-    known = all(links[one.lesion_id].status != "unreadable" for one in facts) if facts else True
+    known = all(links[name].status != "unreadable" for name in categories)
     certain = any(labels[lesion_id] == "new" for lesion_id in ids) or len(contested) > len(foci)
     return NewLesions(
         counted=certain if known else None,
         uncertain=tuple(lesion_id for lesion_id in ids if labels[lesion_id] == "match_uncertain"),
         indeterminate=tuple(
-            one.lesion_id for one in facts if labels[one.lesion_id] == "new" and one.lesion_id not in ids
+            name
+            for name, category in categories.items()
+            if labels[name] == "new" and name not in ids and category in (*INDETERMINATE, None)
         ),
     )
 
 
 def assess_response(
-    timeline: Timeline, counted: Sequence[LesionFacts], uptake_left: bool, new: NewLesions
+    timeline: Timeline, counted: Sequence[LesionFacts], left: UptakeLeft, new: NewLesions
 ) -> Noted[Response]:
-    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable.
-
-    ``uptake_left`` says whether any lesion that is not benign still takes up tracer.
-    """
+    """Compute RECIP 1.0; null with a trace entry that says why where it is not computable."""
     exam, prior = timeline.exam, timeline.prior
     obstacle = _obstacle(exam, prior, timeline.match)
+    if not obstacle and exam.psma_vol_ml == 0 and left.counted:
+        obstacle = "the volume is 0 although counted lesions take up tracer"
     if obstacle:
         flags = _not_applicable(prior, new)
         return Noted(Response(), (traced("recip", {"not comparable": obstacle}, None),), flags)
     before, now = prior.prior.psma_vol_ml, exam.psma_vol_ml
-    if not counted and (prior.foci or before) and (now == 0 or (now is None and not uptake_left)):
+    if (prior.foci or before) and (now == 0 or (now is None and not left.any)):
         inputs = None
         if before is not None:
-            inputs = RecipInputs(baseline_ml=before, current_ml=0.0, delta_pct=-100.0, new_lesions=False)
+            inputs = _inputs(before, 0.0, -100.0, False)
         entry = traced("recip", {"baseline_ml": before, "current_ml": now, "uptake": "none"}, "CR")
         return Noted(Response("CR", inputs), (entry,))
     if before is None or now is None:
@@ -129,7 +145,7 @@ def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -
     changes = [delta] if at_least_ml == now else [delta, percent_change(before, at_least_ml)]
     classes = sorted({recip_class(change, new_lesions=one) for change in changes for one in judged})
     recip = classes[0] if len(classes) == 1 else None
-    inputs = RecipInputs(baseline_ml=before, current_ml=now, delta_pct=round(delta, 1), new_lesions=new.counted)
+    inputs = _inputs(before, now, delta, new.counted)
     result = recip or f"undetermined: {' or '.join(classes)}"
     said = inputs.model_dump() | ({"counted lesions together, ml": at_least_ml} if at_least_ml != now else {})
     entry = traced("recip", said, result)
@@ -141,6 +157,12 @@ def _by_volume(before: float, now: float, at_least_ml: float, new: NewLesions) -
         return Noted(Response(None, inputs), (entry,), (Flag(code="data_error", message=message),))
     with_new = recip_class(delta, new_lesions=True)
     return Noted(Response(recip, inputs), (entry,), tuple(_flags(delta, recip, with_new, new)))
+
+
+def _inputs(before: float, now: float, delta: float, new: bool | None) -> RecipInputs:
+    """Round volumes to a cubic millimetre, and what is told of their change to a tenth of a percent."""
+    volumes = {"baseline_ml": round(before, 3), "current_ml": round(now, 3)}
+    return RecipInputs(**volumes, delta_pct=round(delta, 1), new_lesions=new)
 
 
 def _flags(delta: float, recip: Recip, with_new: Recip, new: NewLesions) -> Iterator[Flag]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, Generic, TypeVar
@@ -23,12 +24,31 @@ class Noted(Generic[Value]):
     flags: tuple[Flag, ...] = ()
 
 
+@dataclass
+class Notebook:
+    """Collects the trace and the flags of one assessment."""
+
+    trace: list[TraceEntry] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+
+    def keep(self, noted: Noted[Value]) -> Value:
+        """Take over the notes of a result and return the result."""
+        self.trace += noted.trace
+        self.flags += noted.flags
+        return noted.value
+
+    def flag(self, flags: Iterable[Flag]) -> None:
+        """Add flags."""
+        self.flags += flags
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One row of ``data/rules.json``; ``tag`` is C, S, P or UNCONFIRMED."""
+    """One row of ``data/rules.json``: ``says`` is the rule in plain words, ``tag`` is C, S, P or UNCONFIRMED."""
 
     name: str
     title: str
+    says: str
     source: str
     tag: str
     values: dict[str, float]
@@ -43,13 +63,14 @@ def rule(name: str) -> Rule:
         -30
     """
     row = read_data("rules.json")["rules"][name]
-    return Rule(name, row["title"], row["source"], row["tag"], row["values"])
+    return Rule(name, row["title"], row["says"], row["source"], row["tag"], row["values"])
 
 
 def traced(name: str, inputs: dict[str, Any], result: Any) -> TraceEntry:
     """Write down one decision with the source and the tag of its rule."""
     used = rule(name)
-    return TraceEntry(rule=name, source=f"{used.source} [{used.tag}]", inputs=inputs, result=result)
+    source = f"{used.source} [{used.tag}]"
+    return TraceEntry(rule=name, says=used.says, source=source, inputs=inputs, result=result)
 
 
 @cache

@@ -26,12 +26,15 @@ def check(exam: Exam, facts: list[LesionFacts]) -> Noted[None]:
     return Noted(None, (traced("sanity", inputs, result),), (*errors, *gaps))
 
 
-def check_volume(exam: Exam, counted: tuple[LesionFacts, ...]) -> Iterator[Flag]:
-    """Flag a whole-body volume that is smaller than the counted lesions together."""
+def check_volume(exam: Exam, counted: tuple[LesionFacts, ...], *, takes_up: bool) -> Iterator[Flag]:
+    """Flag a whole-body volume that is smaller than the counted lesions, or 0 although they take up tracer."""
     given = exam.psma_vol_ml
     together = 0.0 if given is None else least_volume_ml(given, counted)
     if given is not None and together > given:
         message = f"PSMA volume {given:.1f} ml is smaller than the counted lesions together ({together:.1f} ml)"
+        yield Flag(code="data_error", lesions=[one.lesion_id for one in counted], message=message)
+    elif given == 0 and takes_up:
+        message = "PSMA volume is 0 although counted lesions take up tracer: no response class from it"
         yield Flag(code="data_error", lesions=[one.lesion_id for one in counted], message=message)
 
 
@@ -86,7 +89,10 @@ def _status_errors(exam: Exam, lesion: Lesion) -> Iterator[str]:
             "or Tr; is it the prostate bed?"
         )
     if lesion.region is Region.PROSTATE_BED and status in ("in_situ", "irradiated"):
-        yield "a lesion of the prostate bed although the prostate is in place"
+        yield (
+            "a lesion of the prostate bed although the prostate is in place: T is undetermined, Tr as the region says "
+            "or T2u; is it the prostate?"
+        )
     if lesion.t_extent == "Tr" and status == "in_situ":
         yield "local recurrence (Tr) although the prostate is in place and untreated"
 
@@ -97,8 +103,14 @@ def _exam_errors(exam: Exam) -> Iterator[Flag]:
     values = {"blood pool": suv.blood_pool, organ or "": getattr(suv, organ) if organ else None, "parotid": suv.parotid}
     known = [(name, value) for name, value in values.items() if value is not None and value >= 0]
     for (name, value), (next_name, next_value) in pairwise(known):
-        if value >= next_value:
-            message = f"reference uptake of the {name} ({value:.1f}) is not below the {next_name} ({next_value:.1f})"
+        if value < next_value:
+            continue
+        message = f"reference uptake of the {name} ({value:.1f}) is not below the {next_name} ({next_value:.1f})"
+        if next_name == "parotid" and name == organ:
+            # It happens: a salivary gland after radioligand therapy, with sialadenitis or under a tumour sink.
+            message += ": a damaged or starved salivary gland, or a wrong value; scores between the two are open"
+            yield Flag(code="reference_organ_involved", message=message)
+        else:
             yield Flag(code="data_error", message=message)
 
 

@@ -21,6 +21,13 @@ Mark = Literal[
     "physiologic", "other_primary", "benign_node", "fracture", "urinary", "artefact", "treated", "extracapsular"
 ]
 _LIST_WORD = re.compile(r"\b(?:or|nor|oder|noch|and|und|/)\b", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[.;:\n(]")
+_ADJECTIVE = re.compile(r"(?:isch(?:e[nrms]?)?|ic|ed)\W*$", re.IGNORECASE)
+_PREFIX = re.compile(r"\b(?:non|nicht)-\s?$", re.IGNORECASE)
+_DOUBT = re.compile(r"\b(?:cannot|can not|not|kann|nicht)\b", re.IGNORECASE)
+_LIST_REACH = 8
+# A negation reaches this many characters at most, so that a very long text is read in no more than linear time.
+_REACH = 200
 _HU = re.compile(r"(?P<sign>[-−–]?)\s?(?P<value>\d{1,3})\s?(?:HU|HE)\b")
 _ADENOMA_HU = 10
 _HEDGE_REACH = 28
@@ -189,12 +196,15 @@ def _short_axis(text: str) -> float | None:
 
 
 def _is_negated(text: str, match: re.Match[str]) -> bool:
-    clause_start = max(text.rfind(mark, 0, match.start()) for mark in (".", ";", ":", "\n", "(")) + 1
-    before = text[clause_start : match.start()]
+    before = _CLAUSE_END.split(text[max(0, match.start() - _REACH) : match.start()])[-1]
     last = last_match(_negation_before(), before)
-    if last is not None and _in_scope(before[last.end() :], text[match.start() :]):
+    if last is not None and _in_scope(before[last.end() :], text[match.start() : match.end() + _REACH]):
         return True
-    return _negation_after().match(text, match.end()) is not None
+    if _PREFIX.search(before):
+        return True
+    return _negation_after().match(text, match.end()) is not None or _ends_negated_list(
+        text[match.end() : match.end() + _REACH]
+    )
 
 
 def _in_scope(between: str, rest: str) -> bool:
@@ -203,9 +213,26 @@ def _in_scope(between: str, rest: str) -> bool:
         return False
     if "," not in between:
         return True
-    clause = re.split(r"[.;:\n(]", rest, maxsplit=1)[0]
-    listed = _LIST_WORD.search(between) or _LIST_WORD.search(clause)
-    return listed is not None or len(clause.split()) == 1
+    first, last = between.partition(",")[0], between.rpartition(",")[2]
+    if _hedge().search(last) and not _LIST_WORD.search(last):
+        return False
+    clause = _CLAUSE_END.split(rest, maxsplit=1)[0]
+    if _LIST_WORD.search(between) or _LIST_WORD.search(clause):
+        return True
+    single = not last.strip() and len(clause.split()) == 1
+    # "no haemangioma, osteolytic" goes on with what is there, "no sclerosis, lysis" with what is not.
+    return single and (not _ADJECTIVE.search(clause) or _ADJECTIVE.search(first) is not None)
+
+
+def _ends_negated_list(after: str) -> bool:
+    """Whether a list goes on and ends with a negation: "(sclerosis,) lysis or fracture not seen"."""
+    clause = _CLAUSE_END.split(after, maxsplit=1)[0]
+    negation = _negation_after().search(clause)
+    if negation is None or _scope_end().search(clause[: negation.start()]):
+        return False
+    between = clause[: negation.start()]
+    listed = _LIST_WORD.search(between.rpartition(",")[2])
+    return listed is not None and len(between.split()) <= _LIST_REACH and not _DOUBT.search(between)
 
 
 def _is_hedged(text: str, match: re.Match[str]) -> bool:

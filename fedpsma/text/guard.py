@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -17,7 +18,7 @@ from fedpsma.text.regions import find_mentions
 
 _LOOK_ALIKES = str.maketrans("аеорсхуіѕјԁɡһӏΑΒΕΖΗΙΚΜΝΟΡΤΥΧαορν’‘", "aeopcxyisjdghlABEZHIKMNOPTYXaopv''")
 _LEET = str.maketrans("013457@$!", "oieastasi")
-_LEET_WORD = re.compile(r"(?=[^\W_]*[a-z])(?=\S*[013457@$!])[\w@$!]*[a-z@$!][\w@$!]+", re.IGNORECASE)
+_LEET_WORD = re.compile(r"(?<![\w@$!])(?=[^\W_]*[a-z])(?=\S*[013457@$!])[\w@$!]*[a-z@$!][\w@$!]+", re.IGNORECASE)
 _SPACED_WORD = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]){4,}[^\W\d_](?!\w)")
 _SHORTEST_INSTRUCTION = 8
 _INVISIBLE_RUN = 3
@@ -80,11 +81,15 @@ def mask_untrusted(text: str) -> str:
 
 
 def _quarantine(text: str, hits: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    parts = sentences(text)
     active = ""
     previous_end = 0
-    for part in parts:
-        inside = [kind for start, end, kind in hits if start < part.end and part.start < end]
+    ahead: deque[tuple[int, int, str]] = deque(hits)
+    near: list[tuple[int, int, str]] = []
+    for part in sentences(text):
+        while ahead and ahead[0][0] < part.end:
+            near.append(ahead.popleft())
+        near = [hit for hit in near if part.start < hit[1]]
+        inside = [kind for _, _, kind in near]
         new_paragraph = "\n" in text[previous_end : part.start]
         if inside:
             active = active if active and not new_paragraph else inside[0]

@@ -11,6 +11,16 @@ from importlib import resources
 from typing import Any
 
 _BOUNDARY = re.compile(r"[.!?](?=[\s'\")\]]|$)|[;\n]")
+_LINE_END = re.compile(r"(?<=[\w,(.-])[ \t]*\n(?=[ \t]*[\w(])")
+_GOES_ON = re.compile(r"[ \t]*(?:[a-zäöü(]|\d+(?:[.,]\d+)?\s*(?:mm|cm)|SUV)")
+_UNFINISHED = re.compile(
+    r"(?:[,(]|\b(?:ext|int|com|comm|max|re|li|of|in|the|with|and|to|at|on|a|an|left|right|und|mit|im|der|die|das|von|am|links|rechts"
+    r"|SUVmax|SUV|external|internal|common|iliac|iliakal)\.?)[ \t]*$",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"\d\s*(?:mm|cm)\b|SUV\D{0,12}\d")
+_HALF_LINE = 30
+_FULL_LINE = 50  # a line this long was broken by its width, not by its author
 _CLAUSE = re.compile(r",(?!\d)|\s(?:and|und|sowie|plus)\s", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[\w.]+$")
 _ORDINAL = re.compile(r"(?<![\d.,/])\d{1,2}$")
@@ -65,6 +75,24 @@ def sentences(text: str) -> list[Passage]:
     """
     ends = [match.end() for match in _BOUNDARY.finditer(text) if _ends_sentence(text, match)]
     return _cut(text, [(end, end) for end in ends])
+
+
+def unwrapped(text: str) -> str:
+    r"""Join lines that were broken inside a sentence; every offset stays.
+
+    Example:
+        >>> unwrapped("node left ext.\niliac 9 mm.\nLiver normal")
+        'node left ext. iliac 9 mm.\nLiver normal'
+    """
+    characters = list(text)
+    for match in _LINE_END.finditer(text):
+        line_start = text.rfind("\n", 0, match.start()) + 1
+        length = match.start() - line_start
+        is_long = length >= _FULL_LINE or (length >= _HALF_LINE and not _VALUE.search(text, line_start, match.start()))
+        is_long = is_long and _GOES_ON.match(text, match.end()) is not None
+        if is_long or _UNFINISHED.search(text, line_start, match.start()):
+            characters[match.end() - 1] = " "
+    return "".join(characters)
 
 
 def clauses(text: str, within: Passage) -> list[Passage]:

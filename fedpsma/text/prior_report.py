@@ -7,19 +7,22 @@ believes more than a quote can show, so every finding carries its offsets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import TypeVar
 
 from fedpsma.domain.region import Region, Side
 from fedpsma.domain.tracer import Tracer
 from fedpsma.text.guard import find_identifiers, find_instructions
+from fedpsma.text.language import find_language
 from fedpsma.text.measures import Measure, find_sizes, find_suvmax
-from fedpsma.text.passages import Passage, blank, clauses, last_match, passage, read_data, sentences
-from fedpsma.text.regions import Mention, find_mentions, find_sides
-
-_LIST_WORD = re.compile(r"\b(?:or|nor|oder|noch)\b", re.IGNORECASE)
+from fedpsma.text.passages import Passage, blank, read_data
+from fedpsma.text.prior_header import PriorHeader, read_header
+from fedpsma.text.regions import Mention
+from fedpsma.text.repair import Repaired, repaired
+from fedpsma.text.statements import Statement, is_negative, prior_words, says_only_where, statements, tellings
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,11 @@ class NegativeStatement:
 class PriorReading:
     """What a prior report says, and what in it must not be believed or passed on.
 
-    ``side_conflicts`` are statements of the impression whose side contradicts the findings of the same report.
+    ``side_conflicts`` are statements of the impression whose side contradicts the findings of the same report;
+    ``conflicts`` are findings in places that the report elsewhere calls free, or whose value it gives twice and
+    differently. ``unplaced`` are passages with a value and no place: they are shown, never guessed. ``repairs`` are
+    passages that read as something else (``kind``), such as misspelt words. ``readable`` is false for a text in a
+    language that this reader does not know; nothing is read from it.
     """
 
     findings: tuple[PriorFinding, ...]
@@ -74,6 +81,11 @@ class PriorReading:
     tracers: tuple[Tracer, ...]
     instructions: tuple[Passage, ...]
     identifiers: tuple[Passage, ...]
+    header: PriorHeader
+    conflicts: tuple[PriorFinding, ...] = ()
+    unplaced: tuple[Passage, ...] = ()
+    repairs: tuple[Passage, ...] = ()
+    readable: bool = True
 
     @property
     def says_nothing(self) -> bool:
@@ -93,139 +105,102 @@ def read_prior_report(text: str) -> PriorReading:
     """
     instructions = find_instructions(text)
     trusted = blank(text, instructions)
+    if find_language(trusted if trusted.strip() else text) is None:
+        return PriorReading((), (), (), (), instructions, find_identifiers(text), _NO_HEADER, readable=False)
+    copy = repaired(trusted)
     mentioned: list[PriorFinding] = []
     negatives: list[NegativeStatement] = []
-    impression_from = _impression_start(trusted)
-    for sentence in sentences(trusted):
-        found, free = _read_sentence(trusted, sentence)
+    unplaced: list[Passage] = []
+    impression_from = _impression_start(copy.text)
+    for sentence in tellings(copy.text):
+        found, free = _read_sentence(copy.text, sentence)
         in_impression = sentence.start >= impression_from
         mentioned += [replace(one, in_impression=in_impression) for one in found]
         negatives += free
+        if not found and not free and _has_a_value(sentence.quote):
+            unplaced.append(_original(sentence, copy, trusted))
+    mentioned = [_original(one, copy, trusted) for one in mentioned]
+    negatives = [_original(one, copy, trusted) for one in negatives]
     body = _merged([one for one in mentioned if not one.in_impression])
     repeated = [one for one in mentioned if one.in_impression]
-    conflicts = tuple(one for one in repeated if _contradicts_side(one, body))
+    of_side = tuple(one for one in repeated if _contradicts_side(one, body))
+    findings = tuple(_merged([*body, *(one for one in repeated if one not in of_side)]))
     return PriorReading(
-        findings=tuple(_merged([*body, *(one for one in repeated if one not in conflicts)])),
+        findings=findings,
         negatives=tuple(negatives),
-        side_conflicts=conflicts,
-        tracers=_tracers(trusted),
+        side_conflicts=of_side,
+        tracers=find_tracers(trusted),
         instructions=instructions,
         identifiers=find_identifiers(text),
+        header=read_header(trusted),
+        conflicts=tuple(one for one in findings if _is_denied(one, negatives) or _has_another_value(one, findings)),
+        unplaced=tuple(unplaced),
+        repairs=copy.repairs,
     )
 
 
-@dataclass(frozen=True)
-class _Clause:
-    """A stretch of a sentence that speaks of one place."""
+_Found = TypeVar("_Found", PriorFinding, NegativeStatement, Passage)
+_NO_HEADER = PriorHeader(None, (), None, ())
 
-    span: Passage
-    mention: Mention
-    side: Side | None
+
+def _original(found: _Found, copy: Repaired, text: str) -> _Found:
+    """Move a passage of the readable copy to where it stands in the text itself."""
+    start, end = copy.span(found.start, found.end)
+    return replace(found, start=start, end=end, quote=text[start:end])
+
+
+def _has_a_value(quote: str) -> bool:
+    return bool(find_suvmax(quote) or find_sizes(quote)) and not prior_words("not_findings").search(quote)
+
+
+def _is_denied(one: PriorFinding, negatives: Sequence[NegativeStatement]) -> bool:
+    """Whether the report elsewhere calls the very region free; a group ("no further bone lesions") denies nothing."""
+    return any(
+        one.region is not None and free.regions == (one.region,) and not _overlap(one, free) and not one.levels
+        for free in negatives
+    )
+
+
+def _has_another_value(one: PriorFinding, findings: Sequence[PriorFinding]) -> bool:
+    """Whether findings and impression give one focus different values of SUVmax."""
+    return any(
+        other.in_impression is not one.in_impression
+        and (other.regions, other.side, other.levels) == (one.regions, one.side, one.levels)
+        and None not in (one.suvmax, other.suvmax)
+        and one.suvmax != other.suvmax
+        for other in findings
+    )
+
+
+def _overlap(one: PriorFinding, other: NegativeStatement) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _read_sentence(text: str, sentence: Passage) -> tuple[list[PriorFinding], list[NegativeStatement]]:
     findings: list[PriorFinding] = []
     negatives: list[NegativeStatement] = []
-    bare: list[_Clause] = []
-    for clause in _clauses_by_place(text, sentence):
+    bare: list[Statement] = []
+    for clause in statements(text, sentence):
         quote = clause.span.quote
-        if _is_negative(text, clause, sentence):
+        if is_negative(text, clause, sentence):
             negatives += [_negative(one) for one in (*bare, clause)]
             bare = []
             continue
-        if not clause.mention.group and not _words("not_findings").search(quote):
+        if not clause.mention.group and not prior_words("not_findings").search(quote):
             findings += _findings_in(clause, sentence)
-        bare = [*bare, clause] if _says_only_where(quote) else []
+        bare = [*bare, clause] if says_only_where(quote) else []
     return findings, negatives
 
 
-def _negative(clause: _Clause) -> NegativeStatement:
+def _negative(clause: Statement) -> NegativeStatement:
     return NegativeStatement(clause.mention.regions, clause.span.start, clause.span.end, clause.span.quote)
 
 
-def _says_only_where(quote: str) -> bool:
-    return not (find_suvmax(quote) or find_sizes(quote) or _words("positive").search(quote))
-
-
-def _clauses_by_place(text: str, sentence: Passage) -> Iterator[_Clause]:
-    """Cut a sentence so that every piece names one place; pieces that name none belong to the one before."""
-    said_before: Side | None = None
-    for span, mentions in _joined_pieces(text, sentence):
-        sites = [one for one in mentions if not one.group] or mentions
-        for mention in _without_repeats(sites):
-            own = _side_near(span, mention)
-            yield _Clause(span, mention, own or (said_before if mention.regions[0].is_node else None))
-        said_before = _side_near(span, sites[-1]) or said_before
-
-
-def _joined_pieces(text: str, sentence: Passage) -> list[tuple[Passage, list[Mention]]]:
-    joined: list[tuple[int, int, list[Mention]]] = []
-    for piece in clauses(text, sentence):
-        mentions = find_mentions(piece.quote)
-        if mentions and not _continues(joined, mentions):
-            joined.append((piece.start if joined else sentence.start, piece.end, mentions))
-        elif joined:
-            left, _, kept = joined[-1]
-            joined[-1] = (left, piece.end, [*kept, *_shifted(mentions, piece.start - left)])
-    return [_refreshed(text, left, right) for left, right, _ in joined]
-
-
-def _continues(joined: list[tuple[int, int, list[Mention]]], mentions: list[Mention]) -> bool:
-    return bool(joined) and all(one.group for one in mentions) and not all(one.group for one in joined[-1][2])
-
-
-def _shifted(mentions: list[Mention], by: int) -> list[Mention]:
-    return [replace(one, start=one.start + by, end=one.end + by) for one in mentions]
-
-
-def _refreshed(text: str, left: int, right: int) -> tuple[Passage, list[Mention]]:
-    span = passage(text, left, right)
-    return span, find_mentions(span.quote)
-
-
-def _without_repeats(mentions: list[Mention]) -> list[Mention]:
-    kept: list[Mention] = []
-    for one in mentions:
-        same = next((other for other in kept if set(one.regions) & set(other.regions)), None)
-        if same is None or (one.levels and same.levels and one.levels != same.levels):
-            kept.append(one)
-        elif one.levels or len(one.regions) < len(same.regions):
-            kept[kept.index(same)] = one
-    return kept
-
-
-def _side_near(span: Passage, mention: Mention) -> Side | None:
-    middle = (mention.start + mention.end) / 2
-    sides = find_sides(span.quote)
-    return min(sides, key=lambda found: abs(found[0] - middle))[1] if sides else None
-
-
-def _is_negative(text: str, clause: _Clause, sentence: Passage) -> bool:
-    mention, quote = clause.mention, clause.span.quote
-    if find_suvmax(quote):
-        return False
-    before = text[sentence.start : clause.span.start] + quote[: mention.start]
-    after = quote[mention.end :]
-    return (
-        _negated_before(before, quote[mention.start :]) or _words("negative_after", start=True).match(after) is not None
-    )
-
-
-def _negated_before(before: str, rest: str) -> bool:
-    negation = last_match(_words("negative_before"), before)
-    if negation is None:
-        return False
-    between = before[negation.end() :]
-    if re.search(r"\b(?:but|aber|jedoch|except|außer|however|sondern)\b|:", between) or find_suvmax(between):
-        return False
-    return "," not in between or _LIST_WORD.search(between + rest) is not None
-
-
-def _findings_in(clause: _Clause, sentence: Passage) -> Iterator[PriorFinding]:
+def _findings_in(clause: Statement, sentence: Passage) -> Iterator[PriorFinding]:
     quote, mention = clause.span.quote, clause.mention
     suvmax = _nearest(find_suvmax(quote), mention)
     size = _nearest(find_sizes(quote), mention)
-    if suvmax is None and size is None and not _words("positive").search(sentence.quote):
+    if suvmax is None and size is None and not prior_words("positive").search(sentence.quote):
         return
     is_node = mention.regions[0].is_node
     for side in _sides_of(clause):
@@ -241,7 +216,7 @@ def _findings_in(clause: _Clause, sentence: Passage) -> Iterator[PriorFinding]:
         )
 
 
-def _sides_of(clause: _Clause) -> tuple[Side | None, ...]:
+def _sides_of(clause: Statement) -> tuple[Side | None, ...]:
     """Return the sides to report; "bilateral" is two findings, and a midline bone has its side without a word."""
     legal = clause.mention.regions[0].facts.sides
     if legal == ("M",):
@@ -259,12 +234,25 @@ def _nearest(measures: list[Measure], mention: Mention) -> Measure | None:
 def _merged(found: list[PriorFinding]) -> list[PriorFinding]:
     """Unite repeated mentions of one focus; the quote that carries the numbers is kept."""
     merged: list[PriorFinding] = []
+    measured_at: dict[tuple[int, int], list[int]] = {}
+    unmeasured: set[int] = set()
     for one in found:
-        same = [other for other in merged if _can_be_the_same(one, other)]
+        # Two measured findings are the same only where the same words give them.
+        rivals = [*unmeasured, *measured_at.get((one.start, one.end), ())] if one.is_measured else range(len(merged))
+        same = list(islice((at for at in rivals if _can_be_the_same(one, merged[at])), 2))
         if len(same) == 1:
-            merged[merged.index(same[0])] = _united(same[0], one)
+            place = same[0]
+            merged[place] = _united(merged[place], one)
         elif not same or one.is_measured:
+            place = len(merged)
             merged.append(one)
+        else:
+            continue
+        if merged[place].is_measured:
+            unmeasured.discard(place)
+            measured_at.setdefault((merged[place].start, merged[place].end), []).append(place)
+        else:
+            unmeasured.add(place)
     return merged
 
 
@@ -312,7 +300,13 @@ def _impression_start(text: str) -> int:
     return match.start() if match else len(text) + 1
 
 
-def _tracers(text: str) -> tuple[Tracer, ...]:
+def find_tracers(text: str) -> tuple[Tracer, ...]:
+    """Return the tracers a text names.
+
+    Example:
+        >>> [str(one) for one in find_tracers("[68Ga]Ga-PSMA-11 PET, prior FDG")]
+        ['68Ga-PSMA-11', '18F-FDG']
+    """
     rows = read_data("prior_words.json")["tracers"]
     return tuple(Tracer(row["tracer"]) for row in rows if re.search("|".join(row["patterns"]), text, re.IGNORECASE))
 
@@ -321,12 +315,3 @@ def _tracers(text: str) -> tuple[Tracer, ...]:
 def _impression_heading() -> re.Pattern[str]:
     headings = "|".join(read_data("prior_words.json")["impression_headings"])
     return re.compile(rf"(?:^|(?<=[\n.;]))\s*(?:{headings})\s*:", re.IGNORECASE)
-
-
-@cache
-def _words(name: str, *, start: bool = False) -> re.Pattern[str]:
-    words: list[Any] = read_data("prior_words.json")[name]
-    joined = "|".join(words)
-    if start:
-        return re.compile(rf"[\w\s()/-]{{0,25}}?[:,\s(-]\s*(?:{joined})(?!\w)", re.IGNORECASE)
-    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE)

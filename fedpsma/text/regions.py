@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from fedpsma.domain.region import Region, Side
 from fedpsma.text.passages import read_data
@@ -66,13 +66,20 @@ def find_mentions(text: str) -> list[Mention]:
         >>> [(found.regions[0].value, found.levels) for found in find_mentions("L4 corpus; sclerosis left ext. iliac")]
         [('BONE_LSPINE', ('L4',)), ('LN_EXTERNAL_ILIAC', ())]
     """
+    return list(_mentions(text))
+
+
+@lru_cache(maxsize=4096)
+def _mentions(text: str) -> tuple[Mention, ...]:
     candidates = [*_numbered(text), *_named(text)]
     candidates.sort(key=lambda one: (not one.levels, one.group, len(one.regions), -(one.end - one.start), one.start))
     chosen: list[Mention] = []
+    taken = bytearray(len(text))
     for one in candidates:
-        if not any(one.start < other.end and other.start < one.end for other in chosen):
+        if not any(taken[one.start : one.end]):
+            taken[one.start : one.end] = b"\1" * (one.end - one.start)
             chosen.append(one)
-    return sorted(chosen, key=lambda one: one.start)
+    return tuple(sorted(chosen, key=lambda one: one.start))
 
 
 def find_levels(text: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,14 @@ from sklearn.model_selection import GroupKFold
 from fedpsma.domain.study import Study, VoxelPrediction
 from fedpsma.domain.tracer import Tracer
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset, require_masks
+from fedpsma.io.dataset import Dataset, parse_record, require_masks
+from fedpsma.io.files import read_json
 from fedpsma.lesions.facts import Facts, facts_of
 from fedpsma.lesions.foci import Focus, find_foci
 from fedpsma.lesions.judge import FAMILIES, MEASURED, Curve, Judge, family_of, measured, temperature_of
 from fedpsma.lesions.locate import hot_core, place
 from fedpsma.lesions.references import measure_references
+from fedpsma.model.checkpoint import judge_path, load_checkpoint
 
 FOLDS = 5
 _KNOTS = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
@@ -245,3 +248,14 @@ def _require_enough(truth: NDArray[np.bool_], patients: Sequence[str]) -> None:
             where="the studies to calibrate on",
             remedy=f"give studies with at least {LEAST_OF_EACH_CLASS} of each, of at least {FOLDS} patients",
         )
+
+
+def starting_judge(model: Path, start: Path | None = None) -> Judge:
+    """Return the judge whose terms are kept: ``start``, else the one beside the checkpoint, else the base model's.
+
+    Raises:
+        InputError: The checkpoint or the judge is broken.
+    """
+    begun = start or (judge_path(model) if judge_path(model).is_file() else judge_path())
+    terms = parse_record(Judge, read_json(begun), str(begun))
+    return terms.model_copy(update={"model_sha256": load_checkpoint(model).card.sha256})

@@ -1,4 +1,4 @@
-"""The private step: clip every patient, add up, add noise, descend (Abadi et al. 2016, arXiv 1607.00133).
+"""The private step: clip every patient, add up, add noise (Abadi et al. 2016, arXiv 1607.00133).
 
 The patient is the unit: he gives one gradient, whatever the number of patches, and it is clipped as a whole.
 """
@@ -98,13 +98,3 @@ def patient_lengths(block: Block) -> Tensor:
 def clipped_sum(block: Block, scales: Tensor) -> Tensor:
     """Add up the gradients of a block's patients, each scaled by (parameters, patients), as one float64 vector."""
     return torch.cat([scale @ part.flatten(1).double() for scale, part in zip(scales, block, strict=True)])
-
-
-def descend(parameters: Iterable[nn.Parameter], gradient: Tensor, learning_rate: float) -> None:
-    """Take one step of gradient descent along a flat gradient."""
-    offset = 0
-    with torch.no_grad():
-        for parameter in parameters:
-            part = gradient[offset : offset + parameter.numel()].view_as(parameter)
-            parameter.sub_(learning_rate * part.to(parameter))
-            offset += parameter.numel()

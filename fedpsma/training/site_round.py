@@ -21,7 +21,8 @@ from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet
 from fedpsma.training.accounting import PrivacySpend, epsilon_of, sample_rate, spend_of_round
 from fedpsma.training.clipping.rule import clipping_of
-from fedpsma.training.dp import PrivateStep, descend, draw_patients, private_gradient, select_parameters
+from fedpsma.training.descent import Descent
+from fedpsma.training.dp import PrivateStep, draw_patients, private_gradient, select_parameters
 from fedpsma.training.gradients.choice import GradientChoice, choose_gradients
 from fedpsma.training.gradients.engine import Trainee
 from fedpsma.training.interruption import raise_if_stopped
@@ -106,10 +107,10 @@ def train_round(
     with _threads(plan.threads):
         generator = generator_of(plan.seed, site, round_number)
         here = _prepare(weights, dataset, plan, spend, generator, network, correction)
+        descent = Descent.of(plan, here.parameters, round_number)
         for _ in range(plan.steps_per_round):
             raise_if_stopped()
-            gradient = here.steering.added_to(_gradient(here), here.parameters)
-            descend(here.parameters, gradient, plan.learning_rate)
+            descent.step(here.steering.added_to(_gradient(here), here.parameters))
     report = SiteReport(
         site=site,
         round=round_number,

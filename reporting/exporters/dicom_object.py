@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 
 from fedpsma import __version__
 from reporting.exporters.codes import Coded
+from reporting.exporters.frame import printable
 from reporting.exporters.report import Report, content_sha256
 from reporting.phrases import phrases
 
@@ -53,7 +54,17 @@ def _state(report: Report) -> str:
 
 def concept(code: Coded) -> CodedConcept:
     """Return a code as DICOM writes it: a value beyond 16 characters as Long Code Value, the meaning cut to 64."""
-    return CodedConcept(code.value, code.scheme, code.meaning[:64], scheme_version=code.version)
+    return CodedConcept(code.value, code.scheme, long_string(code.meaning), scheme_version=code.version)
+
+
+def long_string(text: str) -> str:
+    r"""Return a text as a DICOM Long String (LO): 64 characters, one value, nothing that steers a screen.
+
+    Example:
+        >>> long_string("L1\\2\nleft rib")
+        'L1/2 left rib'
+    """
+    return printable(text).replace("\\", "/")[:64]
 
 
 def person_name(who: str) -> str:

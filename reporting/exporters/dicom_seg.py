@@ -14,11 +14,13 @@ from reporting.exporters.dicom_object import (
     concept,
     file_bytes,
     full_mark,
+    long_string,
     object_uid,
     series_description,
     tracking_uid,
     version,
 )
+from reporting.exporters.frame import printable
 from reporting.exporters.report import Report
 from reporting.exporters.table import Row, site_of, table_rows
 
@@ -73,14 +75,14 @@ def _segment(report: Report, row: Row, number: int) -> hd.seg.SegmentDescription
     site = standard_site(row.lesion.region)
     described = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"{row.lesion.lesion_id} {site_of(row.lesion, 'en')}"[:64],
+        segment_label=long_string(f"{row.lesion.lesion_id} {site_of(row.lesion, 'en')}"),
         segmented_property_category=concept(standard("abnormal_structure")),
         segmented_property_type=concept(standard("lesion")),
         algorithm_type="AUTOMATIC" if report.state == "draft" else "SEMIAUTOMATIC",
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=MAKER, family=concept(standard("algorithm_family")), version=version()
         ),
-        tracking_id=row.lesion.lesion_id,
+        tracking_id=printable(row.lesion.lesion_id),
         tracking_uid=tracking_uid(report, row.lesion.lesion_id),
         anatomic_regions=None if site is None else [concept(site)],
     )

@@ -31,6 +31,7 @@ from reporting.exporters.dicom_object import (
     version,
 )
 from reporting.exporters.dicom_seg import outlined, segmentation
+from reporting.exporters.frame import printable
 from reporting.exporters.report import Report
 from reporting.exporters.table import Row, table_rows
 
@@ -127,7 +128,7 @@ def _group(
     """Write one lesion; without an outline it is a group of measurements without a region."""
     told = {
         "tracking_identifier": sr.TrackingIdentifier(
-            uid=tracking_uid(report, row.lesion.lesion_id), identifier=row.lesion.lesion_id
+            uid=tracking_uid(report, row.lesion.lesion_id), identifier=printable(row.lesion.lesion_id)
         ),
         "finding_type": concept(standard("lesion")),
         "finding_sites": _finding_sites(row.lesion),

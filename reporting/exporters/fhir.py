@@ -147,11 +147,7 @@ class _Builder:
         return Observation(
             id=self._id(name),
             identifier=identifier,
-            status="preliminary"
-            if self._status == "preliminary"
-            else "amended"
-            if self._status == "amended"
-            else "final",
+            status=self._status,
             category=[CodeableConcept(coding=[_IMAGING])],
             code=code,
             subject=self._subject,

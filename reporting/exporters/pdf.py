@@ -151,7 +151,7 @@ def _table(frame: Frame, words: dict[str, Any]) -> list[Flowable]:
     small, bold = _style(7), _style(7, bold=True)
     cells = [[Paragraph(escape(cell), bold) for cell in head]]
     cells += [[Paragraph(escape(cell), small) for cell in row] for row in rows]
-    table = LongTable(cells, colWidths=_column_widths(frame.table, small, bold), repeatRows=1)
+    table = LongTable(cells, colWidths=_column_widths(frame.table, small, bold), repeatRows=1, splitInRow=1)
     table.setStyle(
         [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),

@@ -4,60 +4,85 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fedpsma.io.files import write_json
-from reporting.data_files import read_data
-from reporting.llm.corpus import combinations, is_held_out
+from fedpsma.io.files import read_json, write_json
 from reporting.llm.evaluate import Quality
 from reporting.llm.loading import ADAPTER_WEIGHTS
 from reporting.llm.lora import TuningPlan
-from reporting.llm.store import embedded_model
+from reporting.llm.store import embedded_model, model_folder
+from reporting.wording.phrasing import style
+from reporting.wording.vocabulary import combinations, is_held_out
 
 CARD = "card.json"
 _LOSS_WINDOW = 20
 
 
-def write_card(folder: Path, plan: TuningPlan, losses: Sequence[float], quality: Mapping[str, Quality]) -> None:
+@dataclass(frozen=True)
+class Made:
+    """How an adapter was made: the base model, the corpus folder (``None``: drawn), the recipe, the losses."""
+
+    base: Path
+    corpus: Path | None
+    plan: TuningPlan
+    losses: Sequence[float]
+
+
+def write_card(folder: Path, made: Made, quality: Mapping[str, Quality]) -> None:
     """Write ``card.json`` into the folder of a finished adapter.
 
     Args:
         folder: The adapter's folder; its weights are hashed into the card.
-        plan: The recipe.
-        losses: The loss of every step.
+        made: How it was made.
         quality: Held-out results by what was measured, each before any fallback.
     """
-    write_json(folder / CARD, card(folder, plan, losses, quality))
+    write_json(folder / CARD, card(folder, made, quality))
 
 
-def card(folder: Path, plan: TuningPlan, losses: Sequence[float], quality: Mapping[str, Quality]) -> dict[str, Any]:
+def card(folder: Path, made: Made, quality: Mapping[str, Quality]) -> dict[str, Any]:
     """Return the content of the card."""
-    base, every = embedded_model(), combinations()
     return {
-        "about": "LoRA adapter that words PSMA-PET findings from codes, English; research software, no clinician has "
+        "about": "LoRA adapter that words PSMA-PET findings from codes; research software, no clinician has "
         "reviewed its wording",
-        "licence": base.licence,
-        "base": {"name": base.name, "weights_sha256": base.weights_sha256, "licence": base.licence},
+        "licence": "Apache-2.0",
+        "base": _base(made.base),
         "adapter_sha256": hashlib.sha256((folder / ADAPTER_WEIGHTS).read_bytes()).hexdigest(),
-        "recipe": asdict(plan),
-        "corpus": {
-            "origin": "synthetic sentences composed from data/wording.json; no patient data",
-            "wording_source": read_data("wording.json")["source"],
-            "sentences": plan.steps * plan.batch,
-            "combinations": len(every),
-            "held_out_combinations": sum(is_held_out(codes) for codes in every),
-            "split": "by combination of codes",
-        },
+        "recipe": asdict(made.plan),
+        "corpus": _corpus(made),
         "loss": {
-            f"first_{_LOSS_WINDOW}_steps": round(float(np.mean(losses[:_LOSS_WINDOW])), 3),
-            f"last_{_LOSS_WINDOW}_steps": round(float(np.mean(losses[-_LOSS_WINDOW:])), 3),
+            f"first_{_LOSS_WINDOW}_steps": round(float(np.mean(made.losses[:_LOSS_WINDOW])), 3),
+            f"last_{_LOSS_WINDOW}_steps": round(float(np.mean(made.losses[-_LOSS_WINDOW:])), 3),
         },
         "held_out": {
             name: {**asdict(counts), "fallback_rate": round(counts.fallback_rate, 4)}
             for name, counts in quality.items()
         },
+    }
+
+
+def _base(folder: Path) -> dict[str, Any]:
+    embedded = embedded_model()
+    if folder == model_folder():
+        return {"name": embedded.name, "weights_sha256": embedded.weights_sha256, "licence": embedded.licence}
+    return {"name": folder.name, "folder": str(folder.resolve())}
+
+
+def _corpus(made: Made) -> dict[str, Any]:
+    every = combinations()
+    split = {
+        "combinations": len(every),
+        "held_out_combinations": sum(is_held_out(codes) for codes in every),
+        "split": "by combination of codes",
+    }
+    if made.corpus is not None:
+        return {**read_json(made.corpus / "card.json"), **split}
+    return {
+        "origin": "synthetic sentences composed from data/styles/prose.en.json; no patient data",
+        "wording_source": style("prose", "en").source,
+        "sentences": made.plan.steps * made.plan.batch,
+        **split,
     }

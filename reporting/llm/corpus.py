@@ -1,24 +1,39 @@
-"""Synthetic sentences to tune the model on, composed from clauses, split by combination of codes.
+"""Synthetic sentences to tune a model on, composed from the clauses of a style, split by combination of codes.
 
 Every sentence is invented by this module; no report of a patient has any part in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from datasets import Dataset
 
-from reporting.llm.wording import TUMOUR, placeholder_order, wording
+from fedpsma.domain.exam import Exam
+from fedpsma.errors import InputError
+from fedpsma.io.files import finished_folder, read_text, write_json
+from fedpsma.staging import assess
+from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
+from reporting.plan.case import build_case
+from reporting.plan.planner import plan_report
+from reporting.sentences import Language, SentenceRequest
+from reporting.wording.compose import Drawn, compose
+from reporting.wording.phrasing import Phrasing, style
+from reporting.wording.vocabulary import combinations, is_held_out, placeholder_order, split_codes
 
-HELD_OUT_SHARE = 0.1
 _WITH_PRIOR_VALUE = 0.6
 _WITH_SUVMAX = 0.9
 _WITH_SIZE = 0.5
 _WITH_CATEGORY = 0.7
+_EXAMS_A_SEED = 10_000
+_MOST_REPEATS = 4
 
 
 @dataclass(frozen=True)
@@ -28,28 +43,10 @@ class Example:
     codes: tuple[str, ...]
     placeholders: tuple[str, ...]
     answer: str
+    language: Language = "en"
 
 
-def combinations() -> list[tuple[str, ...]]:
-    """Return every combination of codes that can occur, each sorted, in a fixed order."""
-    names = wording().names
-    return [
-        tuple(sorted((f"kind:{kind}", f"uptake:{uptake}", f"ct:{ct}", f"change:{change}", f"class:{certainty}")))
-        for certainty, worded in names["class"].values.items()
-        for kind, uptake, ct, change in itertools.product(
-            names["kind"].values, worded.uptake, worded.ct, names["change"].values
-        )
-        if _can_occur(uptake, change, certainty)
-    ]
-
-
-def is_held_out(codes: Sequence[str]) -> bool:
-    """Say whether a combination belongs to the test set, by a hash of its codes: the same for every draw and seed."""
-    digest = hashlib.sha256("|".join(sorted(codes)).encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < HELD_OUT_SHARE
-
-
-def draw_examples(count: int, seed: int, *, held_out: bool = False) -> list[Example]:
+def draw_examples(count: int, seed: int, *, held_out: bool = False, phrasing: Phrasing | None = None) -> list[Example]:
     """Draw sentences, each of a combination of its own as long as there are enough of them.
 
     Classes are drawn evenly, because the rare ones would otherwise hardly be seen.
@@ -58,30 +55,83 @@ def draw_examples(count: int, seed: int, *, held_out: bool = False) -> list[Exam
         count: How many.
         seed: Decides combinations, placeholders and wordings.
         held_out: Draw from the test combinations instead of the training ones.
+        phrasing: The style of the sentences; English prose by default.
     """
     rng = np.random.default_rng(seed)
-    return [_example(codes, rng) for codes in itertools.islice(_evenly(rng, held_out), count)]
+    used = phrasing or style("prose", "en")
+    return [_example(codes, used, rng) for codes in itertools.islice(_evenly(rng, held_out), count)]
 
 
-def compose(codes: Sequence[str], placeholders: Sequence[str], rng: np.random.Generator) -> str:
-    """Return one wording of a combination with the given placeholders, in their order."""
-    values = dict(code.split(":", 1) for code in codes)
-    middle = [part for part in (_said("ct", values, rng), _change(values, placeholders, rng)) if part]
-    if rng.random() < 0.5:
-        middle.reverse()
-    text = _head(values, placeholders, rng)
-    for part in middle:
-        flows_on = part.startswith("with") and text.endswith(("uptake", "({suvmax})"))
-        text += f" {part}" if flows_on else f", {part}"
-    if certainty := _certainty(values, placeholders, rng):
-        text += _pick(rng, (", ", "; ")) + certainty
-    return f"{text}."
+def exam_examples(count: int, seed: int, *, held_out: bool, phrasing: Phrasing) -> list[Example]:
+    """Draw sentences for what the rules make of synthetic exams; each request comes up a few times at most."""
+    rng, times, found = np.random.default_rng(seed), Counter[SentenceRequest](), list[Example]()
+    for number in range(count * _MOST_REPEATS):
+        exam = synthetic_exam((seed * _EXAMS_A_SEED + number) % FIRST_TEST_SEED, phrasing.language)
+        for request in _requests(exam):
+            if is_held_out(request.codes) == held_out and times[request] < _MOST_REPEATS:
+                times[request] += 1
+                answer = compose(phrasing, split_codes(request.codes) or {}, request.placeholders, Drawn(rng))
+                found.append(Example(request.codes, request.placeholders, answer, phrasing.language))
+        if len(found) >= count:
+            break
+    return found[:count]
 
 
-def _can_occur(uptake: str, change: str, certainty: str) -> bool:
-    if change == "resolved":
-        return uptake == "none"
-    return (uptake, change) != ("none", "increased") and (change, certainty) != ("new", "treated")
+def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing) -> dict[str, int]:
+    """Write ``train.jsonl``, ``test.jsonl`` and ``card.json``: half from synthetic exams, half from all combinations.
+
+    Args:
+        out: The folder; one that is there is replaced when all is written.
+        pairs: Pairs to train on; the test file holds a tenth as many.
+        seed: Decides everything that is drawn.
+        phrasing: The style of the sentences.
+
+    Returns:
+        How many pairs are in each file.
+    """
+    written = {}
+    with finished_folder(out) as unfinished:
+        for name, wanted, held_out in (("train", pairs, False), ("test", pairs // 10, True)):
+            found = exam_examples(wanted // 2, seed, held_out=held_out, phrasing=phrasing)
+            found += draw_examples(wanted - len(found), seed, held_out=held_out, phrasing=phrasing)
+            Dataset.from_list([asdict(one) for one in found]).to_json(unfinished / f"{name}.jsonl")
+            written[name] = len(found)
+        card = {
+            "about": "synthetic pairs of codes and sentence templates; no patient has any part in them",
+            "seed": seed,
+            "style": phrasing.name,
+            "language": phrasing.language,
+            "phrasing": phrasing.fingerprint(),
+            "split": "by combination of codes",
+            **written,
+        }
+        write_json(unfinished / "card.json", card)
+    return written
+
+
+def read_corpus(folder: Path, name: Literal["train", "test"]) -> list[Example]:
+    """Read one file of a corpus.
+
+    Raises:
+        InputError: The file is missing or holds something else.
+    """
+    path = folder / f"{name}.jsonl"
+    lines = read_text(path).splitlines()
+    try:
+        rows = [json.loads(line) for line in lines]
+        return [
+            Example(tuple(row["codes"]), tuple(row["placeholders"]), str(row["answer"]), row["language"])
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "holds no pairs of codes and sentences", where=str(path), remedy="make it with: fedpsma report corpus"
+        ) from error
+
+
+def _requests(exam: Exam) -> list[SentenceRequest]:
+    plan = plan_report(build_case(exam, assess(exam)))
+    return [one.request for section in plan for one in section.sentences if one.request is not None]
 
 
 def _evenly(rng: np.random.Generator, held_out: bool) -> Iterator[tuple[str, ...]]:
@@ -95,14 +145,14 @@ def _evenly(rng: np.random.Generator, held_out: bool) -> Iterator[tuple[str, ...
             yield group[next(order)]
 
 
-def _example(codes: tuple[str, ...], rng: np.random.Generator) -> Example:
+def _example(codes: tuple[str, ...], phrasing: Phrasing, rng: np.random.Generator) -> Example:
     values = dict(code.split(":", 1) for code in codes)
-    placeholders = _placeholders(values, rng)
-    return Example(codes, placeholders, compose(codes, placeholders, rng))
+    placeholders = _placeholders(values, phrasing, rng)
+    return Example(codes, placeholders, compose(phrasing, values, placeholders, Drawn(rng)), phrasing.language)
 
 
-def _placeholders(values: dict[str, str], rng: np.random.Generator) -> tuple[str, ...]:
-    comparable = bool(wording().names["change"].values[values["change"]].clauses_with_prior)
+def _placeholders(values: dict[str, str], phrasing: Phrasing, rng: np.random.Generator) -> tuple[str, ...]:
+    comparable = values["change"] in phrasing.clauses_with_prior
     suvmax, size, prior, category = rng.random(4) < (_WITH_SUVMAX, _WITH_SIZE, _WITH_PRIOR_VALUE, _WITH_CATEGORY)
     wanted = {
         "site": True,
@@ -112,33 +162,3 @@ def _placeholders(values: dict[str, str], rng: np.random.Generator) -> tuple[str
         "category": category and values["class"] != "undetermined",
     }
     return tuple(name for name in placeholder_order() if wanted[name])
-
-
-def _head(values: dict[str, str], placeholders: Sequence[str], rng: np.random.Generator) -> str:
-    uptake = _said("uptake", values, rng)
-    if "suvmax" in placeholders:
-        uptake = _pick(rng, wording().suvmax).replace("<uptake>", uptake)
-    heads = wording().heads
-    return _pick(rng, heads.size if "size" in placeholders else heads.plain).replace("<uptake>", uptake)
-
-
-def _change(values: dict[str, str], placeholders: Sequence[str], rng: np.random.Generator) -> str:
-    if "prior_suvmax" in placeholders:
-        return _pick(rng, wording().names["change"].values[values["change"]].clauses_with_prior)
-    return _said("change", values, rng)
-
-
-def _certainty(values: dict[str, str], placeholders: Sequence[str], rng: np.random.Generator) -> str:
-    said = _said("class", values, rng).replace(TUMOUR, _pick(rng, wording().tumour[values["kind"]]))
-    if "category" in placeholders:
-        said = _pick(rng, wording().category).replace("<class>", said)
-    return said
-
-
-def _said(name: str, values: dict[str, str], rng: np.random.Generator) -> str:
-    clauses = wording().names[name].values[values[name]].clauses
-    return _pick(rng, clauses) if clauses else ""
-
-
-def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    return choices[int(rng.integers(len(choices)))]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reporting.llm.corpus import Example
-from reporting.llm.facts import broken_facts, misstated
-from reporting.llm.wording import split_codes
 from reporting.llm.writer import LanguageModelWriter
 from reporting.sentences import SentenceRequest
+from reporting.wording.facts import broken_facts, misstated
+from reporting.wording.vocabulary import split_codes
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Quality:
     """Counts over ``sentences`` wordings before any fallback.
 
     ``finished`` ended within the cap, ``placeholders`` hold exactly the placeholders in order, ``certainty`` say the
-    class and no other, ``usable`` pass every check of :func:`reporting.llm.facts.broken_facts`; the rest would be
+    class and no other, ``usable`` pass every check of :func:`reporting.wording.facts.broken_facts`; the rest would be
     replaced by template sentences.
     """
 
@@ -35,7 +35,7 @@ class Quality:
 
 def as_request(example: Example) -> SentenceRequest:
     """Return the request that an example answers."""
-    return SentenceRequest(example.codes, example.placeholders, fallback=example.answer)
+    return SentenceRequest(example.codes, example.placeholders, fallback=example.answer, language=example.language)
 
 
 def measure(writer: LanguageModelWriter, examples: Sequence[Example]) -> Quality:
@@ -48,5 +48,5 @@ def measure(writer: LanguageModelWriter, examples: Sequence[Example]) -> Quality
 
 def _judge(example: Example, text: str) -> tuple[bool, bool, bool]:
     values = split_codes(example.codes) or {}
-    problems = broken_facts(values, example.placeholders, text)
-    return "placeholders" not in problems, not misstated("class", values, text), not problems
+    problems = broken_facts(values, example.placeholders, text, example.language)
+    return "placeholders" not in problems, not misstated("class", values, text, example.language), not problems

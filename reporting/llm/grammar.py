@@ -6,6 +6,7 @@ them. Digits, sides, number words, names of quantities and phrases that would st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
@@ -16,23 +17,47 @@ from llguidance.hf import from_tokenizer
 from numpy.typing import NDArray
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from reporting.llm.facts import forbidden_phrases, forbidden_words
+from reporting.sentences import Language
+from reporting.wording.facts import LETTERS, forbidden_phrases, forbidden_words
 
-_FREE = r"[A-Za-z ,;:()\-]"
+_FREE = rf"[{LETTERS} ,;:()\-]"
 # The list of refused phrases makes a larger automaton than the library allows by default; it still costs milliseconds.
 _LIMITS = LLParserLimits(initial_lexer_fuel=100_000_000, step_lexer_fuel=50_000_000)
 
 
-def sentence_grammar(values: Mapping[str, str], placeholders: Sequence[str]) -> str:
-    """Return the Lark grammar of one request.
+def sentence_grammar(values: Mapping[str, str], placeholders: Sequence[str], language: Language = "en") -> str:
+    """Return the Lark grammar of one request: any words, but for those that would state something else.
 
     Args:
         values: The code values by name.
         placeholders: The names that must occur, in this order; the sentence begins with the first of them.
+        language: Whose words are refused.
     """
-    refused = _without((*forbidden_phrases(values), *forbidden_words(values)))
+    refused = _without((*forbidden_phrases(values, language), *forbidden_words(values, language)))
     slots = " MIDDLE ".join(f'"{{{name}}}"' for name in placeholders)
     return f"start: {slots} LAST\nMIDDLE: /{_FREE}+/ & {refused}\nLAST: /{_FREE}*\\./ & {refused}\n"
+
+
+def style_grammar(orders: Sequence[Sequence[Sequence[str]]]) -> str:
+    """Return the Lark grammar that allows exactly the wordings of a style.
+
+    Args:
+        orders: As :func:`reporting.wording.compose.alternatives` returns them.
+
+    Example:
+        >>> print(style_grammar([[("{site}: low uptake", "{site} shows low uptake"), (".",)]]))
+        start: order0
+        order0: part0_0 part0_1
+        part0_0: "{site}: low uptake" | "{site} shows low uptake"
+        part0_1: "."
+    """
+    rules = [f"start: {' | '.join(f'order{number}' for number in range(len(orders)))}"]
+    for number, slots in enumerate(orders):
+        names = [f"part{number}_{slot}" for slot in range(len(slots))]
+        rules.append(f"order{number}: {' '.join(names)}")
+        for name, texts in zip(names, slots, strict=True):
+            rules.append(f"{name}: {' | '.join(json.dumps(text, ensure_ascii=False) for text in texts)}")
+    return "\n".join(rules)
 
 
 @cache
@@ -88,4 +113,4 @@ class GrammarProcessor(LogitsProcessor):  # type: ignore[misc]
 def _without(phrases: Iterable[str]) -> str:
     # Whole words only: "one" is refused, "bone" is not. A single alternation keeps the automaton small.
     escaped = "|".join(phrase.replace("-", r"\-") for phrase in phrases)
-    return f"~/(.*[^a-z])?({escaped})([^a-z].*)?/i"
+    return f"~/(.*[^{LETTERS}])?({escaped})([^{LETTERS}].*)?/i"

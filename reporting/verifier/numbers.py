@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from fedpsma.domain.exam import Lesion
+from fedpsma.domain.region import Region
+from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Segment, mask
 from reporting.verifier.view import View
 
-_NUMBER = re.compile(r"(?<![A-Za-z0-9.,])[-+]?\d+(?:[.,]\d+)?")
+NUMBER = re.compile(r"(?<![A-Za-z0-9.,])[-+]?\d+(?:[.,]\d+)?")
 _LESION_FIELDS = {"suvmean": "suvmean", "suvpeak": "suvpeak", "size": "size_mm", "volume": "volume_ml"}
+_VOLUMES = ("psma_tv", "psma_volume")
 _EXAM_FIELDS = {
     "psa": "clinical.psa_ng_ml",
     "age": "clinical.age",
@@ -36,24 +39,27 @@ class Token:
     place: int
 
 
-def number_problems(text: str, segment: Segment, view: View) -> Iterator[str]:
+def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem]:
     """Yield what is wrong with the numbers and counts of a segment; named numbers are already blanked in ``text``."""
-    tokens = _tokens(text, view)
     lesions = view.known(segment.ids)
+    tokens = _tokens(text, {lesion.region for lesion in lesions}, view)
     suvmaxes = sum(token.quantity == "suvmax" for token in tokens)
     for token in tokens:
         allowed = _allowed(token, lesions, view, suvmaxes)
         if allowed is None:
-            yield f"{token.text!r} is the value of nothing that the sentence names"
+            yield Problem("numbers", token.text, "is the value of nothing that the sentence names")
         elif token.value not in allowed:
-            yield f"{token.text!r} is not the {token.quantity} of {', '.join(segment.ids) or 'the exam'}"
-    leftover = _NUMBER.sub("", text)
+            owner = ", ".join(segment.ids) or "the exam"
+            values = " or ".join(str(value) for value in sorted(allowed)) or "not known"
+            yield Problem("numbers", token.text, f"the {token.quantity} of {owner} is {values}")
+    leftover = NUMBER.sub("", text)
     if any(character.isdigit() for character in leftover):
-        yield f"digits inside a word in {leftover.strip()!r}"
+        yield Problem("numbers", leftover.strip(), "holds digits inside a word")
 
 
-def _tokens(text: str, view: View) -> list[Token]:
-    labels = _labels(text, view)
+def _tokens(text: str, own: set[Region], view: View) -> list[Token]:
+    """Read the numbers; the name of an organ is no quantity in a sentence about a lesion of that organ."""
+    labels = [(at, name) for at, name in _labels(text, view) if name.upper() not in own]
     units = view.lexicon.words("units", "unit", "pattern")
     counted: dict[str | None, int] = {}
     tokens = []
@@ -78,7 +84,7 @@ def _labels(text: str, view: View) -> list[tuple[int, str]]:
 
 
 def _spans(text: str, view: View) -> Iterator[tuple[int, int, str, Decimal]]:
-    for match in _NUMBER.finditer(text):
+    for match in NUMBER.finditer(text):
         yield match.start(), match.end(), match[0], Decimal(match[0].replace(",", "."))
     for match in view.lexicon.counts.finditer(text):
         yield match.start(), match.end(), match[0], Decimal(view.lexicon.count(match[0]))
@@ -86,7 +92,9 @@ def _spans(text: str, view: View) -> Iterator[tuple[int, int, str, Decimal]]:
 
 def _quantity(label: str | None, unit: str | None, *, is_word: bool) -> str | None:
     if unit == "ml":
-        return label if label in ("psma_tv", "psma_volume") else "volume"
+        return label if label in _VOLUMES else "volume"
+    if unit is None and label in (*_VOLUMES, "volume"):
+        return None
     if unit is not None:
         return unit
     if is_word:

@@ -15,19 +15,23 @@ PRIOR_CITE = "prior:"
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a sentence and the lesions it speaks of; quotes, gaps and ids are blanked, offsets kept."""
+    """A stretch of a sentence and the lesions it speaks of; quotes, gaps and ids are blanked, offsets kept.
+
+    ``settled`` marks a stretch whose places and values are judged already: it denies, or speaks of no lesion here.
+    """
 
     text: str
     ids: tuple[str, ...]
+    settled: bool = False
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One sentence as the verifier sees it."""
+    """One sentence as the verifier sees it; ``cites`` is null where the text has no list of what it stands on."""
 
     section: str
     text: str
-    cites: tuple[str, ...]
+    cites: tuple[str, ...] | None
     segments: tuple[Segment, ...]
     quotes: tuple[str, ...]
     gaps: tuple[tuple[str, tuple[str, ...]], ...]
@@ -43,7 +47,7 @@ class Reading:
         return "".join(segment.text for segment in self.segments)
 
 
-def read_sentence(section: str, text: str, cites: Sequence[str], lexicon: Lexicon) -> Reading:
+def read_sentence(section: str, text: str, cites: Sequence[str] | None, lexicon: Lexicon) -> Reading:
     """Take one sentence apart.
 
     A bracket closes the stretch it belongs to: in "a [L1]; b [L2]" the words "b" speak of L2. What follows the last
@@ -55,7 +59,14 @@ def read_sentence(section: str, text: str, cites: Sequence[str], lexicon: Lexico
     gap_spans = [(match.start(), match[1]) for match in gap.finditer(rest)]
     rest = gap.sub(_blank, rest)
     segments = _segments(rest)
-    return Reading(section, text, tuple(cites), tuple(segments), quotes, tuple(_owned(gap_spans, segments)))
+    return Reading(
+        section,
+        text,
+        None if cites is None else tuple(cites),
+        tuple(segments),
+        quotes,
+        tuple(_owned(gap_spans, segments)),
+    )
 
 
 def mask(pattern: re.Pattern[str], text: str) -> str:

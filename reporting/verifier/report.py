@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion
+from reporting.verifier.document import FINDINGS_SECTION
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading
 from reporting.verifier.sentence import RATIONALE_SECTION, element_of
@@ -22,10 +23,20 @@ SECTIONS = (
     "quantities",
     "impression",
 )
-FINDINGS = (*REGION_SECTIONS, "incidental")
+FINDINGS = (*REGION_SECTIONS, "incidental", FINDINGS_SECTION)
 _ASSESSED = (*REGION_SECTIONS, "indeterminate")
 _MUST_BE_DESCRIBED = (*COUNTED, *INDETERMINATE, "5T")
 _PROBABLE = 0.3  # a lesion that the model finds at least this probable is described, whatever its category
+
+
+def foreign_problems(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
+    """Yield what a report of another system leaves out; how it is built is its own affair."""
+    yield from _described(readings, view)
+    stage = view.assessment.mitnm_string
+    given = [code for reading in readings if reading.section == "impression" for code in named_codes(reading.plain)]
+    missing = [code for code in named_codes(stage or "") if code not in given]
+    if given and stage is not None and missing:
+        yield Problem("stage", " ".join(given), f"the stage is {stage}")
 
 
 def report_problems(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
@@ -43,24 +54,24 @@ def _sections(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     for name in SECTIONS:
         # Where no framework applies, a region without a lesion has nothing to say.
         if name not in order and (view.assessment.mitnm is not None or name not in _ASSESSED):
-            yield Problem("sections", f"{name} is missing")
+            yield Problem("sections", "", f"the section {name} is missing")
     if [name for name in order if name in SECTIONS] != [name for name in SECTIONS if name in order]:
-        yield Problem("sections", "the sections are not in their order")
+        yield Problem("sections", "", "the sections are not in their order")
 
 
 def _denied_unassessed(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     if view.assessment.mitnm is not None:
         return
     for reading in readings:
-        if any(cite.startswith("negative:") for cite in reading.cites):
-            yield Problem("statements", f"{reading.section} denies what was not assessed")
+        if any(cite.startswith("negative:") for cite in reading.cites or ()):
+            yield Problem("statements", reading.text, "denies what was not assessed")
 
 
 def _described(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     described = {one for reading in readings if reading.section in FINDINGS for one in reading.ids}
     for lesion in view.exam.lesions:
         if lesion.lesion_id not in described and _must_be_described(lesion, view):
-            yield Problem("omissions", f"{lesion.lesion_id} is not described")
+            yield Problem("omissions", "", f"{view.places([lesion])} is not described")
 
 
 def _must_be_described(lesion: Lesion, view: View) -> bool:
@@ -81,7 +92,7 @@ def _regions_told(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
             if lesion.lesion_id in segment.ids
         ]
         if own and not any(_tells_region(text, lesion, view) for text in own):
-            yield Problem("regions", f"{lesion.lesion_id} is described without its region")
+            yield Problem("regions", "", f"{lesion.lesion_id} is described without its region")
 
 
 def _tells_region(text: str, lesion: Lesion, view: View) -> bool:
@@ -94,16 +105,16 @@ def _impression(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
     named = {one for reading in own for one in reading.ids}
     for lesion in (*view.counted, *view.indeterminate):
         if lesion.lesion_id not in named:
-            yield Problem("omissions", f"{lesion.lesion_id} is not in the impression")
+            yield Problem("omissions", "", f"{view.places([lesion])} is not in the impression")
     stage = view.assessment.mitnm_string
     if stage is not None and stage not in text:
-        yield Problem("omissions", f"the impression does not give {stage}")
+        yield Problem("omissions", "", f"the impression does not give {stage}")
     unbound = [code for reading in own if not reading.ids for code in named_codes(reading.plain)]
     if stage is not None and unbound != named_codes(stage):
-        yield Problem("stage", f"the impression gives {' '.join(unbound) or 'no stage'} instead of {stage}")
+        yield Problem("stage", " ".join(unbound) or "no stage", f"the stage is {stage}")
     recip = view.assessment.recip
     if recip is not None and f"RECIP-{recip}" not in text:
-        yield Problem("omissions", f"the impression does not give RECIP-{recip}")
+        yield Problem("omissions", "", f"the impression does not give RECIP-{recip}")
     yield from _suggested(own, view)
 
 
@@ -111,7 +122,7 @@ def _suggested(own: Sequence[Reading], view: View) -> Iterator[Problem]:
     for item in view.assessment.indeterminate:
         suggested = str(view.suggestion([item.lesion]))
         if not any(suggested in reading.text for reading in own if item.lesion in reading.ids):
-            yield Problem("omissions", f"the impression does not give the suggestion for {item.lesion}")
+            yield Problem("omissions", "", f"the impression does not give the suggestion for {item.lesion}")
 
 
 def _rationales(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
@@ -125,4 +136,4 @@ def _rationales(readings: Sequence[Reading], view: View) -> Iterator[Problem]:
         }
         for name in item.elements:
             if name not in given:
-                yield Problem("rationale", f"{item.lesion}: {name} is missing or not as the rules gave it")
+                yield Problem("rationale", "", f"{item.lesion}: {name} is missing or not as the rules gave it")

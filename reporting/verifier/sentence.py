@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion, PriorLesion
-from fedpsma.domain.region import Side
 from fedpsma.text.guard import find_identifiers, find_instructions
+from fedpsma.text.regions import find_mentions
 from reporting.verifier.claims import CLAIMS, affirms
 from reporting.verifier.lexicon import lexicon
 from reporting.verifier.names import read_names
 from reporting.verifier.numbers import number_problems
+from reporting.verifier.places import Site, most_exact_region, region_problems, side_problems
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading, Segment, mask
 from reporting.verifier.statements import context_problems, statement_problems
+from reporting.verifier.unread import unread_problems
 from reporting.verifier.view import View, code_pattern
 
 CONTEXT_SECTIONS = ("clinical_information", "technique", "comparison", "reference_uptake")
 RATIONALE_SECTION = "indeterminate"
 _UPTAKE = ("uptake_none", "uptake_low", "uptake_intense", "uptake_undetermined")
-_Site = Lesion | PriorLesion
 
 
 def sentence_problems(reading: Reading, view: View) -> Iterator[Problem]:
@@ -41,25 +42,35 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
         if element is not None:
             yield from _element(element, segment, view)
             return
+    if segment.settled:
+        yield from unread_problems(segment, view)
+        return
     text, problems = read_names(segment, reading.section, view)
     yield from problems
-    for detail in number_problems(text, segment, view):
-        yield Problem("numbers", detail)
-    sites: Sequence[_Site] = view.known(segment.ids) or view.prior_rows(reading.cites)
+    yield from number_problems(text, segment, view)
+    sites: Sequence[Site] = view.known(segment.ids) or _prior_rows(segment, reading, view)
     yield from _comparisons(text, segment, view)
     claims = text
     text = mask(view.lexicon.pattern("not_a_region"), text)
-    yield from _sides(text, sites, reading, view)
+    yield from side_problems(text, segment, sites, view, complete=reading.section != RATIONALE_SECTION)
     if reading.section != "reference_uptake":
-        yield from _regions(mask(code_pattern(), segment.text), sites, reading, view)
+        yield from region_problems(mask(code_pattern(), segment.text), segment, sites, view)
+    yield from unread_problems(segment, view)
     if segment.ids:
-        if not _is_understood(segment.text, view):
-            yield Problem("statements", f"{segment.text.strip()!r} cannot be read")
         yield from _ct_descriptors(text, view.known(segment.ids))
-        yield from _claims(claims, view.known(segment.ids), view)
+        yield from _claims(claims, segment, view)
         yield from _suggestions(text, reading, view)
     elif reading.section not in CONTEXT_SECTIONS:
         yield from statement_problems(segment.text, reading.section, view)
+
+
+def _prior_rows(segment: Segment, reading: Reading, view: View) -> list[PriorLesion]:
+    """Return the rows of the prior table that a sentence cites; where the text has no such list, those it can mean."""
+    if reading.cites is not None:
+        return view.prior_rows(reading.cites)
+    rows = (view.exam.prior.lesions or []) if view.exam.prior and reading.section == "comparison" else []
+    places = find_mentions(segment.text)
+    return [row for row in rows if any(row.region in place.regions for place in places)]
 
 
 def element_of(segment: Segment, view: View) -> str | None:
@@ -74,8 +85,7 @@ def _element(name: str, segment: Segment, view: View) -> Iterator[Problem]:
     """Check the uptake that an element states; the rest of it the rules have worded."""
     if name == "uptake_level":
         yield from _comparisons(segment.text, segment, view)
-        for detail in number_problems(segment.text, segment, view):
-            yield Problem("numbers", detail)
+        yield from number_problems(segment.text, segment, view)
 
 
 def _without_suggestion(segment: Segment, view: View) -> Segment:
@@ -87,20 +97,23 @@ def _without_suggestion(segment: Segment, view: View) -> Segment:
 
 def _suggestions(text: str, reading: Reading, view: View) -> Iterator[Problem]:
     if said := view.lexicon.pattern("suggestion").search(text):
-        yield Problem("suggestions", f"{said[0]!r} is followed by something else than the rules suggest")
+        yield Problem("suggestions", said[0], "is followed by something else than the rules suggest")
     if reading.section == RATIONALE_SECTION and "PSMA-RADS" not in reading.plain:
-        yield Problem("rationale", f"{reading.plain.strip()!r} is not an element that the rules gave")
+        yield Problem("rationale", reading.plain.strip(), "is not an element that the rules gave")
 
 
 def _ids(reading: Reading, view: View) -> Iterator[Problem]:
     for one in reading.ids:
         if one not in view.lesions:
-            yield Problem("lesion_ids", f"[{one}] is not in the lesion table")
+            yield Problem("lesion_ids", f"[{one}]", "is not in the lesion table")
+    if reading.cites is None:
+        return
     cited = {cite for cite in reading.cites if cite in view.lesions}
     if reading.section not in CONTEXT_SECTIONS and reading.section != "quantities" and cited != set(reading.ids):
-        yield Problem("citations", f"cites {sorted(cited)} but speaks of {sorted(set(reading.ids))}")
+        cites = ", ".join(sorted(cited)) or "no lesion"
+        yield Problem("citations", ", ".join(reading.ids), f"the sentence cites {cites}")
     if not reading.cites:
-        yield Problem("citations", f"{reading.text!r} cites nothing")
+        yield Problem("citations", reading.text, "cites nothing")
 
 
 def _gaps(reading: Reading, view: View) -> Iterator[Problem]:
@@ -112,19 +125,19 @@ def _gaps(reading: Reading, view: View) -> Iterator[Problem]:
         if not path.startswith("lesion."):
             owners = [None]
         if owners and all(view.value(path, one) is not None for one in owners):
-            yield Problem("gaps", f"{field} is marked as missing but is given")
+            yield Problem("gaps", field, "is marked as missing but is given")
 
 
 def _untrusted(reading: Reading, view: View) -> Iterator[Problem]:
     outside = reading.plain
     for found in (*find_instructions(outside), *find_identifiers(outside)):
-        yield Problem("untrusted_text", f"{found.quote!r} reads like an instruction or a person")
+        yield Problem("untrusted_text", found.quote, "reads like an instruction or a person")
     given = _quotable(view)
     for quote in reading.quotes:
         if quote not in given:
-            yield Problem("untrusted_text", f"“{quote}” is not a field of the exam")
+            yield Problem("untrusted_text", quote, "is not a field of the exam")
         elif find_instructions(quote) or find_identifiers(quote):
-            yield Problem("untrusted_text", f"“{quote}” must not be quoted")
+            yield Problem("untrusted_text", quote, "must not be quoted")
 
 
 def _quotable(view: View) -> set[str]:
@@ -139,36 +152,39 @@ def _quotable(view: View) -> set[str]:
 def _forbidden(reading: Reading, view: View) -> Iterator[Problem]:
     for word in view.lexicon.words("forbidden", "name", "pattern"):
         if match := word.pattern.search(reading.plain):
-            yield Problem("forbidden", f"{match[0]!r}: no {word.meaning} in a draft")
-    if view.lexicon.pattern("all_clear").search(reading.plain) and view.open_lesions:
-        yield Problem("contradictions", f"an all-clear although {', '.join(view.open_lesions)} are not benign")
+            yield Problem("forbidden", match[0], f"no {word.meaning} in a draft")
+    said = view.lexicon.pattern("all_clear").search(reading.plain)
+    if said and view.open_lesions:
+        yield Problem("contradictions", said[0], f"an all-clear, but {', '.join(view.open_lesions)} are not benign")
 
 
 def _response(reading: Reading, view: View) -> Iterator[Problem]:
     recip, inputs = view.assessment.recip, view.assessment.recip_inputs
     for word in view.lexicon.words("recip", "class", "pattern"):
-        if word.pattern.search(reading.plain) and word.meaning != recip:
-            yield Problem("response", f"RECIP {word.meaning} is not the class of this examination")
+        said = word.pattern.search(reading.plain)
+        if said and word.meaning != recip:
+            yield Problem("response", said[0], f"RECIP is {recip or 'not computed'}")
     for meaning, expected in (("none", False), ("some", True)):
         said = view.lexicon.pattern("new_lesions", meaning).search(reading.plain)
         if said and (inputs is None or inputs.new_lesions is not expected):
-            yield Problem("response", f"{said[0]!r} is not what the response was computed from")
+            yield Problem("response", said[0], "is not what the response was computed from")
 
 
 def _comparisons(text: str, segment: Segment, view: View) -> Iterator[Problem]:
     used = view.lexicon
     named = used.pattern("reference_organ").findall(text)
     if any(used.meaning("comparisons", "organs", one) != view.assessment.expression_reference for one in named):
-        yield Problem("reference", "names another reference organ than the rules used")
+        yield Problem("reference", ", ".join(named), f"the reference organ is {view.assessment.expression_reference}")
     for match in used.pattern("comparisons", "words").finditer(_without_denials(text, view)):
         organ = used.meaning("comparisons", "organs", match[2])
         relation = used.meaning("comparisons", "relations", match[1])
         if organ in ("liver", "spleen") and organ != view.assessment.expression_reference:
-            yield Problem("reference", f"compares with {organ}, which is not the reference organ")
+            yield Problem("reference", match[0], f"the reference organ is {view.assessment.expression_reference}")
         level = getattr(view.exam.reference_suv, organ)
         for lesion in view.known(segment.ids):
             if lesion.suvmax is not None and level is not None and not _holds(relation, lesion.suvmax, level):
-                yield Problem("reference", f"{match[0]!r} is not true of {lesion.lesion_id}")
+                told = f"{lesion.lesion_id} has SUVmax {lesion.suvmax}, {organ} {level}"
+                yield Problem("reference", match[0], told)
 
 
 def _without_denials(text: str, view: View) -> str:
@@ -181,63 +197,6 @@ def _holds(relation: str, value: float, level: float) -> bool:
     return {"above": value > level, "below": value < level, "equal": value == level}[relation]
 
 
-def _sides(text: str, sites: Sequence[_Site], reading: Reading, view: View) -> Iterator[Problem]:
-    said = {word.meaning for word in view.lexicon.sides if word.pattern.search(text)}
-    have = {site.side for site in sites}
-    for side in said:
-        both = side == "B" and {"L", "R"} <= have
-        if side not in have and not both:
-            yield Problem("sides", f"says {side} of {', '.join(_names(sites)) or 'no lesion'}")
-    named = _most_exact_region(text, view)
-    if said and not named:
-        yield Problem("regions", f"a side without a site for {', '.join(_names(sites)) or 'no lesion'}")
-    if reading.section == RATIONALE_SECTION or named != 1:
-        return
-    for own in have & _sided():
-        if own not in said and not ("B" in said and {"L", "R"} <= have):
-            yield Problem("sides", f"drops the side {own} of {', '.join(_names(sites))}")
-
-
-def _sided() -> set[Side | None]:
-    return {"L", "R", "B"}
-
-
-def _names(sites: Sequence[_Site]) -> list[str]:
-    return [site.lesion_id for site in sites]
-
-
-def _most_exact_region(text: str, view: View) -> int:
-    """How many regions the closest name of a site in a text stands for; 0 where it names none."""
-    sizes = []
-    for word in view.lexicon.regions:
-        if word.pattern.search(text) is None:
-            continue
-        if word.regions:
-            sizes.append(len(word.regions))
-        text = mask(word.pattern, text)
-    return min(sizes, default=0)
-
-
-def _regions(text: str, sites: Sequence[_Site], reading: Reading, view: View) -> Iterator[Problem]:
-    text = mask(view.lexicon.pattern("not_a_region"), text)
-    have = {site.region for site in sites}
-    for word in view.lexicon.regions:
-        match = word.pattern.search(text)
-        if match is None:
-            continue
-        text = mask(word.pattern, text)
-        if not word.regions:
-            continue
-        if have and not have <= word.regions if len(word.regions) == 1 else have and not have & word.regions:
-            yield Problem("regions", f"{match[0]!r} is not the site of {', '.join(_names(sites))}")
-        if not have and len(word.regions) == 1 and _must_cite(match[0], view):
-            yield Problem("regions", f"{match[0]!r} without a lesion of the table")
-
-
-def _must_cite(word: str, view: View) -> bool:
-    return not any(topic.pattern.search(word) for topic in view.lexicon.words("topics", "topic"))
-
-
 def _ct_descriptors(text: str, lesions: Sequence[Lesion]) -> Iterator[Problem]:
     for draft, source in zip(
         lexicon("en").words("ct_descriptors", "draft", "draft"),
@@ -246,25 +205,21 @@ def _ct_descriptors(text: str, lesions: Sequence[Lesion]) -> Iterator[Problem]:
     ):
         said = draft.pattern.search(text)
         if said and not all(affirms(one.ct_correlate or "", source.meaning) for one in lesions):
-            yield Problem("ct", f"{said[0]!r} is not in the CT correlate")
+            yield Problem("ct", said[0], "is not in the CT correlate")
 
 
-def _is_understood(text: str, view: View) -> bool:
-    words = (*view.lexicon.claims, *view.lexicon.words("quantities", "quantity", "pattern"))
-    return any(word.pattern.search(text) for word in words) or bool(_most_exact_region(text, view))
-
-
-def _claims(text: str, lesions: Sequence[Lesion], view: View) -> Iterator[Problem]:
-    names = ", ".join(_names(lesions))
+def _claims(text: str, segment: Segment, view: View) -> Iterator[Problem]:
+    lesions = view.known(segment.ids)
+    names = view.places(lesions)
     for word in view.lexicon.claims:
         said = word.pattern.search(text)
         if said is None:
             continue
-        if word.meaning in _UPTAKE and not _most_exact_region(text, view):
-            yield Problem("regions", f"{said[0].strip()!r} without a site for {names}")
+        if word.meaning in _UPTAKE and not most_exact_region(text, segment, view):
+            yield Problem("regions", said[0].strip(), f"without a site for {names}")
         if not CLAIMS[word.meaning](view, lesions):
-            yield Problem("statements", f"{said[0].strip()!r} is not what the rules say of {names}")
+            yield Problem("statements", said[0].strip(), f"the rules say {view.verdicts(lesions)}")
         text = mask(word.pattern, text)
     negated = view.lexicon.pattern("negation").search(text)
     if negated:
-        yield Problem("statements", f"{negated[0]!r} denies something of {names}")
+        yield Problem("statements", negated[0], f"denies something of {names}")

@@ -29,15 +29,15 @@ def statement_problems(text: str, section: str, view: View) -> Iterator[Problem]
         )
         if topic is None:
             if _speaks_of_cancer(clause) or (section in REGION_SECTIONS and _holds_words(clause)):
-                yield Problem("lesion_ids", f"{clause.strip()!r} states a finding without a lesion of the table")
+                yield Problem("lesion_ids", clause.strip(), "states a finding without a lesion of the table")
             continue
         negated = view.lexicon.pattern("negation").search(clause) is not None
         in_impression = section == "impression"
         present = _stage_says(topic, view) if in_impression else _table_says(topic, view)
         if not negated and not in_impression:
-            yield Problem("lesion_ids", f"{clause.strip()!r} states a finding without a lesion of the table")
+            yield Problem("lesion_ids", clause.strip(), "states a finding without a lesion of the table")
         elif negated is present:
-            yield Problem("contradictions", f"{clause.strip()!r} contradicts the table or the stage")
+            yield Problem("contradictions", clause.strip(), f"contradicts the table or the stage {view.stage_text}")
         elif in_impression:
             yield from _extent_problems(topic, clause, view)
 
@@ -47,7 +47,7 @@ def context_problems(reading: Reading, view: View) -> Iterator[Problem]:
     for word in view.lexicon.words("context", "claim"):
         said = word.pattern.search(reading.text)
         if said and not _CONTEXT[word.meaning](view):
-            yield Problem("context", f"{said[0]!r} is not what the exam says")
+            yield Problem("context", said[0], "is not what the exam says")
 
 
 def _speaks_of_cancer(clause: str) -> bool:
@@ -101,15 +101,15 @@ def _extent_problems(topic: str, clause: str, view: View) -> Iterator[Problem]:
         words = view.lexicon.words("distant_categories", "category")
         said = [word.meaning for word in words if word.pattern.search(clause)]
         if said != sorted(set(stage.M)):
-            yield Problem("contradictions", f"{clause.strip()!r} is not {', '.join(stage.M)}")
+            yield Problem("contradictions", clause.strip(), f"the stage is {', '.join(stage.M)}")
     if topic == "pelvic_nodes" and stage.N != "N0":
         words = view.lexicon.words("node_extent", "N")
         said = ["N2" if word.meaning == "N2" else "N1" for word in words if word.pattern.search(clause)]
         if said != ["N2" if stage.N in ("N2", "N1b") else "N1"]:
-            yield Problem("contradictions", f"{clause.strip()!r} is not {stage.N}")
+            yield Problem("contradictions", clause.strip(), f"the stage is {stage.N}")
     recurrence = view.lexicon.pattern("local_recurrence").search(clause) is not None
     if topic == "local" and stage.T != "T0" and recurrence is not (stage.T == "Tr"):
-        yield Problem("contradictions", f"{clause.strip()!r} is not {stage.T}")
+        yield Problem("contradictions", clause.strip(), f"the stage is {stage.T}")
 
 
 def _other_tracer(view: View) -> bool:
@@ -126,4 +126,13 @@ _CONTEXT: dict[str, Callable[[View], bool]] = {
     "no_prior": lambda view: view.exam.prior is None,
     "prior": lambda view: view.exam.prior is not None,
     "other_tracer": _other_tracer,
+    "no_prior_therapy": lambda view: not view.exam.clinical.prior_therapy,
+    "no_current_therapy": lambda view: not view.exam.clinical.current_therapy,
+    "no_score": lambda view: view.assessment.expression_highest is None or view.assessment.expression_lowest is None,
+    "no_recip": lambda view: view.assessment.recip is None,
+    "primary_open": lambda view: not isinstance(view.assessment.primary_score, int),
+    "not_a_psma_tracer": lambda view: view.assessment.mitnm is None,
+    "no_stage": lambda view: view.assessment.mitnm is None,
+    "uptake_not_compared": _other_tracer,
+    "resolved": lambda view: view.exam.prior is not None,
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam
 from reporting.draft import Check, Verification
+from reporting.verifier.document import Document, Line
+from reporting.verifier.linking import link_line
 from reporting.verifier.problems import Problem
-from reporting.verifier.reading import read_sentence
-from reporting.verifier.report import report_problems
+from reporting.verifier.reading import Reading, read_sentence
+from reporting.verifier.report import foreign_problems, report_problems
 from reporting.verifier.sentence import sentence_problems
 from reporting.verifier.view import View
 
@@ -35,17 +37,10 @@ CHECKS = (
     "gaps",
     "forbidden",
     "untrusted_text",
+    "not_understood",
 )
+__all__ = ["CHECKS", "Line", "Verifier"]
 _MOST_DETAILS = 5
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sentence to verify: the section it stands in, its rendered text, and what it cites."""
-
-    section: str
-    text: str
-    cites: tuple[str, ...]
 
 
 class Verifier:
@@ -61,15 +56,42 @@ class Verifier:
 
     def problems(self, line: Line) -> list[Problem]:
         """Return what is wrong with one sentence by itself, empty where nothing is."""
-        reading = read_sentence(line.section, line.text, line.cites, self._view.lexicon)
-        return list(sentence_problems(reading, self._view))
+        return list(sentence_problems(self._read(line), self._view))
 
     def verify(self, lines: Sequence[Line]) -> Verification:
-        """Check a whole report; every check is listed, passed or not."""
-        readings = [read_sentence(line.section, line.text, line.cites, self._view.lexicon) for line in lines]
-        found = [problem for reading in readings for problem in sentence_problems(reading, self._view)]
-        found += report_problems(readings, self._view)
+        """Check a whole draft; every check is listed, passed or not."""
+        found = self.check(Document(tuple(lines), names_lesions=True))
         return Verification(checks=[_check(name, found) for name in CHECKS])
+
+    def check(self, document: Document) -> list[Problem]:
+        """Return everything that is wrong with a report, of this system or of another, in the order of its lines."""
+        if not document.names_lesions:
+            return self._check_foreign(document)
+        readings = [self._read(line) for line in document.lines]
+        found = [
+            _at(line, problem)
+            for line, reading in zip(document.lines, readings, strict=True)
+            for problem in sentence_problems(reading, self._view)
+        ]
+        return [*found, *report_problems(readings, self._view)]
+
+    def _check_foreign(self, document: Document) -> list[Problem]:
+        found: list[Problem] = []
+        readings: list[Reading] = []
+        before: tuple[str, ...] = ()
+        for line in document.lines:
+            linked = link_line(line, self._view, before)
+            before = linked.reading.ids or before
+            readings.append(linked.reading)
+            found += [_at(line, one) for one in (*linked.problems, *sentence_problems(linked.reading, self._view))]
+        return [*found, *foreign_problems(readings, self._view)]
+
+    def _read(self, line: Line) -> Reading:
+        return read_sentence(line.section, line.text, line.cites, self._view.lexicon)
+
+
+def _at(line: Line, problem: Problem) -> Problem:
+    return replace(problem, line=line.number)
 
 
 def _check(name: str, found: Iterable[Problem]) -> Check:

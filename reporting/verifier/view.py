@@ -74,6 +74,35 @@ class View:
         """The codes of the stage, with and without what stands in their brackets."""
         return codes_in(self.assessment.mitnm_string or "")
 
+    @property
+    def stage_text(self) -> str:
+        """The stage as the rules give it."""
+        return self.assessment.mitnm_string or "not given"
+
+    @cached_property
+    def own_words(self) -> tuple[str, ...]:
+        """Free text of the exam and wordings of the rules, which a report may repeat as they are; longest first."""
+        exam, clinical, prior = self.exam, self.exam.clinical, self.exam.prior
+        fields = [exam.indication, clinical.gleason, clinical.psa_history, exam.technique.ct]
+        fields += [*(clinical.prior_therapy or []), *(clinical.current_therapy or [])]
+        fields += [prior.modality, prior.date] if prior else []
+        fields += [text for one in self.assessment.indeterminate for text in one.elements.values()]
+        fields += [one.follow_up for one in self.assessment.indeterminate]
+        return tuple(sorted((one.strip() for one in fields if one and one.strip()), key=len, reverse=True))
+
+    def places(self, sites: Sequence[Lesion | PriorLesion]) -> str:
+        """Return lesions with site and side, as the table has them."""
+        named = (f"{one.lesion_id} {one.region}{f' {one.side}' if one.side else ''}" for one in sites)
+        return ", ".join(named) or "no lesion"
+
+    def verdicts(self, lesions: Sequence[Lesion]) -> str:
+        """Return what the rules make of lesions: category, score, change and CT class."""
+        return "; ".join(
+            f"{one.lesion_id} PSMA-RADS {self.rads(one)}, score {self.assessment.expression.get(one.lesion_id)}, "
+            f"{self.change(one)}, CT {self.ct_class(one) or 'unknown'}"
+            for one in lesions
+        )
+
     def prior_suvmax(self, lesion: Lesion) -> list[float]:
         """Return the SUVmax that the rules compared with, else those that the prior can give for this lesion."""
         for entry in self.assessment.trace:

@@ -24,7 +24,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fedpsma.errors import InputError
 from fedpsma.io.files import write_bytes
-from fedpsma.secure_aggregation.identity import write_secret
 
 AUTHORITY_LASTS = timedelta(days=3652)
 SERVER_LASTS = timedelta(days=397)
@@ -171,5 +170,5 @@ def _load_key(path: Path) -> EllipticCurvePrivateKey:
 
 
 def _write(pair: KeyPair, certificate: x509.Certificate, key: EllipticCurvePrivateKey) -> None:
-    write_secret(pair.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_bytes(pair.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), private=True)
     write_bytes(pair.certificate, certificate.public_bytes(Encoding.PEM))

@@ -34,7 +34,7 @@ def init(
     """
     from pydantic import ValidationError
 
-    from fedpsma.errors import InputError
+    from fedpsma.errors import InputError, first_problem
     from server.federation.home import FederationConfig, FederationHome
 
     whole = address if address.rpartition("]")[2].count(":") or address.count(":") == 1 else f"{address}:{_PORT}"
@@ -47,8 +47,8 @@ def init(
             listen=listen or f"0.0.0.0:{port}",
         )
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise InputError(problem["msg"], where=f"{problem['loc'][0]}", remedy="give another") from error
+        field, what = first_problem(error)
+        raise InputError(what, where=field, remedy="give another") from error
     home = FederationHome(folder)
     home.make(config)
     typer.echo(f"federation {name} in {folder}")

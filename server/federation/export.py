@@ -9,12 +9,11 @@ from typing import Any
 from fedpsma import __version__
 from fedpsma.errors import InputError
 from fedpsma.io.chain import Links, verify_chain
-from fedpsma.io.files import finished_folder, read_json, write_json, write_text
+from fedpsma.io.files import finished_folder, read_json, require_own_folder, write_json, write_text
 from fedpsma.joining.keys import read_signing_key
 from fedpsma.model.checkpoint import card_path, load_checkpoint
 from server.federation.app import app_sha256
 from server.federation.runs import FederationRun
-from server.federation.view import view_of
 
 RECORD, SIGNATURE, HISTORY = "record.json", "record.sig", "events.jsonl"
 _SIGNED = b"fedpsma record 1\n"
@@ -24,9 +23,10 @@ def export(run: FederationRun, out: Path) -> Path:
     """Write model, card, record, signature and history into a folder, whole or not at all.
 
     Raises:
-        InputError: The run is not finished, or its history was changed.
+        InputError: The run is not finished, its history was changed, or ``out`` holds something else.
     """
     run.require()
+    require_own_folder(out, RECORD)
     if not run.folder.model_path.is_file():
         remedy = f"see: fedpsma federation watch {run.name}"
         raise InputError(f"is {run.standing} and has no model", where=run.name, remedy=remedy)
@@ -58,7 +58,7 @@ def verify(log: Path) -> Links:
 
 
 def _record(run: FederationRun, links: Links) -> dict[str, Any]:
-    view, federation = view_of(run), run.folder.federation()
+    view, federation = run.summary(), run.folder.federation()
     card = load_checkpoint(run.folder.model_path).card
     return {
         "schema_version": 1,

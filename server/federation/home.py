@@ -11,15 +11,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.chain import append_line
 from fedpsma.io.files import read_text, write_text
 from fedpsma.joining.keys import make_signing_key, read_signing_key
-from fedpsma.joining.records import NAME, JoinBundle
+from fedpsma.joining.names import Address, Name
+from fedpsma.joining.records import JoinBundle
 from server.federation.certificates import LOOPBACK, Expiry, KeyPair, expiry_of, make_authority, make_server
 
 CONFIG_FILE = "federation.toml"
-ADDRESS = r"^[^\s/:]+:[0-9]{1,5}$|^\[[0-9a-fA-F:]+\]:[0-9]{1,5}$"
 
 
 class FederationConfig(BaseModel):
@@ -31,10 +31,10 @@ class FederationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=NAME)
-    address: str = Field(pattern=ADDRESS)
+    name: Name
+    address: Address
     names: tuple[str, ...] = Field(min_length=1)
-    listen: str = Field(pattern=ADDRESS)
+    listen: Address
     superlink_port: int = Field(default=0, ge=0, le=65535)
 
 
@@ -174,6 +174,5 @@ def _as_toml(config: FederationConfig) -> str:
 
 def _first(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        return ": ".join(first_problem(error))
     return f"is not TOML ({error})"

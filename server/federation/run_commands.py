@@ -1,4 +1,4 @@
-"""``fedpsma federation run|watch|stop|export|verify``: a coordinator trains a model with the sites."""
+"""``fedpsma federation run|watch|stop|export|tensorboard|verify``: a coordinator trains a model with the sites."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
 
 
-def run(  # noqa: PLR0913 - a command has as many parameters as options
+def run(
     name: Run,
     config: Annotated[Path | None, typer.Option(help="TOML file with any settings; options go over it.")] = None,
     sites: Annotated[list[str] | None, typer.Option("--site", help="A site to ask. Default: all admitted.")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="fedavg, fedmedian, trimmed_mean, fedprox, scaffold, ...")
-    ] = None,
     epsilon: Annotated[
         str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")
     ] = None,
@@ -30,7 +27,8 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
         bool, typer.Option("--secure", help="Hide each site's update from you; needs three sites.")
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; give it as often.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, like strategy=fedprox; give it as often."),
     ] = None,
     folder: Folder = HOME,
 ) -> None:
@@ -51,7 +49,6 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     superlink = running_superlink(home, superlink_of)
     options: dict[str, Any] = {
         "sites": sites or None,
-        "strategy": strategy,
         "plan.target_epsilon": epsilon,
         "plan.rounds": rounds,
         "plan.secure_aggregation": {} if secure else None,
@@ -107,12 +104,30 @@ def export(
 
     Example: fedpsma federation export first --out model
     """
-    from fedpsma.io.files import require_folder_or_nothing
     from server.federation.export import export as write
 
     place = out or Path(f"{name}-export")
-    require_folder_or_nothing(place)
     typer.echo(f"written to {write(_run(folder, name), place)}")
+
+
+def tensorboard(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Name of the run, or the folder of a simulation.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: RUN-tensorboard.")] = None,
+    folder: Folder = HOME,
+) -> None:
+    """Write the history of a run for TensorBoard; look at it with: tensorboard --logdir FOLDER.
+
+    The run may still go on; then call it again.
+
+    Example: fedpsma federation tensorboard first --out board
+    """
+    from fedpsma.history.tensorboard import write_tensorboard
+
+    simulated = (Path(name) / "plan.json").is_file()
+    run_folder = Path(name) if simulated else _run(folder, name).folder.path
+    place = out or Path(f"{run_folder.resolve().name}-tensorboard")
+    rounds = write_tensorboard(run_folder, place)
+    typer.echo(f"{rounds} rounds written to {place}")
 
 
 def verify(

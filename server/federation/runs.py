@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
+from fedpsma.history.summary import RunSummary, Standing, events_of, standing_of, summary_of
 from fedpsma.io.files import file_state, is_held, read_json, write_json, write_text
 from fedpsma.model.checkpoint import load_checkpoint
-from server.events import Event
 from server.federation.admission import AdmittedSite, admitted_sites
 from server.federation.app import write_app
 from server.federation.home import FederationHome
@@ -33,7 +32,6 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LARGEST_MESSAGE_BYTES = 2 * 2**30
 POLL_S = 0.2
 START_TIMEOUT_S = 120.0
-Standing = Literal["prepared", "starting", "running", "finished", "stopped", "failed", "cut off"]
 
 
 class RunConfig(BaseModel):
@@ -88,26 +86,20 @@ class FederationRun:
         return is_held(self.folder.path)
 
     @property
-    def last_event(self) -> Event | None:
-        """The last thing that happened."""
-        events, _ = self.folder.events.read()
-        return events[-1] if events else None
-
-    @property
     def standing(self) -> Standing:
         """How it stands."""
-        if self.is_alive:
-            return "running"
-        if self._is_starting:
+        if not self.is_alive and self._is_starting:
             return "starting"
-        last = self.last_event
-        if last is not None and last.kind == "run_ended":
-            return "finished"
-        if last is not None and last.kind == "run_failed":
-            return "stopped" if last.reason == "stopped" else "failed"
-        if last is None and not self.flower_path.exists():
-            return "prepared"
-        return "cut off"
+        found = standing_of(self.folder.path, events_of(self.folder.path))
+        return "cut off" if found == "prepared" and self.flower_path.exists() else found
+
+    def summary(self) -> RunSummary:
+        """Return how it stands, with its rounds and sites.
+
+        Raises:
+            InputError: A file of it cannot be read.
+        """
+        return summary_of(self.folder.path, self.standing)
 
     @property
     def _is_starting(self) -> bool:

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from fedpsma.errors import InputError
+from fedpsma.joining.service import SystemdUnit
 from server.federation.home import FederationHome
 
-_SYSTEMD = """\
-[Unit]
-Description=fedpsma federation {name}
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart={command} federation up --folder {folder}
-Restart=always
-RestartSec=5
-KillSignal=SIGTERM
-TimeoutStopSec=60
-NoNewPrivileges=yes
-PrivateTmp=yes
-ProtectSystem=strict
-ReadWritePaths={folder}
-
-[Install]
-WantedBy=default.target
-"""
 _COMPOSE = """\
 # The image has fedpsma installed: pip install "fedpsma[federation]"
 services:
@@ -54,8 +32,8 @@ def service_text(kind: str, home: FederationHome) -> str:
     """
     config, folder = home.config(), home.folder.resolve()
     if kind == "systemd":
-        command = Path(sys.executable).with_name("fedpsma")
-        return _SYSTEMD.format(name=config.name, command=command, folder=folder)
+        arguments = ("federation", "up", "--folder", str(folder))
+        return SystemdUnit(f"fedpsma federation {config.name}", arguments, (folder,)).text()
     if kind == "compose":
         return _COMPOSE.format(port=config.listen.rpartition(":")[2], folder=folder)
     raise InputError("is neither systemd nor compose", where=kind, remedy="name one of them")

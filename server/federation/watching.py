@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fedpsma.history.summary import RunSummary, SiteSummary
 from server.federation.runs import FederationRun
-from server.federation.view import RunView, SiteView, view_of
 
 LOOK_S = 1.0
 _GOES_ON = ("starting", "running", "cut off")
@@ -22,7 +22,7 @@ def watch_json(run: FederationRun, *, once: bool) -> None:
     """Write the view as one line of JSON, and again each time it changes."""
     shown = ""
     while True:
-        view = view_of(run)
+        view = run.summary()
         line = view.model_dump_json()
         if line != shown:
             typer.echo(line)
@@ -35,17 +35,17 @@ def watch_json(run: FederationRun, *, once: bool) -> None:
 def watch_table(run: FederationRun, *, once: bool) -> None:
     """Show the view as a table that changes in place."""
     console = Console(highlight=False)
-    view = view_of(run)
+    view = run.summary()
     if not once and view.standing in _GOES_ON:
         with Live(table_of(view), console=console, auto_refresh=False, transient=True) as live:
             while view.standing in _GOES_ON:
                 time.sleep(LOOK_S)
-                view = view_of(run)
+                view = run.summary()
                 live.update(table_of(view), refresh=True)
     console.print(table_of(view))
 
 
-def table_of(view: RunView) -> Group:
+def table_of(view: RunSummary) -> Group:
     """Return a run as a line and a table, one row a site."""
     table = Table(box=None, pad_edge=False)
     for title in ("site", "now", "rounds", "missed"):
@@ -58,7 +58,7 @@ def table_of(view: RunView) -> Group:
     return Group(Text(_title(view), style="bold"), table)
 
 
-def _title(view: RunView) -> str:
+def _title(view: RunSummary) -> str:
     parts = [f"{view.run}: {view.standing}", f"round {view.round} of {view.rounds}"]
     if view.seconds_left and view.standing == "running":
         parts.append(f"about {timedelta(seconds=round(view.seconds_left))} left")
@@ -69,7 +69,7 @@ def _title(view: RunView) -> str:
     return ", ".join(parts)
 
 
-def _row(site: SiteView, *, private: bool) -> list[str]:
+def _row(site: SiteSummary, *, private: bool) -> list[str]:
     doing = f"{site.doing} {site.why}" if site.why else site.doing
     row = [site.site, doing, str(site.rounds), str(site.missed)]
     if private:

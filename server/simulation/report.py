@@ -10,10 +10,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma import __version__
+from fedpsma.history.events import Event
 from fedpsma.model.checkpoint import Weights, load_checkpoint
 from fedpsma.training.local_rules import RoundMemory, with_own
 from server.card import synthetic
-from server.events import Event
 from server.run_folder import RunFolder
 from server.simulation.config import SimulationConfig
 from server.simulation.datasets import SiteData, pooled, site_data

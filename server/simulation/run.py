@@ -11,11 +11,11 @@ from pathlib import Path
 
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
+from fedpsma.history.events import OnEvent, followed
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import require_folder_or_nothing, write_text
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.offline import go_offline
-from server.events import OnEvent, followed
 from server.run_folder import RunFolder, SiteState
 from server.simulation.config import Engine, SimulationConfig
 from server.simulation.datasets import SiteData, site_data

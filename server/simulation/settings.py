@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_text
 from server.simulation.config import SHORT, SimulationConfig
 
@@ -145,6 +145,5 @@ def _checked(kind: type[Config], table: Table) -> Config:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(str(part) for part in problem["loc"]) or "settings"
-        raise InputError(problem["msg"], where=name, remedy="correct the setting") from error
+        name, what = first_problem(error)
+        raise InputError(what, where=name or "settings", remedy="correct the setting") from error

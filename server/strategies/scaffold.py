@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from fedpsma.contract import CONTROL, TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.strategies.rule import Aggregate, Given, MeanRule, named, prefixed
 from server.updates import Arrays
@@ -30,7 +31,14 @@ class Scaffold(MeanRule):
         return True
 
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
-        """Return the plan with control variates."""
+        """Return the plan with control variates.
+
+        Raises:
+            InputError: The plan asks for other steps than plain ones of a constant length.
+        """
+        if plan.optimizer != "sgd" or plan.schedule != "constant":
+            remedy = "use optimizer sgd and schedule constant, or another strategy"
+            raise InputError("needs plain gradient descent at a constant rate", where="scaffold", remedy=remedy)
         return plan.model_copy(update={"control_variates": True})
 
     def sent(self, plan: TrainingPlan, weights: Weights, memory: Arrays) -> Arrays:

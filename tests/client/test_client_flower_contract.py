@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -33,6 +35,16 @@ def test_the_gate_finds_what_it_stands_before() -> None:
     )
     assert unpack < load < run, "the code is looked at before it is loaded"
     assert source.index("get_load_client_app_fn(") > unpack
+
+
+def test_the_process_of_a_message_loads_no_server() -> None:
+    code = (
+        "import sys\nfrom client.flower import clientapp_command\nimport client.steward.gate\n"
+        "command = clientapp_command()\nassert command.__name__ == 'flwr_clientapp'\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'monai', 'uvicorn', 'sqlalchemy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_supernode_takes_the_options_that_it_is_given() -> None:

@@ -106,6 +106,35 @@ def test_a_second_site_in_the_same_folder_is_refused(folder: Path) -> None:
     assert (folder / "site" / "node.key").read_bytes() == key
 
 
+def test_a_name_that_no_file_can_have_is_refused_in_words_and_leaves_nothing(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"is no name: it has up to 64 letters.* give one with --name"):
+        _site("init", "data_north", "--name", "Klinik Süd/2")
+    assert not (folder / "site").exists()
+
+
+def test_a_site_that_runs_takes_up_a_new_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from threading import Event
+
+    _site("init", "data_north")
+    _site("join", "bundle.json", "--fingerprint", _bundle(folder))
+    served, ended = [], Event()
+
+    def keep_running(self, over: Event, still_wanted) -> None:
+        served.append(self.bundle.address)
+        assert still_wanted()
+        if len(served) == 2:
+            over.set()
+            return
+        moved = self.bundle.model_copy(update={"address": "127.0.0.1:22"})
+        moved.write(folder / "bundle.json")
+        assert "takes it up by itself" in _site("join", "bundle.json", "--fingerprint", moved.fingerprint).output
+        assert not still_wanted()
+
+    monkeypatch.setattr("client.steward.run.SuperNode.keep_running", keep_running)
+    run_site(SiteHome(folder / "site"), ended)
+    assert served == ["127.0.0.1:1", "127.0.0.1:22"]
+
+
 @pytest.mark.parametrize(("arguments", "answer"), [((), "n\n"), (("--fingerprint", "0000-1111"), "")])
 def test_another_fingerprint_joins_nothing(arguments: tuple[str, ...], answer: str, folder: Path) -> None:
     _site("init", "data_north")
@@ -170,6 +199,7 @@ def test_the_end_of_a_certificate_is_told_fourteen_days_before(days: int, warned
     run_site(SiteHome(folder / "site"), ended)
     kinds = [event.kind for event in SiteLog(folder / "site" / "events.jsonl").read()]
     assert kinds == ["joined", "started", *(["certificate_ends"] if warned else []), "ended"]
+    assert ("ask the coordinator for a new bundle" in " ".join(_site("status").output.split())) is warned
 
 
 def test_the_code_command_shows_what_waits_and_asks_before_it_runs(folder: Path) -> None:
@@ -197,3 +227,15 @@ def _zip(name: str, text: str) -> bytes:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(name, text)
     return content.getvalue()
+
+
+def test_the_unit_of_a_site_may_write_its_folder_and_its_ledger_alone(folder: Path) -> None:
+    _site("init", "data_north")
+    (line,) = (line for line in _site("service").output.split("\n") if line.startswith("ReadWritePaths"))
+    assert line == f"ReadWritePaths={folder / 'site'} {folder / 'data_north'}"
+    policy = (folder / "site" / "site.toml").read_text("utf-8")
+    (folder / "site" / "site.toml").write_text('ledger = "ledger.jsonl"\n' + policy, "utf-8")
+    assert f"ReadWritePaths={folder / 'site'}\n" in _site("service").output
+    (folder / "site" / "site.toml").write_text("epsilon_budget = -1\n", "utf-8")
+    with pytest.raises(InputError, match="epsilon_budget"):
+        _site("service")

@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,13 +96,22 @@ class RealFederation:
     def kill_superlink(self) -> None:
         """End the SuperLink and what it runs, as a power cut would."""
         for number in processes_of((self.home / "superlink").resolve()):
-            os.kill(number, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+
+    def kill_coordinator(self) -> None:
+        """End the supervisor and all that it started without a word."""
+        process = self.processes.pop("up")
+        process.kill()
+        process.wait()
+        self.kill_superlink()
 
     def kill(self, name: str) -> None:
         """End a process and its children without a word."""
         process = self.processes.pop(name)
         for number in [*processes_of((self.state(name) / "flower").absolute()), process.pid]:
-            os.kill(number, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         process.wait()
 
     def events(self, run: str) -> list[dict[str, object]]:
@@ -155,7 +165,8 @@ class RealFederation:
                 process.kill()
         for place in [(self.home / "superlink").resolve(), *self.folder.glob("site_*/flower")]:
             for number in processes_of(place.absolute()):
-                os.kill(number, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
 
 
 def _fingerprint(said: str) -> str:

@@ -13,8 +13,10 @@ from fedpsma.errors import InputError
 from fedpsma.staging import assess
 from reporting.draft import Draft
 from reporting.drafting import draft_report
-from reporting.llm.corpus import compose
 from reporting.verifier.report import SECTIONS
+from reporting.wording.compose import Drawn, compose
+from reporting.wording.phrasing import style
+from reporting.wording.vocabulary import split_codes
 
 EXAMS = ("injected_prior_text", "recip_pr_boundary", "solitary_rib_psma1007", "three_nodes_one_region")
 pytestmark = pytest.mark.shared
@@ -29,7 +31,7 @@ class SameAnswer:
         self.template = template
         self.asked = 0
 
-    def write(self, requests):
+    def write(self, requests, *, attempt=0):
         self.asked += len(requests)
         return [self.template for _ in requests]
 
@@ -173,8 +175,10 @@ def test_a_wrong_wording_is_replaced_by_the_template_sentence(shared, template):
     draft = draft_report(exam, assessment, writer)
     assert draft.provenance.sentences_by_origin.keys() == {"template"}
     assert draft.provenance.replaced == len(exam.lesions)
-    # The six lesions make four different requests; each refused sentence asks once more.
-    assert writer.asked == 4 + len(exam.lesions)
+    # The six lesions make four different requests, each asked once more.
+    assert writer.asked == 2 * 4
+    replaced = [one for section in draft.sections for one in section.sentences if one.refused]
+    assert [len(one.refused) for one in replaced] == [2] * len(exam.lesions)
     assert _text(draft) == _text(draft_report(exam, assessment))
 
 
@@ -185,27 +189,44 @@ def test_a_writer_that_has_nothing_leaves_the_templates(shared):
     assert draft.provenance.sentences_by_origin.keys() == {"template"}
 
 
-class CorpusWriter:
-    """Words requests as the sentences that the language model learns from."""
+class StyleWriter:
+    """Words requests as a style may word them."""
 
-    name = "corpus"
+    name = "style"
 
-    def __init__(self, rng):
-        self.rng = rng
+    def __init__(self, seed, *, name="prose"):
+        import numpy as np
 
-    def write(self, requests):
-        return [compose(request.codes, request.placeholders, self.rng) for request in requests]
+        self.picker, self.name = Drawn(np.random.default_rng(seed)), name
+
+    def write(self, requests, *, attempt=0):
+        return [
+            compose(style(self.name, request.language), split_codes(request.codes), request.placeholders, self.picker)
+            for request in requests
+        ]
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_every_right_wording_that_a_model_may_give_is_accepted(seed):
-    import numpy as np
-
-    exam = generate_exam(seed, lesions=8)
-    draft = draft_report(exam, assess(exam), CorpusWriter(np.random.default_rng(seed)))
-    assert draft.provenance.replaced == 0
+@pytest.mark.parametrize("name", ["standard", "terse", "prose"])
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("seed", range(6))
+def test_every_right_wording_that_a_model_may_give_is_accepted(seed, language, name):
+    exam = generate_exam(seed, language, lesions=8)
+    draft = draft_report(exam, assess(exam), StyleWriter(seed, name=name))
+    assert [one.refused for section in draft.sections for one in section.sentences if one.refused] == []
     assert draft.provenance.sentences_by_origin["llm"] > 0
     assert draft.verification.passed
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("seed", range(20, 28))
+def test_every_style_carries_the_same_facts(seed, language):
+    exam = generate_exam(seed, language, lesions=7)
+    assessment = assess(exam)
+    drafts = [draft_report(exam, assessment, phrasing=style(name, language)) for name in ("standard", "terse", "prose")]
+    drafts.append(draft_report(exam, assessment, StyleWriter(seed)))
+    assert all(draft.verification.passed for draft in drafts)
+    assert len({tuple(map(str, _facts(draft))) for draft in drafts}) == 1
+    assert len({_text(draft) for draft in drafts}) == len(drafts)
 
 
 def test_sentences_are_told_as_they_are_finished(shared):

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 import client.answers.evaluation
 from fedpsma.evaluation.sample import Sample
-from fedpsma.federated.calibration import SiteScores
+from fedpsma.federated.calibration import SiteScores, judge_digest
 from fedpsma.federated.evaluation import FederatedFigures, SiteEvaluation, site_evaluation
-from fedpsma.federated.ranking import InfluenceTold, Ranking, influence_of
+from fedpsma.federated.exchange import RankingAsked, SpreadTold
+from fedpsma.federated.ranking import influence_of
 from fedpsma.federated.scores import Scored, runs_of
 from fedpsma.io.dataset import Dataset
 from fedpsma.lesions.judge import Judge, load_judge
@@ -39,8 +40,9 @@ def test_figures_of_all_sites_are_shown_with_intervals(
     def told(data: Dataset, state: Path, model: Path | None) -> SiteEvaluation:
         return site_evaluation(_sample(data.info.site), site=data.info.site, contour="suv3", model_sha256="m")
 
-    def influence(data: Dataset, state: Path, model: Path | None, pooled: Ranking) -> InfluenceTold | None:
-        return influence_of(_sample(data.info.site), pooled)
+    def influence(data: Dataset, state: Path, model: Path | None, asked: RankingAsked) -> SpreadTold:
+        told = influence_of(_sample(data.info.site), asked.ranking())
+        return SpreadTold(site=data.info.site, asked=asked.digest, influence=told)
 
     monkeypatch.setattr(client.answers.evaluation, "evaluation_of", told)
     monkeypatch.setattr(client.answers.evaluation, "ranking_spread_of", influence)
@@ -66,7 +68,12 @@ def test_a_judge_is_fitted_to_the_histograms(sites: list[str], tmp_path: Path, m
         kinds = (rng.random(600) < 1 / (1 + np.exp(-logit))).astype(np.intp)
         tracer = next(iter(judge.temperature))
         runs = runs_of(Scored(3 * logit, kinds, np.arange(600)), 2)
-        return SiteScores(site=data.info.site, model_sha256=judge.model_sha256, tracers={tracer: runs})
+        return SiteScores(
+            site=data.info.site,
+            model_sha256=judge.model_sha256,
+            judge_sha256=judge_digest(judge),
+            tracers={tracer: runs},
+        )
 
     monkeypatch.setattr(client.answers.evaluation, "scores_of", told)
     run = CliRunner().invoke(federation, ["calibrate", *sites, "--model", str(model), "--out", str(tmp_path / "out")])

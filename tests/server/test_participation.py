@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_trainer import make_sites, tiny_config
 
+from fedpsma.history.events import Event
 from fedpsma.model.checkpoint import load_checkpoint
-from server.events import Event
 from server.participation import Participation, away_sites, drawn_sites
 from server.rounds import FederationError
 from server.run_folder import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from fedpsma.contract import RefusalReason
-from server.reasons import QUARANTINES, REFUSALS, plain
+from fedpsma.history.reasons import QUARANTINES, REFUSALS, plain
 from server.replies import QuarantineReason
 
 

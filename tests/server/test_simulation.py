@@ -13,10 +13,10 @@ from tiny_trainer import SECRET, make_checkpoint, make_sites, tiny_config
 from client.ledger import Ledger
 from client.trainer import TrainingTask, Weights
 from fedpsma.errors import InputError
+from fedpsma.history.events import Event
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import load_checkpoint
-from server.events import Event
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate

@@ -93,7 +93,6 @@ class _Process:
     """Flower's process of one message, as far as the gate touches it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, said: str | None = None) -> None:
-        from flwr.supernode import cli
         from flwr.supernode.runtime import run_clientapp as process
 
         self.installed: list[bytes] = []
@@ -103,7 +102,7 @@ class _Process:
         self.app: object = None
         monkeypatch.setattr(process, "install_from_fab", lambda content, skip_prompt: self.installed.append(content))
         monkeypatch.setattr(process, "get_load_client_app_fn", lambda **_: self._load)
-        monkeypatch.setattr(cli, "flwr_clientapp", lambda: self._run(process))
+        monkeypatch.setattr("client.flower.clientapp_command", lambda: lambda: self._run(process))
 
     def _load(self, *names: str) -> object:
         self.loaded.append(names)

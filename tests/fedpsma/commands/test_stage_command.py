@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
+import pytest
 import typer
 from staging_exams import exam, lesion
 from typer.testing import CliRunner
@@ -12,6 +14,7 @@ from fedpsma.commands.stage import stage
 from fedpsma.domain.assessment import Assessment
 from fedpsma.errors import InputError
 from fedpsma.io.exam_file import write_record
+from fedpsma.staging import StagingOptions
 
 
 def run(*arguments):
@@ -37,8 +40,8 @@ def test_policies_are_options_and_their_effect_is_named(tmp_path):
     rows = [lesion("L1", "LN_OBTURATOR", "L"), lesion("L2", "LN_OBTURATOR", "R")]
     write_record(tmp_path / "exam.json", exam(*rows))
     assert "policy count_sides: otherwise miT0 N2 (OBL, OBR) M0" in run(tmp_path / "exam.json").stdout
-    assert "miT0 N2 (OBL, OBR) M0" in run(tmp_path / "exam.json", "--count-sides").stdout.splitlines()[0]
-    assert "N1a" in run(tmp_path / "exam.json", "--promise", "v1").stdout
+    assert "miT0 N2 (OBL, OBR) M0" in run(tmp_path / "exam.json", "--set", "count_sides=yes").stdout.splitlines()[0]
+    assert "N1a" in run(tmp_path / "exam.json", "--set", "promise=v1").stdout
 
 
 def test_unknown_fields_are_named_on_stderr(tmp_path):
@@ -55,3 +58,29 @@ def test_a_wrong_file_is_an_input_error_and_writes_nothing(tmp_path):
     result = run(tmp_path / "exam.json", "--out", tmp_path / "assessment.json")
     assert isinstance(result.exception, InputError)
     assert not (tmp_path / "assessment.json").exists()
+
+
+def test_every_policy_can_be_set_and_is_named_in_the_help(tmp_path):
+    write_record(tmp_path / "exam.json", exam(lesion("L1", "LN_OBTURATOR", "L", size_mm=7)))
+    told = run("--help").stdout
+    for one in fields(StagingOptions):
+        assert one.name in told
+    wide = run(tmp_path / "exam.json", "--set", "node_short_axis_pelvis_mm=6").stdout
+    assert "L1 5" in wide
+    assert "policy node_short_axis_pelvis_mm: otherwise PSMA-RADS of L1 4" in wide
+
+
+@pytest.mark.parametrize(
+    "wrong", ["count_sides", "sides=yes", "count_sides=perhaps", "change_percent=-5", "promise=v3"]
+)
+def test_a_wrong_policy_is_an_input_error(tmp_path, wrong):
+    write_record(tmp_path / "exam.json", exam(lesion("L1", "LN_OBTURATOR", "L")))
+    result = run(tmp_path / "exam.json", "--set", wrong, "--out", tmp_path / "assessment.json")
+    assert isinstance(result.exception, InputError)
+    assert wrong.split("=")[0] in str(result.exception)
+    assert not (tmp_path / "assessment.json").exists()
+
+
+def test_the_page_is_not_written_over_the_record(tmp_path):
+    write_record(tmp_path / "exam.json", exam(lesion("L1", "LN_OBTURATOR", "L")))
+    assert isinstance(run(tmp_path / "exam.json", "--out", tmp_path / "stage.html").exception, InputError)

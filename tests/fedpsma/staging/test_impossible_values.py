@@ -120,6 +120,26 @@ def test_outside_the_field_of_view_nothing_is_new_or_resolved():
     assert labels == {"L1": "not_applicable", "P1": "not_applicable"}
 
 
+def test_the_stage_is_given_with_its_bounds_where_a_value_leaves_it_open():
+    rows = [lesion("L1", "LN_OBTURATOR", "L", -3.0, suvmean=None), lesion("L2", "BONE_FEMUR", "L")]
+    assessment = assess(exam(*rows))
+    assert assessment.mitnm_string == "miT0 N0 M1b (uni)"
+    assert assessment.mitnm_possible == ["miT0 N0 M1b (uni)", "miT0 N1 (OBL) M1b (uni)"]
+    entry = next(one for one in assessment.trace if one.rule == "mitnm_possible")
+    assert entry.inputs["not counted while their uptake is open"] == ["L1"]
+    assert assess(exam(rows[1])).mitnm_possible == []
+    benign = rows[0] | {"ct_correlate": "lymphocele"}
+    assert assess(exam(benign)).mitnm_possible == []
+
+
+def test_the_bounds_of_t_where_the_prostate_is_said_to_be_removed():
+    removed = clinical(prostate_status="removed")
+    row = lesion("L1", "PROSTATE", "L")
+    assert assess(exam(row, clinical=removed)).mitnm_possible == ["miT2u N0 M0", "miTr N0 M0"]
+    bed = lesion("L2", "PROSTATE_BED", "L")
+    assert assess(exam(row, bed, clinical=removed)).mitnm_possible == []
+
+
 def effects(assessment):
     return {one.inputs["option"]: one.inputs["otherwise"] for one in assessment.trace if one.rule == "option_effect"}
 

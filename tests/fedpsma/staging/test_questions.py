@@ -10,7 +10,6 @@ from fedpsma.domain.assessment import Assessment
 from fedpsma.domain.exam import Exam
 from fedpsma.domain.region import Region
 from fedpsma.staging import StagingOptions, assess
-from fedpsma.staging.rationale import follow_up
 from fedpsma.staging.rulebook import read_data
 
 
@@ -251,9 +250,14 @@ def test_every_category_and_region_has_a_suggestion():
         facts = assess(record)
         assert facts.psma_rads is not None
     for category in REQUIRED:
-        assert {row["category"] for row in read_data("follow_up.json")["choices"]} >= {category}
-    with pytest.raises(KeyError):
-        follow_up("5", None)  # type: ignore[arg-type]
+        assert any(row["category"] == category and not row["regions"] for row in read_data("follow_up.json")["choices"])
+
+
+def test_two_foci_alike_have_the_same_impact_each():
+    ribs = [lesion(name, "BONE_RIB", "L", 3.0, ct_correlate="no CT correlate") for name in ("R1", "R2")]
+    impacts = {one.elements["impact"] for one in assess(exam(*ribs)).indeterminate}
+    assert len(impacts) == 1
+    assert "M1b (uni)" in impacts.pop()
 
 
 def test_every_trace_entry_names_its_source_and_tag():

@@ -73,3 +73,20 @@ def test_the_named_vertebra_goes_before_a_lesion_without_a_level():
     ]
     before = prior(report_text="PSMA PET. L3 SUVmax 19.5.") | {"lesions": None}
     assert assess(exam(*rows, prior=before)).prior_change == {"L1": "stable", "L2": "new"}
+
+
+def test_a_proven_metastasis_is_neither_doubted_nor_asked_about():
+    proven = "metastasis of prostate carcinoma"
+    lung = lesion("L1", "LUNG", "R", ct_correlate="spiculated nodule, 18 mm", biopsy=proven)
+    rib = lesion("L2", "BONE_RIB", "R", 9.0, ct_correlate="no CT correlate", biopsy=proven)
+    assessment = assess(exam(lung, rib))
+    assert assessment.psma_rads == {"L1": "5", "L2": "4"}
+    assert assessment.mitnm_string == "miT0 N0 M1b (uni) M1c (pul)"
+    assert flagged(assessment, "label_override_suggested") == []
+
+
+def test_the_context_is_told_without_a_grade_where_none_is_known():
+    rib = lesion("L1", "BONE_RIB", "R", 3.0, ct_correlate="no CT correlate")
+    context = clinical(gleason=None, psa_ng_ml=4.2)
+    told = assess(exam(rib, clinical=context)).indeterminate[0].elements["clinical_context"]
+    assert told == "PSA 4.2, no other metastasis"

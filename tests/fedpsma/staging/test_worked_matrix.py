@@ -58,8 +58,9 @@ def test_row_04_sides_count_only_on_request():
     assessment = assess(exam(*nodes))
     assert assessment.mitnm_string == "miT0 N1 (EIL, EIR) M0"
     assert stage_of(*nodes, options=StagingOptions(count_sides=True)) == "miT0 N2 (EIL, EIR) M0"
-    effects = [entry.inputs for entry in assessment.trace if entry.rule == "option_effect"]
-    assert {"option": "count_sides", "value": False, "otherwise": "miT0 N2 (EIL, EIR) M0"} in effects
+    effect = next(one for one in assessment.policy_effects if one.policy == "count_sides")
+    assert (effect.value, effect.other, effect.by_reader) == (False, True, False)
+    assert effect.differences[0].otherwise == "miT0 N2 (EIL, EIR) M0"
 
 
 def test_row_05_common_iliac_is_m1a():

@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from fedpsma.contract import TrainingPlan
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import DenseTargets, dense_loss
 from fedpsma.model.network import build
 from fedpsma.training.clipping.flat import FlatClipping
+from fedpsma.training.descent import Descent
 from fedpsma.training.dp import (
     PrivateStep,
     TrainingDivergedError,
-    descend,
     draw_patients,
     private_gradient,
     select_parameters,
@@ -107,6 +108,6 @@ def test_descent_follows_the_mean_gradient() -> None:
     step = PrivateStep(FlatClipping(100.0), noise_multiplier=0.0, expected_patients=4.0)
     block = [torch.arange(4.0).view(1, 2, 2), torch.arange(4.0, 7.0).view(1, 3)]
     gradient = private_gradient([block] * 2, 7, step, _random())
-    descend([first, second], gradient, learning_rate=2.0)
+    Descent.of(TrainingPlan(learning_rate=2.0), [first, second], 1).step(gradient)
     assert first.flatten().tolist() == [1, 0, -1, -2]
     assert second.tolist() == [-4, -5, -6]

@@ -16,6 +16,7 @@ from fedpsma.model.losses import DenseTargets
 from fedpsma.model.network import DenseLogits, LesionNet, build
 from fedpsma.training import site_round
 from fedpsma.training.accounting import epsilon_of
+from fedpsma.training.descent import Descent
 from fedpsma.training.dp import TrainingDivergedError
 from fedpsma.training.gradients.choice import GradientChoice
 from fedpsma.training.patches import PatchBatch
@@ -123,7 +124,7 @@ def test_a_round_in_which_nobody_is_drawn_is_noise_alone(start: Weights, site: D
     plan = PLAN.model_copy(update={"patients_per_step": 1e-9, "steps_per_round": 3, "learning_rate": 1.0})
     monkeypatch.setattr(site_round, "_patches", lambda *_: pytest.fail("a patient was drawn"))
     # So rare a draw needs hardly any noise, but never none.
-    monkeypatch.setattr(site_round, "descend", lambda parameters, gradient, rate: steps.append(gradient))
+    monkeypatch.setattr(Descent, "step", lambda _, gradient: steps.append(gradient))
     steps: list[torch.Tensor] = []
     found = _round(start, site, plan)
     assert found.spend is not None
@@ -193,14 +194,18 @@ class _Silent:
         return torch.zeros(count, dtype=torch.float64)
 
 
-def test_training_without_protection_lowers_the_loss(start: Weights, site: Dataset) -> None:
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.2), ("adam", 0.01)])
+def test_training_without_protection_lowers_the_loss(
+    start: Weights, site: Dataset, optimizer: str, rate: float
+) -> None:
     plan = PLAN.model_copy(
         update={
             "target_epsilon": None,
             "scope": "all",
             "steps_per_round": 12,
             "patients_per_step": 5.0,
-            "learning_rate": 0.2,
+            "learning_rate": rate,
+            "optimizer": optimizer,
         }
     )
     found = _round(start, site, plan)

@@ -165,6 +165,16 @@ def test_names_of_patient_and_reader_survive_any_character_set(draft_report, sig
             assert str(stored.VerifyingObserverSequence[0].VerifyingObserverName) == "Prof. Jürgen Иванов"
 
 
+def test_a_hostile_lesion_id_stays_one_value(draft_report):
+    hostile = draft_report.exam.lesions[0].model_copy(update={"lesion_id": "L1\\x^=\x1b[2J\n<b>"})
+    exam = draft_report.exam.model_copy(update={"lesions": [hostile, *draft_report.exam.lesions[1:]]})
+    report = replace(draft_report, exam=exam)
+    segment = dcmread(io.BytesIO(export(report, "seg").content)).SegmentSequence[0]
+    assert segment.SegmentLabel == "L1/x^=?[2J <b> left external iliac node"
+    document = dcmread(io.BytesIO(export(report, "sr").content))
+    assert next(iter(_groups(document))).tracking_identifier == "L1\\x^=?[2J <b>"
+
+
 def test_the_pdf_in_dicom_is_the_pdf(draft_report, made):
     stored = made["dicom-pdf"]
     content = stored.EncapsulatedDocument[: stored.EncapsulatedDocumentLength]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from fedpsma.domain.assessment import Change
 from fedpsma.domain.region import Region
 from reporting.data_files import read_data
 from reporting.exporters.codes import private, standard, standard_site
@@ -34,3 +37,11 @@ def test_private_codes_have_versions_and_fit_the_standard():
         assert len(code.value) <= 16
         assert len(code.meaning) <= 64
         assert code.uri.startswith("urn:uuid:")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_change_and_column_has_its_word(language):
+    words = read_data("report_words.json")[language]
+    assert set(words["change"]) == set(get_args(Change))
+    assert set(words["columns"]) == set(read_data("report_words.json")["en"]["columns"])
+    assert set(words) == set(read_data("report_words.json")["en"])

@@ -179,6 +179,18 @@ def test_three_hundred_lesions_and_none_fit_every_format(draft_report):
             assert export(Report(exam, draft_report.draft), name).content
 
 
+def test_a_novel_in_a_cell_or_a_sentence_fits(draft_report):
+    novel = "word " * 4000 + "x" * 3000
+    lesion = draft_report.exam.lesions[0].model_copy(update={"label": novel, "lesion_id": "L1\\^=\u202e"})
+    sections = [
+        section.model_copy(update={"sentences": [one.model_copy(update={"text": novel}) for one in section.sentences]})
+        for section in draft_report.draft.sections[-1:]
+    ]
+    draft = draft_report.draft.model_copy(update={"sections": sections})
+    for name in (*READABLE, "fhir"):
+        assert export(Report(draft_report.exam.model_copy(update={"lesions": [lesion]}), draft), name).content
+
+
 def test_a_changed_report_is_no_longer_signed(draft_report, sign, tmp_path):
     signed = sign(draft_report)
     other = signed.draft.sections[0].model_copy(update={"sentences": []})

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reporting.llm.corpus import draw_examples
-from reporting.llm.facts import broken_facts, forbidden_phrases, forbidden_words
 from reporting.llm.grammar import matcher, sentence_grammar
-from reporting.llm.wording import split_codes
+from reporting.wording.facts import broken_facts, forbidden_phrases, forbidden_words
+from reporting.wording.vocabulary import split_codes
 
 CODES = ("change:new", "class:indeterminate", "ct:none", "kind:bone", "uptake:low")
 SLOTS = ("site", "suvmax", "category")

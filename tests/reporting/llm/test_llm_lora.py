@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from fedpsma.errors import InputError
 from reporting.llm import lora
-from reporting.llm.card import write_card
+from reporting.llm.card import Made, write_card
 from reporting.llm.corpus import draw_examples
 from reporting.llm.evaluate import Quality
 from reporting.llm.loading import load_base
-from reporting.llm.wording import messages
+from reporting.llm.prompts import messages
 
 PLAN = lora.TuningPlan(steps=12, batch=4, learning_rate=1e-2, warmup_steps=2, save_every=5)
 IDS = torch.arange(3, 60).unsqueeze(0)
@@ -105,10 +105,10 @@ def test_the_labels_spell_the_answer_and_its_end(tiny_tokenizer):
 
 def test_the_card_names_base_recipe_corpus_and_counts(tiny_folder, tmp_path):
     tuned = lora.tune(tiny_folder, tmp_path, replace(PLAN, steps=2))
-    write_card(tmp_path, PLAN, tuned.losses, {"with grammar": Quality(50, 49, 48, 47, 45)})
+    write_card(tmp_path, Made(tiny_folder, None, PLAN, tuned.losses), {"with grammar": Quality(50, 49, 48, 47, 45)})
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["recipe"]["rank"] == 8
     assert card["held_out"]["with grammar"]["fallback_rate"] == 0.1
-    assert len(card["base"]["weights_sha256"]) == 64
+    assert card["base"] == {"name": tiny_folder.name, "folder": str(tiny_folder.resolve())}
     assert card["corpus"]["split"] == "by combination of codes"
     assert "no clinician has reviewed" in card["about"]

@@ -9,6 +9,8 @@ from reporting.llm.corpus import draw_examples
 from reporting.llm.evaluate import as_request, measure
 from reporting.llm.writer import LanguageModelWriter, WriterConfig, can_word, free_threads
 from reporting.sentences import SentenceRequest
+from reporting.wording.compose import is_of_style
+from reporting.wording.phrasing import style
 
 CODES = ("change:new", "class:indeterminate", "ct:none", "kind:bone", "uptake:low")
 REQUEST = SentenceRequest(CODES, ("site", "suvmax"), fallback="{site}: {suvmax}.")
@@ -40,7 +42,7 @@ GOLD = "{site}: faint uptake ({suvmax}), no CT correlate, newly visible since th
 def speaker(tiny_tokenizer):
     def build(sentence, **config):
         model = Speaker(tiny_tokenizer, sentence)
-        return model, LanguageModelWriter(model, tiny_tokenizer, model_name="speaker", config=WriterConfig(**config))
+        return model, LanguageModelWriter(model, tiny_tokenizer, config=WriterConfig(**config))
 
     return build
 
@@ -79,7 +81,6 @@ def test_the_grammar_keeps_a_model_from_inventing_a_number_or_a_side(speaker):
 @pytest.mark.parametrize(
     "request_",
     [
-        SentenceRequest(CODES, ("site",), fallback="", language="de"),
         SentenceRequest(CODES[1:], ("site",), fallback=""),
         SentenceRequest(("change:shrunk", *CODES[1:]), ("site",), fallback=""),
         SentenceRequest(CODES, ("site", "dose"), fallback=""),
@@ -93,10 +94,40 @@ def test_what_lies_outside_the_tuned_vocabulary_is_left_to_the_template(speaker,
     assert model.calls == 0
 
 
+def test_with_a_style_even_a_random_model_says_one_of_its_wordings(tiny_model, tiny_tokenizer):
+    for language, name in (("en", "terse"), ("de", "prose"), ("en", "prose")):
+        phrasing = style(name, language)
+        config = WriterConfig(max_tokens=400, phrasing=phrasing)
+        writer = LanguageModelWriter(tiny_model, tiny_tokenizer, config=config)
+        requests = [as_request(example) for example in draw_examples(3, 2, phrasing=phrasing)]
+        for request, text in zip(requests, writer.write(requests), strict=True):
+            assert text is not None
+            assert is_of_style(text, request, phrasing)
+
+
+def test_german_is_chosen_from_the_style_and_never_made_up(tiny_model, tiny_tokenizer):
+    writer = LanguageModelWriter(tiny_model, tiny_tokenizer, config=WriterConfig(max_tokens=400))
+    request = as_request(draw_examples(1, 2, phrasing=style("prose", "de"))[0])
+    (text,) = writer.write([request])
+    assert text is not None
+    assert is_of_style(text, request, style("prose", "de"))
+
+
+def test_the_second_attempt_is_drawn_anew_and_the_same_each_time(tiny_model, tiny_tokenizer):
+    phrasing = style("prose", "en")
+    requests = [as_request(example) for example in draw_examples(6, 2)]
+
+    def attempts(number):
+        config = WriterConfig(max_tokens=400, phrasing=phrasing)
+        return LanguageModelWriter(tiny_model, tiny_tokenizer, config=config).write(requests, attempt=number)
+
+    assert attempts(1) == attempts(1)
+    assert attempts(1) != attempts(0)
+    assert len({tuple(attempts(number)) for number in (1, 2, 3)}) > 1
+
+
 def test_a_random_model_never_gets_a_sentence_past_the_check(tiny_model, tiny_tokenizer):
-    writer = LanguageModelWriter(
-        tiny_model, tiny_tokenizer, model_name="tiny", config=WriterConfig(max_tokens=40, batch=4)
-    )
+    writer = LanguageModelWriter(tiny_model, tiny_tokenizer, config=WriterConfig(max_tokens=40, batch=4))
     requests = [as_request(example) for example in draw_examples(8, 1)]
     assert writer.write(requests) == [None] * 8
 
@@ -108,7 +139,7 @@ def test_results_keep_the_order_of_the_requests_and_do_not_depend_on_the_batch(t
         config = WriterConfig(max_tokens=60, batch=batch, constrained=False, checked=False)
         tiny_model.generation_config.forced_eos_token_id = None
         model = EarlyEnd(tiny_model, tiny_tokenizer.eos_token_id)
-        return LanguageModelWriter(model, tiny_tokenizer, model_name="tiny", config=config).write(requests)
+        return LanguageModelWriter(model, tiny_tokenizer, config=config).write(requests)
 
     assert written(1) == written(4) == written(9)
     assert len(set(written(9))) > 1

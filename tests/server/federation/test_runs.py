@@ -19,7 +19,6 @@ from server.federation.admission import admit, revoke
 from server.federation.export import export, verify
 from server.federation.home import FederationHome
 from server.federation.runs import FederationRun, RunConfig, prepare, request_stop, resume_cut_off, start
-from server.federation.view import view_of
 from server.federation_commands import federation
 from server.run_folder import RoundState, SiteState
 
@@ -173,7 +172,7 @@ def test_only_what_was_cut_off_goes_on_by_itself(
 
 def test_the_view_tells_rounds_money_and_why_and_withholds_small_counts(run: FederationRun) -> None:
     _play(run, 1)
-    view = view_of(run)
+    view = run.summary()
     assert (view.round, view.rounds, view.seconds_left, view.epsilon_budget) == (1, 2, 10.0, 8.0)
     north, south, west = view.sites
     assert (north.doing, north.rounds, north.missed, north.patients) == ("reported", 1, 0, 40)
@@ -182,7 +181,7 @@ def test_the_view_tells_rounds_money_and_why_and_withholds_small_counts(run: Fed
     assert (west.doing, west.missed) == ("refused", 1)
     assert "privacy budget" in str(west.why)
     _play(run, 1, end=True)
-    assert [site.epsilon_at_end for site in view_of(run).sites] == [4.0, 4.0, None]
+    assert [site.epsilon_at_end for site in run.summary().sites] == [4.0, 4.0, None]
 
 
 def test_an_export_can_be_verified_and_a_changed_one_cannot(run: FederationRun, tmp_path: Path) -> None:
@@ -213,6 +212,16 @@ def test_a_coordinator_sees_the_run_as_table_and_as_json(run: FederationRun, hom
     assert "finished, round 2 of 2" in shown.output
     told = CliRunner().invoke(federation, ["watch", "first", "--format", "json", "--folder", str(home.folder)])
     assert json.loads(told.output)["standing"] == "finished"
+
+
+def test_a_coordinator_draws_the_run_with_tensorboard(run: FederationRun, home: FederationHome, tmp_path: Path) -> None:
+    _play(run, 1)
+    board = str(tmp_path / "board")
+    for name in ("first", str(run.folder.path)):
+        drawn = CliRunner().invoke(federation, ["tensorboard", name, "--out", board, "--folder", str(home.folder)])
+        assert "1 rounds written" in drawn.output
+    with pytest.raises(InputError, match="is no run"):
+        CliRunner().invoke(federation, ["tensorboard", "no", "--folder", str(home.folder)], catch_exceptions=False)
 
 
 def test_nothing_is_started_while_the_federation_is_down(run: FederationRun, home: FederationHome) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from fedpsma.contract import CONTROL, TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.flower import take_identity
 from server.strategies import Strategy
@@ -191,3 +192,8 @@ def test_one_attacker_of_five_does_not_carry_a_robust_strategy_away(name: str, f
     assert np.all((low - 1e-12 <= step) & (step <= high + 1e-12))
     plain = _rule("fedavg").aggregate(_given(attacked)).step["a"]
     assert not np.any((low <= plain) & (plain <= high))
+
+
+def test_scaffold_refuses_steps_that_its_control_variates_do_not_describe() -> None:
+    with pytest.raises(InputError, match="plain gradient descent"):
+        _rule("scaffold").plan(PLAN.model_copy(update={"optimizer": "adam"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.events import Event, EventLog, followed
+from fedpsma.history.events import Event, EventLog, followed
 
 
 def test_events_come_back_in_order_and_from_where_the_reader_was(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Synthetic evaluation sets that others can run: exams, reports with one seeded error, prior reports, attacks."""
