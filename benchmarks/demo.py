@@ -1,8 +1,9 @@
 """How quick the reading room is: first paint, viewer ready, edits, large studies, ten readers at once.
 
 Serves the page in a process of its own, on a synthetic study with images and on exams of 7 and 200 lesions, and
-measures in Chromium without a GPU; ``benchmarks/viewer.py`` measures slices and projection. Other work on the machine adds to every figure, so its load is printed. Run it with
-``python benchmarks/demo.py``; it takes about two minutes on two busy cores.
+measures in Chromium without a GPU; ``benchmarks/viewer.py`` measures slices and projection. Other work on the machine
+adds to every figure, so its load is printed. Run it with ``python benchmarks/demo.py``; it takes about two minutes on
+two busy cores.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def _visit(browser: Any, address: str) -> tuple[float, float]:
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     ready = page.evaluate("window.readyAt")
     page.goto("about:blank")
+    page.wait_for_timeout(500)
     page.context.close()
     return float(paint), float(ready)
 

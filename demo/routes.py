@@ -95,6 +95,10 @@ def _add_reading(router: APIRouter, room: ReadingRoom) -> None:
     def word(session: SessionOf, token: str, asked: Annotated[Json, Body()]) -> Json:
         return _told(lambda: _worded(session, token, _desk(room, session, token), asked))
 
+    @router.post("/reading/{token}/here")
+    def here(session: SessionOf, token: str) -> None:
+        _desk(room, session, token)
+
     @router.post("/reading/{token}/leave")
     def leave(session: SessionOf, token: str) -> None:
         room.close(session, token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from fedpsma.errors import InputError
 _TOKEN_BYTES = 24
 # A browser that opens more than this at once sees its oldest reading closed; nothing is lost, it lies on the disk.
 _MOST_DESKS = 3
+# A page that is open says so every twenty seconds, in the background every minute.
+_LEFT_AFTER_S = 90.0
 
 
 @dataclass
@@ -89,7 +92,9 @@ class ReadingRoom:
         Raises:
             KeyError: The session has none of this name (any more).
         """
-        return session.desks[token]
+        desk = session.desks[token]
+        desk.touched = time.monotonic()
+        return desk
 
     def first_free(self, session: Session) -> int:
         """Return the number of the first case that nobody else reads, 0 where there is none."""
@@ -117,9 +122,11 @@ class ReadingRoom:
         owner = self._owners.get(case.reading)
         if owner is None:
             return
-        if owner[0] is not session and not take_over:
-            raise BusyError(owner[0].user)
-        self._close(*owner)
+        reader, token = owner
+        left = time.monotonic() - reader.desks[token].touched > _LEFT_AFTER_S
+        if reader is not session and not take_over and not left:
+            raise BusyError(reader.user)
+        self._close(reader, token)
 
     def _close(self, session: Session, token: str) -> None:
         desk = session.desks.pop(token)

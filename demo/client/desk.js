@@ -62,6 +62,15 @@
 
   const leave = () => { if (state.token) navigator.sendBeacon(`/fp/reading/${state.token}/leave`); };
 
+  // Who closed his window without a word must not keep a study from others, so that an open page says it is there.
+  async function stay() {
+    const token = state.token;
+    const answer = token && (await fetch(`/fp/reading/${token}/here`, { method: "POST" }).catch(() => null));
+    if (answer?.status !== 404 || token !== state.token) return;
+    state.token = null;
+    toast("This reading was opened in another window. Open it again to go on here.");
+  }
+
   // ---- showing ----
   function show(answer) {
     if (answer.problem) { toast(answer.problem); return; }
@@ -311,6 +320,7 @@
     amend: async () => { const reason = await ask("Amend the signed report", "Reason"); if (reason) act({ kind: "amend", reason }); },
     export: exportReport,
     copy,
+    tab: (one) => tab($(`fp-tab-${one.dataset.tab}`)),
   };
 
   // The viewer has controls of its own.
@@ -386,6 +396,7 @@
     window.fedpsma = { act, jump, show, toast, post, token: () => state.token, chosen: () => state.chosen };
     open(null);
     addEventListener("pagehide", leave);
+    setInterval(stay, 20000);
   }
   wait.observe(document.documentElement, { childList: true, subtree: true });
   begin();

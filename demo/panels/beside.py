@@ -62,7 +62,8 @@ def _evidence(result: Result, lesion_id: str) -> str:
     """Return the line of the trace that decided the category, with its source."""
     for entry in result.assessment.trace:
         if entry.inputs.get("lesion") == lesion_id and "reason" in entry.inputs:
-            return f"{in_words(entry.inputs['reason'])} ({entry.source})"
+            reason = in_words(entry.inputs["reason"])
+            return reason if result.exam.lesion(lesion_id).reader_category else f"{reason} ({entry.source})"
     return ""
 
 

@@ -46,7 +46,7 @@ def summary(reading: Reading, result: Result) -> str:
     return f'<p class="fp-stage">{escape(stage)}</p><dl class="fp-tiles">{told}</dl>'
 
 
-def signoff(reading: Reading, name: str, formats: Sequence[tuple[str, str]]) -> str:
+def signoff(reading: Reading, result: Result, name: str, formats: Sequence[tuple[str, str]]) -> str:
     """Return the bar at the foot: what was looked at, undo and redo, the state, and the next step to the signature."""
     whole = len(reading.state.lesion_ids)
     seen = whole - len(reading.unseen)

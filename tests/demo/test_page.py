@@ -294,7 +294,7 @@ class _SlowWriter:
 
     name = "slow"
 
-    def write(self, requests: Sequence[SentenceRequest]) -> list[str | None]:
+    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
         time.sleep(0.8)
         return [one.fallback.replace("with intense uptake", "with intense, focal uptake") for one in requests]
 
