@@ -7,7 +7,7 @@ import pytest
 from demo.federation import find_runs, read_run
 from demo.panels.federation import federation
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
-from fedpsma.io.files import write_json
+from fedpsma.io.files import held_alone, write_json
 from fedpsma.model.checkpoint import load_checkpoint
 from server.run_folder import RoundState, RunFolder, RunRules, SiteState
 
@@ -38,10 +38,12 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_rounds_sites_and_what_patients_paid_against_the_budget(run: RunFolder) -> None:
     (found,) = find_runs(run.path.parent)
-    seen = read_run(found)
+    with held_alone(run.path):
+        seen = read_run(found)
     assert seen.summary is not None
     shown = federation([seen])
     assert "Round 2 of 4" in shown
+    assert "running" in shown
     assert ">training<" in shown
     assert ">reported<" in shown
     assert "2.50 of 4 spent" in shown
