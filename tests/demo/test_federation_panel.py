@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_rounds_sites_and_what_patients_paid_against_the_budget(run: RunFolder) 
     shown = federation([seen])
     assert "Round 2 of 4" in shown
     assert "running" in shown
-    assert ">training<" in shown
+    assert re.search(r">(?:training|late)\b", shown)
     assert ">reported<" in shown
     assert "2.50 of 4 spent" in shown
     # The last round cost the south 1.4, so two more come to 5.7, over the budget of 4.
