@@ -18,7 +18,7 @@
 
   // One thing after the other, in the order in which the reader did it.
   function inTurn(work) {
-    state.busy = state.busy.then(work).catch((error) => toast(error.message));
+    state.busy = state.busy.then(work).catch((error) => { desk().querySelector(".fp-card").inert = false; toast(error.message); });
     return state.busy;
   }
 
@@ -73,6 +73,7 @@
 
   // ---- showing ----
   function show(answer) {
+    desk().querySelector(".fp-card").inert = false;
     if (answer.problem) { toast(answer.problem); return; }
     const focus = document.activeElement && document.activeElement.closest ? focusName(document.activeElement) : null;
     for (const [name, change] of Object.entries(answer.panels || {})) place(name, change);
@@ -125,8 +126,7 @@
   }
 
   function highlight(moved) {
-    for (const row of all("[data-row]")) row.toggleAttribute("aria-current", row.dataset.row === state.chosen);
-    for (const row of all("[data-row][aria-current]")) row.setAttribute("aria-current", "true");
+    for (const row of all("[data-row]")) mark(row, row.dataset.row === state.chosen);
     for (const one of all(".fp-sentence")) one.classList.toggle("fp-speaks", !!one.querySelector(`[data-jump="${CSS.escape(state.chosen || "")}"]`));
     if (!moved || !state.chosen) return;
     const row = document.querySelector(`[data-row="${CSS.escape(state.chosen)}"]`);
@@ -136,6 +136,8 @@
     if (first && !pane.hidden && !pane.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     $("fp-live").textContent = row ? row.innerText.replace(/\s+/g, " ") : "";
   }
+
+  const mark = (row, on) => (on ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current"));
 
   let toastTimer = 0;
   function toast(text, kind = "bad") {
@@ -150,6 +152,9 @@
   // ---- choosing a lesion ----
   function jump(lesion) {
     if (!lesion || !state.order.includes(lesion)) return;
+    // The card still shows the lesion before: nothing on it may be pressed until it shows this one.
+    if (lesion !== state.chosen) desk().querySelector(".fp-card").inert = true;
+    for (const row of all("[data-row]")) mark(row, row.dataset.row === lesion);
     return act({ kind: "look", lesion });
   }
 
