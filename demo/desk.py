@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from demo.images import ReadingImages, open_images
 from demo.library import IDENTITY_FIELDS, Case, Identity, identity_of
 from demo.reading.audit import Deed
-from demo.reading.edits import AddLesion, HandContour
+from demo.reading.edits import AddLesion
 from demo.reading.history import ACTIONS, Reading, Review, Sign, advance
 from demo.reading.result import Result, result_of
 from demo.reading.store import ReadingStore, now
@@ -25,6 +26,7 @@ from fedpsma.domain.exam import Exam, unknown_fields
 from fedpsma.domain.region import Region
 from fedpsma.errors import InputError
 from fedpsma.io.exam_file import read_exam
+from fedpsma.lesions.by_hand import HandContour
 from reporting.draft import Draft
 from reporting.exporters.registry import FormatName, export
 from reporting.exporters.report import Export, Report, SignOff, content_sha256
@@ -48,6 +50,7 @@ class Desk:
 
     ``chosen`` is the lesion on the card, ``fresh`` the sentences that the last edit changed. ``first`` are the lesions
     that were open questions when the reading was opened: they lead the table, which does not jump at every edit.
+    ``touched`` is when its page was last heard of.
     """
 
     case: Case
@@ -66,6 +69,7 @@ class Desk:
     progress: Progress = field(default_factory=Progress)
     chosen: str | None = None
     fresh: frozenset[str] = frozenset()
+    touched: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _held: ExitStack = field(default_factory=ExitStack)
 
@@ -95,8 +99,7 @@ class Desk:
     @property
     def failed_checks(self) -> int:
         """How many checks of the report ask for another look."""
-        draft = self.result.draft
-        return sum(not check.passed for check in draft.verification.checks) if draft else 0
+        return self.result.failed_checks
 
     def word(self, writer: Wanted) -> None:
         """Choose who words the findings; the language model goes to work in the background."""
@@ -217,6 +220,7 @@ def open_desk(case: Case, who: str, owner: str, place: Place) -> Desk:
         resumed = store.resume(exam, who=who)
         unread = [f"{name} is not a field of an exam and was not read." for name in _unread(exam)]
         result = result_of(resumed.reading)
+        images, without = _images_of(case, exam, owner, place)
         return Desk(
             case=case,
             who=who,
@@ -225,13 +229,23 @@ def open_desk(case: Case, who: str, owner: str, place: Place) -> Desk:
             reading=resumed.reading,
             result=result,
             deeds=list(resumed.deeds),
-            notes=(*unread, *identity.notes, *filter(None, [resumed.note])),
+            notes=(*unread, *identity.notes, *filter(None, [resumed.note, without])),
             wording=place.wording,
             dicom=place.dicom,
-            images=open_images(case.folder, exam, place.opened, owner) if case.folder else None,
+            images=images,
             first=tuple(one.lesion for one in result.assessment.indeterminate),
             _held=held.pop_all(),
         )
+
+
+def _images_of(case: Case, exam: Exam, owner: str, place: Place) -> tuple[ReadingImages | None, str]:
+    """Open the images of a case, or say why it has none; the table can be read without them."""
+    if case.folder is None:
+        return None, ""
+    try:
+        return open_images(case.folder, exam, place.opened, owner), ""
+    except InputError as error:
+        return None, f"No images: {error}"
 
 
 def _unread(exam: Exam) -> list[str]:

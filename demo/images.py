@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.reading.edits import AddLesion, DeleteLesion, HandContour, SplitLesion
+from demo.reading.edits import AddLesion, DeleteLesion, SplitLesion
 from demo.reading.history import Reading
 from demo.viewer.component import Shown, lesion_peaks, viewer_value
 from demo.viewer.route import OpenStudies
@@ -18,7 +18,7 @@ from fedpsma.domain.exam import Exam
 from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
-from fedpsma.lesions.by_hand import Drawing, Findings, add_lesion, delete_lesion, split_lesion
+from fedpsma.lesions.by_hand import Drawing, Findings, HandContour, add_lesion, delete_lesion, split_lesion
 from reporting.exporters.report import Images
 
 Ids = tuple[str, ...]

@@ -73,16 +73,22 @@ def identity_of(case: Case, exam: Exam) -> Identity:
     )
 
 
-def uploaded_case(name: str, content: bytes, folder: Path) -> Case:
-    """Keep an uploaded exam in a private folder and return it as a case; two of one name keep their readings apart."""
+def uploaded_case(name: str, content: bytes, folder: Path, readings: Path) -> Case:
+    """Keep an uploaded exam in a private folder and return it as a case; two of one name keep their readings apart.
+
+    Args:
+        name: What the browser calls it.
+        content: The exam.
+        folder: Where the file itself is kept while the program runs.
+        readings: Where readings stay.
+    """
     digest = hashlib.sha256(content).hexdigest()[:8]
     plain = f"{_UNSAFE.sub('-', Path(name).stem)[:40] or 'exam'}-{digest}"
-    place = folder / plain
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    exam = place / "uploaded.json"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    exam = folder / f"{plain}.json"
     exam.write_bytes(content)
     exam.chmod(0o600)
-    return Case(plain, exam, None, place / READING_FOLDER)
+    return Case(plain, exam, None, readings / plain)
 
 
 def _first(extra: Mapping[str, Any], names: tuple[str, ...]) -> str:

@@ -52,7 +52,7 @@ def desk_router(room: ReadingRoom) -> APIRouter:
 
     @router.get("/federation")
     def runs(session: SessionOf) -> Json:
-        return {"html": federation([read_run(folder) for folder in find_runs(room.runs)[:_MOST_RUNS]])}
+        return {"html": federation([read_run(folder) for folder in find_runs(room.keeps.runs)[:_MOST_RUNS]])}
 
     @router.get("/client/{name}")
     def client(name: str) -> Response:
@@ -82,7 +82,7 @@ def _add_opening(router: APIRouter, room: ReadingRoom) -> None:
             parse_exam_bytes(content, where=name[:80])
         except InputError as error:
             return {"problem": str(error)}
-        session.uploads.append(uploaded_case(name, content, room.uploads / session.name))
+        session.uploads.append(uploaded_case(name, content, room.keeps.uploads / session.name, room.keeps.readings))
         return _told(lambda: _opened(room, session, len(room.cases(session)) - 1, take_over=False))
 
 
@@ -94,6 +94,10 @@ def _add_reading(router: APIRouter, room: ReadingRoom) -> None:
     @router.post("/reading/{token}/word")
     def word(session: SessionOf, token: str, asked: Annotated[Json, Body()]) -> Json:
         return _told(lambda: _worded(session, token, _desk(room, session, token), asked))
+
+    @router.post("/reading/{token}/here")
+    def here(session: SessionOf, token: str) -> None:
+        _desk(room, session, token)
 
     @router.post("/reading/{token}/leave")
     def leave(session: SessionOf, token: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from starlette.types import ASGIApp
 
 from demo.library import find_cases
 from demo.security import Account, Gate, Sessions
-from demo.sessions import ReadingRoom
+from demo.sessions import Folders, ReadingRoom
 from fedpsma.errors import InputError
 from fedpsma.offline import go_offline
 
@@ -41,14 +43,15 @@ def serve(served: Served, port: int) -> None:
     Raises:
         InputError: There is nothing to read in the folder, or the port is taken.
     """
-    cases = find_cases(served.folder, readings=Path("readings"))
+    readings = Path("readings")
+    cases = find_cases(served.folder, readings)
     _require_free(port)
-    os.umask(_PRIVATE_UMASK)
-    with tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
+    with _private_files(), tempfile.TemporaryDirectory(prefix="fedpsma-demo-") as temporary:
         private = Path(temporary)
         go_offline()
         os.environ["GRADIO_TEMP_DIR"] = str(private / "gradio")
-        room = ReadingRoom(cases, private / "uploads", served.dicom, served.runs or served.folder)
+        folders = Folders(private / "uploads", readings, served.dicom, served.runs or served.folder)
+        room = ReadingRoom(cases, folders)
         # Gradio reads its switches when it is imported.
         import uvicorn
 
@@ -83,6 +86,16 @@ def build_application(room: ReadingRoom, account: Account | None = None) -> ASGI
         head=HEAD,
     )
     return Gate(mounted, Sessions(room.leave), account)
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Make whatever is written meanwhile readable for its owner alone."""
+    before = os.umask(_PRIVATE_UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _require_free(port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from fedpsma.errors import InputError
 _TOKEN_BYTES = 24
 # A browser that opens more than this at once sees its oldest reading closed; nothing is lost, it lies on the disk.
 _MOST_DESKS = 3
+# A page that is open says so every twenty seconds, in the background every minute.
+_LEFT_AFTER_S = 90.0
 
 
 @dataclass
@@ -30,23 +33,32 @@ class Session:
     shown: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where a room finds and keeps things.
+
+    ``uploads`` is private and holds what the sessions bring, ``readings`` their readings of it; ``dicom`` holds the PET
+    series, which SEG and SR need, ``runs`` the runs of a federation.
+    """
+
+    uploads: Path
+    readings: Path
+    dicom: Path | None = None
+    runs: Path | None = None
+
+
 class ReadingRoom:
     """All sessions and what they have open; nobody reaches a reading that another session opened.
 
     Args:
         cases: The studies that everybody may open.
-        uploads: A private folder for what the sessions bring.
-        dicom: Folder with the PET series in DICOM, which SEG and SR need.
-        runs: Folder with the runs of a federation.
+        keeps: Where the room keeps things.
     """
 
-    def __init__(
-        self, cases: tuple[Case, ...], uploads: Path, dicom: Path | None = None, runs: Path | None = None
-    ) -> None:
+    def __init__(self, cases: tuple[Case, ...], keeps: Folders) -> None:
         self._cases = cases
-        self.uploads = uploads
-        self.runs = runs
-        self.place = Place(WordingDesk(), OpenStudies(), dicom)
+        self.keeps = keeps
+        self.place = Place(WordingDesk(), OpenStudies(), keeps.dicom)
         self._owners: dict[Path, tuple[Session, str]] = {}
         self._lock = threading.Lock()
 
@@ -80,7 +92,9 @@ class ReadingRoom:
         Raises:
             KeyError: The session has none of this name (any more).
         """
-        return session.desks[token]
+        desk = session.desks[token]
+        desk.touched = time.monotonic()
+        return desk
 
     def first_free(self, session: Session) -> int:
         """Return the number of the first case that nobody else reads, 0 where there is none."""
@@ -108,9 +122,11 @@ class ReadingRoom:
         owner = self._owners.get(case.reading)
         if owner is None:
             return
-        if owner[0] is not session and not take_over:
-            raise BusyError(owner[0].user)
-        self._close(*owner)
+        reader, token = owner
+        left = time.monotonic() - reader.desks[token].touched > _LEFT_AFTER_S
+        if reader is not session and not take_over and not left:
+            raise BusyError(reader.user)
+        self._close(reader, token)
 
     def _close(self, session: Session, token: str) -> None:
         desk = session.desks.pop(token)

@@ -28,7 +28,7 @@ def view_of(desk: Desk, formats: Sequence[tuple[str, str]]) -> dict[str, dict[st
         "prior": {"": beside.prior(result)},
         "checks": {"": beside.checks(result) + beside.notes(desk.notes)},
         "trail": {"": beside.trail(desk.deeds)},
-        "signoff": {"": frame.signoff(reading, desk.who, formats)},
+        "signoff": {"": frame.signoff(reading, result, desk.who, formats)},
     }
 
 

@@ -2,7 +2,7 @@
 // Nothing is kept here: no storage, no other host.
 (() => {
   "use strict";
-  const state = { token: null, order: [], chosen: null, busy: Promise.resolve(), editing: null };
+  const state = { token: null, order: [], chosen: null, at: 0, busy: Promise.resolve(), editing: null, waiting: [] };
   const $ = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const desk = () => $("fp-desk");
@@ -18,7 +18,7 @@
 
   // One thing after the other, in the order in which the reader did it.
   function inTurn(work) {
-    state.busy = state.busy.then(work).catch((error) => toast(error.message));
+    state.busy = state.busy.then(work).catch((error) => { desk().querySelector(".fp-card").inert = false; toast(error.message); });
     return state.busy;
   }
 
@@ -47,6 +47,8 @@
     if (state.token && state.token !== answer.token) leave();
     state.token = answer.token;
     state.editing = null;
+    state.waiting = [];
+    for (const box of all(".fp-box", desk())) box.remove();
     $("fp-picture").innerHTML = answer.picture;
     $("fp-writer").value = "template";
     $("fp-wording-told").textContent = "";
@@ -60,14 +62,25 @@
 
   const leave = () => { if (state.token) navigator.sendBeacon(`/fp/reading/${state.token}/leave`); };
 
+  // Who closed his window without a word must not keep a study from others, so that an open page says it is there.
+  async function stay() {
+    const token = state.token;
+    const answer = token && (await fetch(`/fp/reading/${token}/here`, { method: "POST" }).catch(() => null));
+    if (answer?.status !== 404 || token !== state.token) return;
+    state.token = null;
+    toast("This reading was opened in another window. Open it again to go on here.");
+  }
+
   // ---- showing ----
   function show(answer) {
+    desk().querySelector(".fp-card").inert = false;
     if (answer.problem) { toast(answer.problem); return; }
     const focus = document.activeElement && document.activeElement.closest ? focusName(document.activeElement) : null;
     for (const [name, change] of Object.entries(answer.panels || {})) place(name, change);
     const chosenBefore = state.chosen;
     state.order = answer.order || state.order;
     state.chosen = answer.chosen;
+    if (state.chosen) state.at = state.order.indexOf(state.chosen);
     desk().dataset.state = answer.standing;
     count("fp-count-questions", answer.questions);
     count("fp-count-checks", answer.failed);
@@ -79,6 +92,13 @@
   function place(name, change) {
     const panel = document.querySelector(`[data-panel="${name}"]`);
     if (!panel) return;
+    // What the reader is writing is never taken away: what came meanwhile waits until he is done.
+    const written = panel.querySelector(".fp-box")?.closest("[data-piece]");
+    if (written && (change.whole !== undefined || written.dataset.piece in change.pieces)) {
+      state.waiting.push([name, change]);
+      if (change.whole !== undefined) return;
+      change = { pieces: Object.fromEntries(Object.entries(change.pieces).filter(([key]) => key !== written.dataset.piece)) };
+    }
     if (change.whole !== undefined) { panel.innerHTML = change.whole; return; }
     for (const [key, html] of Object.entries(change.pieces)) {
       const old = panel.querySelector(`:scope > [data-piece="${CSS.escape(key)}"]`);
@@ -106,8 +126,7 @@
   }
 
   function highlight(moved) {
-    for (const row of all("[data-row]")) row.toggleAttribute("aria-current", row.dataset.row === state.chosen);
-    for (const row of all("[data-row][aria-current]")) row.setAttribute("aria-current", "true");
+    for (const row of all("[data-row]")) mark(row, row.dataset.row === state.chosen);
     for (const one of all(".fp-sentence")) one.classList.toggle("fp-speaks", !!one.querySelector(`[data-jump="${CSS.escape(state.chosen || "")}"]`));
     if (!moved || !state.chosen) return;
     const row = document.querySelector(`[data-row="${CSS.escape(state.chosen)}"]`);
@@ -117,6 +136,8 @@
     if (first && !pane.hidden && !pane.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     $("fp-live").textContent = row ? row.innerText.replace(/\s+/g, " ") : "";
   }
+
+  const mark = (row, on) => (on ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current"));
 
   let toastTimer = 0;
   function toast(text, kind = "bad") {
@@ -131,14 +152,18 @@
   // ---- choosing a lesion ----
   function jump(lesion) {
     if (!lesion || !state.order.includes(lesion)) return;
+    // The card still shows the lesion before: nothing on it may be pressed until it shows this one.
+    if (lesion !== state.chosen) desk().querySelector(".fp-card").inert = true;
+    for (const row of all("[data-row]")) mark(row, row.dataset.row === lesion);
     return act({ kind: "look", lesion });
   }
 
   function step(by) {
     if (!state.order.length) return;
     const at = state.order.indexOf(state.chosen);
-    const next = at < 0 ? (by > 0 ? 0 : state.order.length - 1) : (at + by + state.order.length) % state.order.length;
-    jump(state.order[next]);
+    // Where the chosen lesion was deleted, the one that took its place comes next.
+    const next = at < 0 ? state.at + Math.min(by, 0) : at + by;
+    jump(state.order[(next + state.order.length) % state.order.length]);
   }
 
   // ---- sentences ----
@@ -173,6 +198,7 @@
       state.editing = null;
       box.remove(); buttons.remove();
       if (hidden) hidden.hidden = false; else holder.remove();
+      for (const [name, change] of state.waiting.splice(0)) place(name, change);
       (back || holder.querySelector("[data-edit]"))?.focus({ preventScroll: true });
     };
     const done = () => { const said = box.value.trim(); leave(); if (said && said !== words) keep(said); };
@@ -299,6 +325,7 @@
     amend: async () => { const reason = await ask("Amend the signed report", "Reason"); if (reason) act({ kind: "amend", reason }); },
     export: exportReport,
     copy,
+    tab: (one) => tab($(`fp-tab-${one.dataset.tab}`)),
   };
 
   // The viewer has controls of its own.
@@ -374,6 +401,7 @@
     window.fedpsma = { act, jump, show, toast, post, token: () => state.token, chosen: () => state.chosen };
     open(null);
     addEventListener("pagehide", leave);
+    setInterval(stay, 20000);
   }
   wait.observe(document.documentElement, { childList: true, subtree: true });
   begin();

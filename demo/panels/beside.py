@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from demo.panels.parts import UNKNOWN, chip, number, quiet
@@ -61,7 +62,8 @@ def _evidence(result: Result, lesion_id: str) -> str:
     """Return the line of the trace that decided the category, with its source."""
     for entry in result.assessment.trace:
         if entry.inputs.get("lesion") == lesion_id and "reason" in entry.inputs:
-            return f"{in_words(entry.inputs['reason'])} ({entry.source})"
+            reason = in_words(entry.inputs["reason"])
+            return reason if result.exam.lesion(lesion_id).reader_category else f"{reason} ({entry.source})"
     return ""
 
 
@@ -77,7 +79,7 @@ def prior(result: Result) -> str:
     told = " · ".join(filter(None, (before.modality, before.date, before.tracer)))
     parts = [f"<h3>{escape(told or 'Prior examination')}</h3>", _changes(result, before)]
     if before.report_text:
-        parts.append(_quoted(before.report_text, read_prior_report(before.report_text)))
+        parts.append(_quoted(before.report_text))
     return "".join(parts)
 
 
@@ -111,9 +113,10 @@ class _Span:
     title: str
 
 
-def _quoted(text: str, reading: PriorReading) -> str:
+@lru_cache(maxsize=16)
+def _quoted(text: str) -> str:
     """Return the text of the prior with every passage marked where it stands: read, free, distrusted, identifying."""
-    spans = sorted(_spans(reading), key=lambda one: (one.start, -one.end))
+    spans = sorted(_spans(read_prior_report(text)), key=lambda one: (one.start, -one.end))
     parts, end = [], 0
     for span in spans:
         if span.start < end:

@@ -46,7 +46,7 @@ def summary(reading: Reading, result: Result) -> str:
     return f'<p class="fp-stage">{escape(stage)}</p><dl class="fp-tiles">{told}</dl>'
 
 
-def signoff(reading: Reading, name: str, formats: Sequence[tuple[str, str]]) -> str:
+def signoff(reading: Reading, result: Result, name: str, formats: Sequence[tuple[str, str]]) -> str:
     """Return the bar at the foot: what was looked at, undo and redo, the state, and the next step to the signature."""
     whole = len(reading.state.lesion_ids)
     seen = whole - len(reading.unseen)
@@ -83,7 +83,7 @@ def _next(reading: Reading, name: str) -> str:
         return f'<span class="fp-quiet">{left} more to look at before the review (press <kbd>n</kbd>)</span>'
     return (
         '<label class="fp-check"><input type="checkbox" id="fp-looked" data-focus="looked"> '
-        "I looked at every lesion and at the rest of the body</label>"
+        "I looked at every lesion and the whole body</label>"
         '<button type="button" class="fp-button fp-primary" data-review data-focus="review" disabled>'
         "Mark as reviewed</button>"
     )
@@ -104,5 +104,5 @@ def _exports(reading: Reading, formats: Sequence[tuple[str, str]]) -> str:
         f'<span class="fp-exports"{why}><label class="fp-hidden" for="fp-format">Format</label>'
         f'<select id="fp-format" data-focus="format"{locked}>{options}</select>'
         f'<button type="button" class="fp-button" data-export data-focus="export"{locked}>Export</button>'
-        f'<button type="button" class="fp-button" data-copy data-focus="copy"{locked}>Copy text</button></span>'
+        f'<button type="button" class="fp-button" data-copy data-focus="copy"{locked}>Copy</button></span>'
     )

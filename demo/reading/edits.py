@@ -13,9 +13,8 @@ from fedpsma.domain.assessment import PsmaRads
 from fedpsma.domain.exam import Lesion
 from fedpsma.domain.region import Region, Side
 from fedpsma.errors import InputError
+from fedpsma.lesions.by_hand import HandContour
 
-HandContour = Literal["suv4", "suv3", "pct41", "pct50"]
-"""By which threshold a reader draws a lesion: a fixed SUV, or a share of its maximum."""
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[str, Field(max_length=2000)]
 Value = TypeVar("Value")

@@ -33,6 +33,16 @@ class Result:
     draft: Draft | None = None
     problem: str = ""
 
+    @property
+    def failed_checks(self) -> int:
+        """How many checks of the report ask for another look."""
+        return sum(not check.passed for check in self.draft.verification.checks) if self.draft else 0
+
+    @property
+    def unsettled(self) -> int:
+        """How many sentences of the reader stand on facts that changed below them."""
+        return sum(one.marker in ("conflict", "orphan") for one in self.sentences)
+
 
 def result_of(reading: Reading, writer: SentenceWriter | None = None) -> Result:
     """Stage the lesions that count and write the report around what the reader did to it.

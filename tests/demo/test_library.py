@@ -13,12 +13,17 @@ from fedpsma.io.exam_file import read_exam
 from fedpsma.staging import assess
 
 
+def _example(readings: Path, name: str) -> Path:
+    return next(case.exam for case in find_cases(None, readings) if case.name == name)
+
+
 def test_the_examples_are_synthetic_by_name_and_title_and_can_be_opened(tmp_path: Path) -> None:
     cases = find_cases(None, tmp_path)
-    assert len(cases) == 2
+    assert len(cases) == 3
+    assert [case.folder is not None for case in cases] == [True, False, False]
     for case in cases:
         assert case.name.startswith("synthetic")
-        assert json.loads(case.exam.read_text("utf-8"))["title"].startswith("Synthetic")
+        assert "synthetic" in (case.folder / "analysis.json" if case.folder else case.exam).read_text("utf-8").lower()
         assert case.reading.parent == tmp_path
         exam = read_exam(case.exam)
         assert list(unknown_fields(exam)) == []
@@ -26,14 +31,14 @@ def test_the_examples_are_synthetic_by_name_and_title_and_can_be_opened(tmp_path
 
 
 def test_the_rib_example_holds_an_indeterminate_rib_on_psma_1007(tmp_path: Path) -> None:
-    exam = read_exam(find_cases(None, tmp_path)[0].exam)
+    exam = read_exam(_example(tmp_path, "synthetic-indeterminate-rib"))
     assert exam.tracer == "18F-PSMA-1007"
     (open_question,) = assess(exam).indeterminate
     assert exam.lesion(open_question.lesion).region == "BONE_RIB"
 
 
 def test_whose_study_it_is_comes_from_the_exam_or_the_analysis(tmp_path: Path) -> None:
-    example = json.loads(find_cases(None, tmp_path)[0].exam.read_text("utf-8"))["exam"]
+    example = json.loads(_example(tmp_path, "synthetic-indeterminate-rib").read_text("utf-8"))["exam"]
     place = tmp_path / "study"
     place.mkdir()
     (place / "exam.json").write_text(json.dumps({**example, "patient_name": "A^B", "patient_id": "7"}), "utf-8")
@@ -44,7 +49,7 @@ def test_whose_study_it_is_comes_from_the_exam_or_the_analysis(tmp_path: Path) -
 
 
 def test_two_uploads_of_one_name_keep_their_readings_apart(tmp_path: Path) -> None:
-    one, other = (uploaded_case("../../exam.json", content, tmp_path) for content in (b"{}", b"[]"))
+    one, other = (uploaded_case("../../exam.json", content, tmp_path, tmp_path) for content in (b"{}", b"[]"))
     assert one.reading != other.reading
     for case in (one, other):
         assert case.exam.resolve().is_relative_to(tmp_path)
@@ -52,7 +57,7 @@ def test_two_uploads_of_one_name_keep_their_readings_apart(tmp_path: Path) -> No
 
 
 def test_analysed_studies_and_loose_exams_are_found_and_kept_readings_are_not(tmp_path: Path) -> None:
-    example = find_cases(None, tmp_path)[0].exam
+    example = _example(tmp_path, "synthetic-primary-staging")
     for place in ("b/exam.json", "a/exam.json", "a/reading/exam.json", "loose.exam.json"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(example, tmp_path / place)

@@ -49,7 +49,7 @@ def test_whatever_comes_from_a_file_or_a_reader_is_text() -> None:
     pieces = [
         frame.identity(Identity(ATTACK, ATTACK, ATTACK), reading),
         frame.summary(reading, result),
-        frame.signoff(reading, ATTACK, [(ATTACK, ATTACK)]),
+        frame.signoff(reading, result, ATTACK, [(ATTACK, ATTACK)]),
         lesions.row(reading, result, "L1"),
         lesions.card(reading, result, "L1"),
         *report.sections(reading, result, ()).values(),

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from demo.library import Case, find_cases
 from demo.routes import LARGEST_UPLOAD, desk_router
 from demo.security import Gate, Sessions
-from demo.sessions import ReadingRoom
+from demo.sessions import Folders, ReadingRoom
 from reporting.report_folder import read_report
 
 BASE = "http://127.0.0.1:7860"
@@ -30,7 +30,7 @@ class Room:
             place.mkdir(parents=True)
             (place / "exam.json").write_text(made_up_exam(indication=f"secret {number}").model_dump_json(), "utf-8")
         self.cases: tuple[Case, ...] = find_cases(folder, folder)
-        self.room = ReadingRoom(self.cases, folder / "uploads")
+        self.room = ReadingRoom(self.cases, Folders(folder.with_name("uploads"), folder.with_name("readings")))
         inner = FastAPI()
         inner.include_router(desk_router(self.room))
         inner.get("/")(lambda: "page")
@@ -166,7 +166,7 @@ def test_an_upload_that_is_no_exam_is_refused_by_its_content(room: Room, content
     answer = client.post("/fp/upload?name=exam.json", content=content).json()
     assert "token" not in answer
     assert "\n" not in answer["problem"]
-    assert not list(room.room.uploads.rglob("*.json"))
+    assert not list(room.room.keeps.uploads.rglob("*.json"))
 
 
 def test_an_upload_is_open_to_its_session_alone_and_has_a_limit(room: Room) -> None:
@@ -177,6 +177,17 @@ def test_an_upload_is_open_to_its_session_alone_and_has_a_limit(room: Room) -> N
     assert len(room.room.cases(next(iter(room.room._owners.values()))[0])) == 3
     assert "study 2" in _opened(second, 2)["problem"]
     assert first.post("/fp/upload", content=b" " * (LARGEST_UPLOAD + 1)).status_code == 413
+
+
+def test_a_study_whose_images_are_broken_can_still_be_read(tmp_path: Path) -> None:
+    room = Room(tmp_path / "studies")
+    place = room.cases[0].exam.parent
+    (place / "analysis.json").write_text('{"study": "s1"}', "utf-8")
+    (place / "pet.nii.gz").write_bytes(b"no volume")
+    opened = _opened(room.browser(), 0)
+    assert opened["viewer"] is None
+    assert "No images" in opened["panels"]["checks"]["whole"]
+    assert "L1" in opened["order"]
 
 
 def test_a_draft_that_comes_late_does_not_reach_another_case(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

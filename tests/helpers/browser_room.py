@@ -133,7 +133,9 @@ class Site:
         try:
             yield page
         finally:
+            # Leaving tells the server, which takes a moment.
             page.goto("about:blank")
+            page.wait_for_timeout(150)
             context.close()
 
 
