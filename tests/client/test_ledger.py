@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.ledger import Charge, Ledger, LedgerError, RoundKey
@@ -54,7 +54,6 @@ def test_an_entry_is_synced_before_the_call_returns(tmp_path: Path, monkeypatch:
     assert len(synced) == 2, "the folder of a new file has to be synced, too"
 
 
-@settings(deadline=None)
 @given(cut=st.integers(min_value=1))
 def test_a_line_cut_off_is_dropped_and_the_chain_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     ledger = _ledger(tmp_path_factory.mktemp("ledger"))

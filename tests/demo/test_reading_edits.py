@@ -33,7 +33,7 @@ EDITS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(EDITS, max_size=8))
 def test_undoing_everything_leaves_the_exam_as_analysed_and_redoing_brings_it_back(edits: list[object]) -> None:
     reading = reading_after()

@@ -34,7 +34,7 @@ def _with(config: SimulationConfig, **rules: object) -> SimulationConfig:
     return config.model_copy(update={"participation": Participation.model_validate(rules)})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(NAMES), unique=True, min_size=1), st.integers(1, 12), st.text(max_size=5))
 def test_as_many_are_drawn_as_wanted_whoever_came_first(names: list[str], wanted: int, key: str) -> None:
     rules = Participation(sites_per_round=wanted)

@@ -36,7 +36,7 @@ def _mean(names: str) -> np.ndarray:
     return np.mean([UPDATES[name] for name in names], axis=0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), sites=st.integers(3, 7), norm=st.sampled_from([0.01, 1.0, 64.0]))
 def test_the_sum_is_that_of_float64_whoever_drops_out_and_however_they_count(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, sites: int, norm: float

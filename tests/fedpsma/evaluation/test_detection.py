@@ -112,7 +112,7 @@ def made_up(seed, scans):
     return made
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), scans=st.integers(1, 5))
 def test_more_false_positives_never_cost_sensitivity_and_order_does_not_matter(seed, scans):
     made = made_up(seed, scans)
@@ -124,7 +124,7 @@ def test_more_false_positives_never_cost_sensitivity_and_order_does_not_matter(s
     assert sensitivities([scan(one.scores / 2, one.hits, one.found_at / 2) for one in made], rates) == line
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), scans=st.integers(2, 6))
 def test_a_draw_of_patients_is_the_same_as_the_scans_written_out(seed, scans):
     """The fast way through all draws at once against the plain way, one drawn sample after the other."""

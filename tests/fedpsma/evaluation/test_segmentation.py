@@ -50,7 +50,7 @@ def test_grids_have_to_agree():
         segmentation_scores(np.ones((2, 2, 2), dtype=bool), np.ones((3, 2, 2), dtype=bool), 1.0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), density=st.sampled_from([0.05, 0.2, 0.5]))
 def test_volumes_are_those_of_a_plain_loop_over_components(seed, density):
     from scipy import ndimage

@@ -116,7 +116,7 @@ def test_a_tracer_of_few_patients_is_left_out() -> None:
     assert told.tracers == {}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 6))
 def test_no_run_tells_of_few_patients_and_none_is_lost(seed: int, patients: int, each: int) -> None:
     rng = np.random.default_rng(seed)

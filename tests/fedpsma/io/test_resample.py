@@ -16,7 +16,7 @@ from fedpsma.io.resample import ct_on_grid, share_covered
     origin=st.tuples(*[st.floats(-3, 3)] * 3),
     spacing=st.tuples(*[st.floats(0.7, 3)] * 3),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_linear_interpolation_keeps_a_linear_field(slopes, origin, spacing) -> None:
     """A field linear in mm comes out exactly at every voxel centre inside the CT."""
     affine = np.diag([*spacing, 1.0])

@@ -68,7 +68,7 @@ def test_the_layout_in_memory_does_not_matter():
     assert np.array_equal(found.labels, turned.labels)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     shape=st.tuples(*[st.integers(1, 10)] * 3),
     seed=st.integers(0, 2**32 - 1),
@@ -102,7 +102,7 @@ def _h_maxima_and_watershed(height, island, drop):
     return watershed(-log, tops, mask=inside, connectivity=3)[1:-1, 1:-1, 1:-1], peaks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=arrays(np.float32, st.tuples(*[st.integers(1, 6)] * 3), elements=st.sampled_from([0.5, 1, 2, 3, 4, 8])),
     drop=st.sampled_from([0.2, 0.6]),

@@ -56,7 +56,7 @@ def test_an_empty_prediction_gives_no_focus(ball, make_patient):
     assert find_foci(patient.study, patient.prediction) == ()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.5, 4.0]))
 def test_foci_part_the_suspected_voxels_and_scale_with_the_suv(seed, scale):
     rng = np.random.default_rng(seed)

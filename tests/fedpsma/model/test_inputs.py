@@ -68,7 +68,7 @@ def test_crop_to_the_body_is_undone_on_the_way_back() -> None:
     assert (to_pet_grid(grid.pet, grid, pet.shape, "trilinear") == pet).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*[st.floats(1.6, 6.0)] * 3), st.integers(0, 2))
 def test_a_ramp_in_mm_survives_the_way_there_and_back(spacing: tuple[float, float, float], axis: int) -> None:
     shape = tuple(max(8, round(120 / step)) for step in spacing)

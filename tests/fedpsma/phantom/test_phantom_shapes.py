@@ -63,7 +63,7 @@ def test_over_protects_what_may_not_be_covered():
     assert (drawn.labels == 3).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*[st.floats(1.1, 6.0)] * 3), st.tuples(*[st.floats(-1, 1)] * 4))
 def test_linear_sampling_is_exact_for_linear_images_inside_the_volume(spacing, slope):
     def plane(grid: Grid) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,7 +15,6 @@ from fedpsma.secure_aggregation.ring import MOST_SITES, FixedPoint
 NORMS = st.floats(1e-3, 1e3)
 
 
-@settings(deadline=None)
 @given(data=st.data(), sites=st.integers(1, MOST_SITES), norm=NORMS)
 def test_a_sum_is_right_to_a_millionth_of_the_largest_change(data: st.DataObject, sites: int, norm: float) -> None:
     largest = norm / data.draw(st.integers(1, 40))
@@ -35,7 +34,6 @@ def test_a_sum_is_right_to_a_millionth_of_the_largest_change(data: st.DataObject
     assert code.largest_error <= 1e-6 * largest
 
 
-@settings(deadline=None)
 @given(update=arrays(np.float64, 5, elements=st.floats(-1e6, 1e6)), norm=NORMS)
 def test_a_longer_update_is_shortened_and_keeps_its_direction(update: np.ndarray, norm: float) -> None:
     code = FixedPoint(3, norm, norm)

@@ -39,7 +39,7 @@ def record(rows, tracer="68Ga-PSMA-11", status="in_situ"):
     return exam(*rows, tracer=tracer, clinical={"prostate_status": status})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lesions(), TRACERS, STATUS, st.randoms(use_true_random=False))
 def test_the_order_of_the_lesions_does_not_matter(rows, tracer, status, random):
     shuffled = list(rows)
@@ -52,7 +52,7 @@ def test_the_order_of_the_lesions_does_not_matter(rows, tracer, status, random):
     assert one.expression_lowest == other.expression_lowest
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lesions(), TRACERS)
 def test_mirroring_the_patient_mirrors_the_string(rows, tracer):
     mirrored = [row | {"side": MIRROR.get(row["side"], row["side"])} for row in rows]
@@ -81,7 +81,7 @@ RANKS = {
 PROVEN = st.sampled_from([region for region in Region if region.facts.mitnm_axis])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(lesions(), TRACERS, PROVEN, st.data())
 def test_a_further_counted_lesion_never_lowers_the_stage(rows, tracer, region, data):
     side = data.draw(st.sampled_from([None, *region.facts.sides]))
@@ -98,7 +98,7 @@ def test_a_further_counted_lesion_never_lowers_the_stage(rows, tracer, region, d
     assert {*after.M} - {"M0"} >= {*before.M} - {"M0"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lesions(), TRACERS, STATUS)
 def test_other_names_for_the_lesions_change_only_the_names(rows, tracer, status):
     names = {row["lesion_id"]: f"focus {9 - at}" for at, row in enumerate(rows)}
@@ -114,7 +114,7 @@ def test_other_names_for_the_lesions_change_only_the_names(rows, tracer, status)
 TOLD = {"trace", "flags", "mitnm_string", "mitnm_app_string", "mitnm_possible", "policy_effects", "indeterminate"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lesions(), TRACERS)
 def test_swapping_every_side_swaps_exactly_the_sides(rows, tracer):
     mirrored = [row | {"side": MIRROR.get(row["side"], row["side"])} for row in rows]
@@ -123,7 +123,7 @@ def test_swapping_every_side_swaps_exactly_the_sides(rows, tracer):
     assert one == other
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lesions(), TRACERS, st.sampled_from([Region.GANGLION, Region.PHYSIOLOGIC, Region.BONE_PELVIS, Region.LIVER]))
 def test_a_benign_lesion_never_changes_the_stage(rows, tracer, region):
     benign = lesion("BENIGN", region.value, "L", ct_class="benign")
@@ -158,7 +158,7 @@ def test_a_missing_reference_only_widens_the_score(suv):
         assert score.low <= exact <= score.high
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lesions(), TRACERS, STATUS, st.booleans(), st.sampled_from(["v1", "v2"]))
 def test_every_assessment_survives_its_own_json(rows, tracer, status, count_sides, promise):
     options = StagingOptions(promise=promise, count_sides=count_sides)
@@ -174,7 +174,7 @@ def test_every_assessment_survives_its_own_json(rows, tracer, status, count_side
         assert assessment.mitnm_string == "miT0 N0 M0"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lesions())
 def test_an_exam_compared_with_itself_is_stable(rows):
     before = [

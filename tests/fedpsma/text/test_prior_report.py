@@ -6,7 +6,7 @@ import json
 
 import pytest
 from guard_texts import ATTACKS_DE, ATTACKS_EN
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpsma.domain.region import Region
@@ -173,7 +173,6 @@ def test_instructions_change_no_finding(attack):
     assert poisoned.instructions
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_every_quote_stands_in_any_text(text):
     reading = read_prior_report(text)
@@ -194,7 +193,6 @@ SITES = {
 }
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(SITES)), st.sampled_from("LR"), st.integers(20, 999), st.integers(4, 60)),

@@ -1,7 +1,7 @@
 """Misspelt, broken and tabular text is read, and every character keeps its origin."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpsma.text.language import find_language
@@ -47,7 +47,6 @@ def test_other_words_are_left_alone(word):
     assert corrected(word) is None
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_every_character_of_the_copy_has_an_origin(text):
     copy = repaired(text)

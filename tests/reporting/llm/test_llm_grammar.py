@@ -65,7 +65,7 @@ def test_a_silent_code_cannot_be_spoken_of(accepts):
     assert not accepts("{site}: low uptake on CT; indeterminate.", silent, ("site",))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_a_random_walk_says_holds_the_placeholders_and_no_refused_word(tiny_tokenizer, seed):
     rng = np.random.default_rng(seed)

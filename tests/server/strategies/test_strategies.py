@@ -84,7 +84,7 @@ def test_the_mean_counts_every_site_alike_or_by_what_it_registered(name: str) ->
 
 
 @given(st.integers(3, 9), st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_median_and_trimmed_mean(count: int, seed: int) -> None:
     updates = _updates(count, seed)
     median = _rule("fedmedian").aggregate(_given(updates)).step
@@ -104,7 +104,7 @@ def _krum_scores(updates: dict[str, Weights], malicious: int) -> np.ndarray:
 
 
 @given(st.integers(5, 9), st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_krum_takes_the_update_nearest_to_its_neighbours(count: int, seed: int) -> None:
     updates = _updates(count, seed)
     scores = _krum_scores(updates, malicious=1)

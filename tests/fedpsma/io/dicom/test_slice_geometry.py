@@ -75,7 +75,7 @@ def test_noise_in_the_positions_is_no_fault(tmp_path: Path) -> None:
 
 
 @given(order=st.permutations(range(7)), tilt=st.floats(-0.5, 0.5), gap=st.floats(0.5, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_slices_in_any_order_and_on_a_slanted_line(order: list[int], tilt: float, gap: float) -> None:
     """A tilted gantry moves each slice sideways by the same amount."""
     planes = [Plane((0.0, tilt * gap * k, gap * k), AXIAL) for k in order]

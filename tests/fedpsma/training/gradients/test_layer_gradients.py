@@ -41,7 +41,7 @@ def _volumes(edge: int = 6, channels: int = CHANNELS) -> Tensor:
     return torch.randn(PATIENTS * PATCHES, channels, edge, edge + 1, edge, dtype=torch.float64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kernel=st.integers(1, 4),
     stride=st.integers(1, 3),
@@ -67,7 +67,7 @@ def test_convolutions_with_named_padding_and_other_borders(mode: str, padding: s
     _assert_equal_to_autograd(nn.Conv3d(CHANNELS, 3, (3, 2, 1), padding=padding, padding_mode=mode), _volumes())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kernel=st.integers(1, 3),
     stride=st.integers(1, 3),
