@@ -31,6 +31,7 @@ from browser_room import (  # noqa: E402
 from reading_cases import made_up_exam  # noqa: E402
 
 from demo.library import find_cases  # noqa: E402
+from demo.security import Account  # noqa: E402
 from demo.server import build_application  # noqa: E402
 from demo.sessions import Folders, ReadingRoom  # noqa: E402
 from reporting.backend import Backend  # noqa: E402
@@ -326,6 +327,25 @@ def test_neither_page_nor_server_asked_another_host(site: Site, asked: set[str |
     assert site.hosts <= LOCAL
     assert asked <= LOCAL
     assert site.complaints == []
+
+
+def test_the_login_lets_the_right_reader_in_and_names_him(site: Site, folder: Path, tmp_path: Path) -> None:
+    room = ReadingRoom(find_cases(folder, folder), Folders(tmp_path / "uploads", tmp_path / "readings"))
+    with served(build_application(room, Account.of("anna", "a long password"))) as address:
+        page = site.browser.new_page()
+        page.goto(address)
+        for password, seen in (("wrong password", "[role=alert]"), ("a long password", "[data-row]")):
+            page.get_by_label("Name").fill("anna")
+            page.get_by_label("Password").fill(password)
+            page.wait_for_timeout(2100)
+            page.get_by_role("button", name="Log in").click()
+            page.locator(seen).first.wait_for()
+        assert page.evaluate("document.cookie") == ""
+        page.goto("about:blank")
+        page.wait_for_timeout(150)
+        page.close()
+    whose = [path for path in folder.rglob("audit.jsonl") if '"who": "anna"' in path.read_text("utf-8")]
+    assert len(whose) == 1
 
 
 def test_the_log_of_a_reading_holds_who_did_what(site: Site, folder: Path) -> None:
