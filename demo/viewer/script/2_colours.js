@@ -8,11 +8,9 @@ const grey = (share) => { const at = Math.round(255 * share); return (OPAQUE | (
 const hot = (share) => [3 * share, 3 * share - 1, 3 * share - 2].map((part) => Math.min(Math.max(part, 0), 1));
 
 class Colours {
-  constructor() {
-    this.inverted = new Uint32Array(65536);
-    this.ct = new Uint32Array(4096);
-    this.over = new Uint32Array(65536);
-  }
+  inverted = new Uint32Array(65536);
+  over = new Uint32Array(65536);
+  ct = new Uint32Array(4096);
 
   // Values from 0 to top, in stored steps: white to black, and for fusion black-red-yellow-white over the CT.
   setPet(top, opacity) {

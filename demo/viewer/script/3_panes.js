@@ -10,9 +10,8 @@ class Pane {
 
   // Fits `columns` x `rows` cells of the given edges (mm) into the canvas, letterboxed.
   fit(columns, rows, columnMm, rowMm) {
-    const ratio = window.devicePixelRatio || 1;
-    const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
-    const height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+    const ratio = window.devicePixelRatio || 1, { clientWidth, clientHeight } = this.canvas;
+    const [width, height] = [clientWidth, clientHeight].map((one) => Math.max(1, Math.round(one * ratio)));
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     if (this.cells.width !== columns || this.cells.height !== rows) {
       Object.assign(this.cells, { width: columns, height: rows });
@@ -21,7 +20,7 @@ class Pane {
     }
     const scale = Math.min(width / (columns * columnMm), height / (rows * rowMm));
     const [across, down] = [columnMm * scale, rowMm * scale];
-    const [left, top] = [(width - columns * across) / 2, (height - rows * down) / 2];
+    const left = (width - columns * across) / 2, top = (height - rows * down) / 2;
     this.fitted = { across, down, left, top, columns, rows, ratio };
   }
 
@@ -80,8 +79,8 @@ class Pane {
   text(words, x, y, colour, bold = true, align = "center") {
     const { ratio } = this.fitted, context = this.context;
     context.font = `${bold ? "bold " : ""}${Math.round(13 * ratio)}px system-ui, "DejaVu Sans", sans-serif`;
-    Object.assign(context, { textAlign: align, textBaseline: "middle", lineWidth: 3 * ratio });
-    Object.assign(context, { strokeStyle: this.paper, fillStyle: colour });
+    Object.assign(context, { textAlign: align, textBaseline: "middle", strokeStyle: this.paper, fillStyle: colour });
+    context.lineWidth = 3 * ratio;
     context.setLineDash([]);
     context.strokeText(words, x, y);
     context.fillText(words, x, y);

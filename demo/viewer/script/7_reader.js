@@ -1,5 +1,5 @@
 // What the reader does: pointer, keys and controls.
-const PAGE = 10, CLICK_PX = 4, TURN_PX = 8, CINE_MS = 100;
+const PAGE = 10, CLICK_PX = 4, TURN_PX = 8, CINE_MS = 100, NOTCH_PX = 30, LINE_PX = 40;
 const STEPS = {
   ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: PAGE, PageDown: -PAGE, Home: -1e5, End: 1e5,
 };
@@ -65,7 +65,7 @@ function listenToReader(viewer) {
 
 function listenToPointer(viewer, name, pane) {
   const { state } = viewer, { canvas } = pane;
-  let start = null;
+  let start = null, rolled = 0;
   const follow = (event, settled) => viewer.place(pane.pointAt(event, state), settled);
   canvas.addEventListener("pointerdown", (event) => {
     if (!state.volumes) return;
@@ -88,9 +88,13 @@ function listenToPointer(viewer, name, pane) {
   });
   canvas.addEventListener("pointercancel", () => { start = null; });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  // A notch of a wheel is one slice; a touch pad sends many small ones.
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    if (state.volumes) scroll(viewer, name, event.deltaY > 0 ? -1 : 1);
+    rolled += event.deltaY * (event.deltaMode ? LINE_PX : 1);
+    if (!state.volumes || Math.abs(rolled) < NOTCH_PX) return;
+    scroll(viewer, name, -Math.sign(rolled));
+    rolled = 0;
   }, { passive: false });
 }
 
