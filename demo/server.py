@@ -60,9 +60,9 @@ def serve(served: Served, port: int, announce: Callable[[str], None]) -> None:
         # Gradio reads its switches when it is imported.
         import uvicorn
 
-        uvicorn.run(
-            build_application(room, served.account), host=HOST, port=port, log_level="warning", access_log=False
-        )
+        application = build_application(room, served.account)
+        announce(f"http://{HOST}:{port}/")
+        uvicorn.run(application, host=HOST, port=port, log_level="warning", access_log=False)
 
 
 def build_application(room: ReadingRoom, account: Account | None = None) -> ASGIApp:
