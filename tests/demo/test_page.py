@@ -232,7 +232,12 @@ def test_the_whole_reading_works_with_the_keyboard_alone(site: Site, folder: Pat
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.locator(".fp-signed", has_text="Dr Keys").wait_for()
+        page.get_by_role("button", name="Amend").press("Enter")
+        page.keyboard.type("side was wrong")
+        page.keyboard.press("Enter")
+        page.locator(".fp-state-draft").wait_for()
     assert read_report(folder / "b-keys" / "reading" / "report").signed
+    assert "side was wrong" in (folder / "b-keys" / "reading" / "audit.jsonl").read_text("utf-8")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
