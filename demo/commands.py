@@ -64,5 +64,5 @@ def demo(
     if user is not None:
         given = read_password(password_file) if password_file else typer.prompt("Password", hide_input=True)
         account = Account.of(user, given)
-    typer.echo(f"Reading room: http://127.0.0.1:{port}/ (stop with Ctrl+C)")
-    serve(Served(folder, account, dicom, runs), port)
+    served = Served(folder, account, dicom, runs)
+    serve(served, port, lambda address: typer.echo(f"Reading room: {address} (stop with Ctrl+C)"))

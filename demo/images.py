@@ -19,6 +19,7 @@ from fedpsma.domain.region import Region
 from fedpsma.domain.study import LabelVolume, Study
 from fedpsma.errors import InputError
 from fedpsma.lesions.by_hand import Drawing, Findings, HandContour, add_lesion, delete_lesion, split_lesion
+from fedpsma.lesions.geometry import Index
 from reporting.exporters.report import Images
 
 Ids = tuple[str, ...]
@@ -40,6 +41,7 @@ class ReadingImages:
     _shown: Ids = ()
     _revision: int = 0
     _drawn: dict[Ids, LabelVolume] = field(default_factory=dict)
+    _peaks: dict[Ids, dict[str, Index]] = field(default_factory=dict)
 
     def value(self, reading: Reading, order: Sequence[str], chosen: str | None) -> dict[str, Any]:
         """Return what the viewer shows: outlines and lesions in the order of the table."""
@@ -47,7 +49,9 @@ class ReadingImages:
         if reading.state.lesion_ids != self._shown:
             self._revision = self._send(reading, labels)
         shown = Shown(chosen, frozenset(reading.state.excluded), self._revision)
-        value = viewer_value(self.token, exam, lesion_peaks(exam, labels, self.study.pet), shown)
+        if reading.state.lesion_ids not in self._peaks:
+            self._peaks = {reading.state.lesion_ids: lesion_peaks(exam, labels, self.study.pet)}
+        value = viewer_value(self.token, exam, self._peaks[reading.state.lesion_ids], shown)
         place = {name: at for at, name in enumerate(order)}
         value["lesions"] = sorted(value["lesions"], key=lambda one: place.get(one["id"], len(place)))
         return value

@@ -10,7 +10,8 @@ from demo.panels.lesions import region_options, table_frame
 from demo.viewer.component import viewer_component
 
 HEAD = (
-    '<link rel="stylesheet" href="/fp/client/page.css"><script src="/fp/client/desk.js" defer></script>'
+    '<link rel="stylesheet" href="/fp/client/page.css">'
+    '<script src="/fp/client/ask.js" defer></script><script src="/fp/client/desk.js" defer></script>'
     '<meta name="robots" content="noindex">'
 )
 

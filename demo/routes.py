@@ -22,7 +22,7 @@ from reporting.exporters.registry import FORMATS, FormatName
 
 PREFIX = "/fp"
 LARGEST_UPLOAD = 5_000_000
-_CLIENT = {"desk.js": "text/javascript", "page.css": "text/css"}
+_CLIENT = {"ask.js": "text/javascript", "desk.js": "text/javascript", "page.css": "text/css"}
 _MOST_RUNS = 10
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,13 @@ class Served:
     runs: Path | None = None
 
 
-def serve(served: Served, port: int) -> None:
+def serve(served: Served, port: int, announce: Callable[[str], None]) -> None:
     """Serve the page until it is stopped; the private temporary folder is emptied then.
+
+    Args:
+        served: What is served.
+        port: Port on this machine.
+        announce: Called with the address once nothing stands against it.
 
     Raises:
         InputError: There is nothing to read in the folder, or the port is taken.
@@ -55,9 +60,9 @@ def serve(served: Served, port: int) -> None:
         # Gradio reads its switches when it is imported.
         import uvicorn
 
-        uvicorn.run(
-            build_application(room, served.account), host=HOST, port=port, log_level="warning", access_log=False
-        )
+        application = build_application(room, served.account)
+        announce(f"http://{HOST}:{port}/")
+        uvicorn.run(application, host=HOST, port=port, log_level="warning", access_log=False)
 
 
 def build_application(room: ReadingRoom, account: Account | None = None) -> ASGIApp:

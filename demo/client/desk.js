@@ -6,6 +6,7 @@
   const $ = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const desk = () => $("fp-desk");
+  const ask = window.fedpsmaAsk;
 
   // ---- the way to the server ----
   async function post(path, body, type = "application/json") {
@@ -231,21 +232,6 @@
   }
 
   // ---- review, signature, export ----
-  function ask(title, label, withText = true) {
-    const dialog = $("fp-ask");
-    $("fp-ask-name").textContent = title;
-    $("fp-ask-label").firstChild.textContent = `${label} `;
-    const box = $("fp-ask-text");
-    box.hidden = !withText;
-    box.required = withText;
-    box.value = "";
-    dialog.showModal();
-    return new Promise((resolve) => {
-      dialog.onclose = () => resolve(dialog.returnValue === "yes" ? box.value.trim() || "yes" : null);
-      dialog.returnValue = "no";
-    });
-  }
-
   async function copy() {
     const answer = await fetch(`/fp/reading/${state.token}/text`);
     if (!answer.ok) { toast("Review the report first"); return; }

@@ -35,8 +35,8 @@ def summary(reading: Reading, result: Result) -> str:
     included, whole = len(reading.state.included), len(reading.state.lesion_ids)
     tiles = [
         ("PSMA-RADS", found.psma_rads_overall or UNKNOWN),
-        ("PSMA-TV", f"{number(totals.psma_tv_ml, 1)} mL"),
-        ("TL-PSMA", f"{number(totals.tl_psma, 1)} g/mL·mL"),
+        ("PSMA-TV", _measured(totals.psma_tv_ml, "mL")),
+        ("TL-PSMA", _measured(totals.tl_psma, "g/mL·mL")),
         ("Lesions", f"{included}" if included == whole else f"{included} of {whole}"),
         ("Open", str(open_questions)),
     ]
@@ -44,6 +44,10 @@ def summary(reading: Reading, result: Result) -> str:
         tiles.append(("RECIP 1.0", found.recip))
     told = "".join(f"<div class='fp-tile'><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in tiles)
     return f'<p class="fp-stage">{escape(stage)}</p><dl class="fp-tiles">{told}</dl>'
+
+
+def _measured(value: float | None, unit: str) -> str:
+    return UNKNOWN if value is None else f"{number(value, 1)} {unit}"
 
 
 def signoff(reading: Reading, result: Result, name: str, formats: Sequence[tuple[str, str]]) -> str:

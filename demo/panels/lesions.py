@@ -150,7 +150,8 @@ def _side_field(lesion: Lesion) -> str:
 
 
 def _category_field(lesion: Lesion, result: Result) -> str:
-    proposed = "" if lesion.reader_category else f" ({result.assessment.psma_rads.get(lesion.lesion_id) or 'open'})"
+    by_rule = lesion.reader_category is None and lesion.lesion_id in result.assessment.psma_rads
+    proposed = f" ({result.assessment.psma_rads[lesion.lesion_id] or 'open'})" if by_rule else ""
     options = _option("", f"as the rules propose{proposed}", chosen=lesion.reader_category is None)
     options += "".join(_option(one, one, chosen=one == lesion.reader_category) for one in get_args(PsmaRads))
     return _field("PSMA-RADS", lesion.lesion_id, "category", options)
@@ -175,7 +176,7 @@ def _facts(lesion: Lesion, result: Result) -> str:
         "Size": "" if lesion.size_mm is None else f"{lesion.size_mm:g} mm",
     }
     told = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items() if text)
-    return f'<dl class="fp-facts">{told}</dl>'
+    return f'<dl class="fp-facts">{told}</dl>' if told else ""
 
 
 def _reason(result: Result, lesion_id: str) -> str:

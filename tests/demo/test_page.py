@@ -31,6 +31,7 @@ from browser_room import (  # noqa: E402
 from reading_cases import made_up_exam  # noqa: E402
 
 from demo.library import find_cases  # noqa: E402
+from demo.security import Account  # noqa: E402
 from demo.server import build_application  # noqa: E402
 from demo.sessions import Folders, ReadingRoom  # noqa: E402
 from reporting.backend import Backend  # noqa: E402
@@ -231,7 +232,12 @@ def test_the_whole_reading_works_with_the_keyboard_alone(site: Site, folder: Pat
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.locator(".fp-signed", has_text="Dr Keys").wait_for()
+        page.get_by_role("button", name="Amend").press("Enter")
+        page.keyboard.type("side was wrong")
+        page.keyboard.press("Enter")
+        page.locator(".fp-state-draft").wait_for()
     assert read_report(folder / "b-keys" / "reading" / "report").signed
+    assert "side was wrong" in (folder / "b-keys" / "reading" / "audit.jsonl").read_text("utf-8")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -326,6 +332,26 @@ def test_neither_page_nor_server_asked_another_host(site: Site, asked: set[str |
     assert site.hosts <= LOCAL
     assert asked <= LOCAL
     assert site.complaints == []
+
+
+def test_the_login_lets_the_right_reader_in_and_names_him(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    write_exam(folder / "one", made_up_exam())
+    room = ReadingRoom(find_cases(folder, folder), Folders(tmp_path / "uploads", tmp_path / "readings"))
+    with served(build_application(room, Account.of("anna", "a long password"))) as address:
+        page = site.browser.new_page()
+        page.goto(address)
+        for password, seen in (("wrong password", "[role=alert]"), ("a long password", "[data-row]")):
+            page.get_by_label("Name").fill("anna")
+            page.get_by_label("Password").fill(password)
+            page.wait_for_timeout(2100)
+            page.get_by_role("button", name="Log in").click()
+            page.locator(seen).first.wait_for()
+        assert page.evaluate("document.cookie") == ""
+        page.goto("about:blank")
+        page.wait_for_timeout(150)
+        page.close()
+    assert '"who": "anna"' in (folder / "one" / "reading" / "audit.jsonl").read_text("utf-8")
 
 
 def test_the_log_of_a_reading_holds_who_did_what(site: Site, folder: Path) -> None:

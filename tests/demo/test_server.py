@@ -22,6 +22,7 @@ def test_what_readers_bring_lies_in_a_private_folder_that_is_gone_afterwards(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     seen: dict[str, Any] = {}
+    addresses: list[str] = []
 
     def run(_: object, **options: Any) -> None:
         folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
@@ -31,7 +32,8 @@ def test_what_readers_bring_lies_in_a_private_folder_that_is_gone_afterwards(
     monkeypatch.setattr(uvicorn, "run", run)
     umask = os.umask(0o022)
     os.umask(umask)
-    server.serve(server.Served(), 7861)
+    server.serve(server.Served(), 7861, addresses.append)
+    assert addresses == ["http://127.0.0.1:7861/"]
     assert not seen["folder"].exists()
     assert stat.S_IMODE(seen["mode"]) == 0o600
     assert (seen["host"], seen["access_log"]) == ("127.0.0.1", False)
@@ -43,4 +45,4 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
         taken.bind((server.HOST, 0))
         taken.listen()
         with pytest.raises(InputError, match="in use"):
-            server.serve(server.Served(), taken.getsockname()[1])
+            server.serve(server.Served(), taken.getsockname()[1], print)
