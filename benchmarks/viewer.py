@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Beside this script lies demo.py, which would be found before the package of that name.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import gradio as gr
 import numpy as np
