@@ -56,8 +56,9 @@ def draft(
     from reporting.exporters.report import Report
     from reporting.exporters.text import as_text
     from reporting.prior_file import with_prior
-    from reporting.report_folder import write_report
+    from reporting.report_folder import require_report_folder, write_report
 
+    require_report_folder(out)
     exam = read_exam(exam_file)
     if prior is not None:
         exam = with_prior(exam, prior)

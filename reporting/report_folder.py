@@ -8,7 +8,7 @@ from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import parse_record
 from fedpsma.io.exam_file import read_exam, write_record
-from fedpsma.io.files import finished_folder, read_json, write_bytes
+from fedpsma.io.files import finished_folder, read_json, require_own_folder, write_bytes
 from reporting.draft import Draft
 from reporting.exporters.registry import FormatName, export
 from reporting.exporters.report import Report, SignOff
@@ -17,11 +17,26 @@ DRAFT_FILE = "draft.json"
 ASSESSMENT_FILE = "assessment.json"
 EXAM_FILE = "exam.json"
 SIGN_OFF_FILE = "sign_off.json"
+FILES = frozenset({DRAFT_FILE, ASSESSMENT_FILE, EXAM_FILE, SIGN_OFF_FILE, "report.md", "report.txt"})
 _READABLE: tuple[FormatName, ...] = ("markdown", "text")
 
 
+def require_report_folder(folder: Path) -> None:
+    """Refuse a folder that is not an earlier report, or that holds more than one.
+
+    Raises:
+        InputError: It holds something that :func:`write_report` would delete.
+    """
+    require_own_folder(folder, DRAFT_FILE, FILES)
+
+
 def write_report(folder: Path, exam: Exam, draft: Draft, sign_off: SignOff | None = None) -> None:
-    """Write draft, report, assessment, exam and signature; an older folder is replaced only when all is written."""
+    """Write draft, report, assessment, exam and signature; an older folder is replaced only when all is written.
+
+    Raises:
+        InputError: The folder holds something else.
+    """
+    require_report_folder(folder)
     report = Report(exam, draft, sign_off)
     with finished_folder(folder) as unfinished:
         write_record(unfinished / EXAM_FILE, exam)

@@ -40,9 +40,11 @@ def analyze(
     """
     from time import perf_counter
 
+    from fedpsma.analysis_folder import FILES, SUMMARY_FILE
     from fedpsma.commands.study_input import read_study
+    from fedpsma.io.files import require_own_folder
 
-    _require_free(out)
+    require_own_folder(out, SUMMARY_FILE, FILES)
     clock = [perf_counter()]
     given = read_study(path, study, tracer_named(tracer), ct=ct, suv_declared=units is not None)
     clock.append(perf_counter())
@@ -51,22 +53,6 @@ def analyze(
     seconds = {"reading": clock[1] - clock[0], "network and measuring": clock[2] - clock[1]}
     _write(out, given, found, card, seconds)
     _show(given, found, card, out)
-
-
-def _require_free(out: Path) -> None:
-    """Refuse to replace a folder that is not an earlier analysis, or that holds more than one."""
-    from fedpsma.analysis_folder import FILES, SUMMARY_FILE
-    from fedpsma.errors import InputError
-    from fedpsma.io.files import require_writable
-
-    require_writable(out)
-    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if out.is_file() or (found and SUMMARY_FILE not in found):
-        raise InputError("exists and is not an analysis", where=str(out), remedy="name a new folder")
-    foreign = sorted(found - FILES)
-    if foreign:
-        problem = f"holds {foreign[0]!r}, which fedpsma analyze did not write and would delete"
-        raise InputError(problem, where=str(out), remedy="move it away, or name a new folder")
 
 
 def _run(given: StudyInput, model: Path | None, contour: Contour) -> tuple[Analysis, ModelCard]:

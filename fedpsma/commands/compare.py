@@ -29,11 +29,12 @@ def compare(
     """
     from time import perf_counter
 
-    from fedpsma.comparison.folder import read_examined, write_comparison
+    from fedpsma.comparison.folder import COMPARISON_FILE, FILES, read_examined, write_comparison
     from fedpsma.comparison.study_pair import compare_studies
+    from fedpsma.io.files import require_own_folder
 
     options = read_policies(policies)
-    _require_free(out)
+    require_own_folder(out, COMPARISON_FILE, FILES)
     start = perf_counter()
     earlier, later = read_examined(baseline), read_examined(follow_up)
     read = perf_counter()
@@ -41,18 +42,6 @@ def compare(
     done = perf_counter()
     write_comparison(out, earlier, later, pair, {"reading": read - start, "aligning and matching": done - read})
     _show(pair, out)
-
-
-def _require_free(out: Path) -> None:
-    """Refuse to replace a folder that is not an earlier comparison."""
-    from fedpsma.comparison.folder import COMPARISON_FILE, FILES
-    from fedpsma.errors import InputError
-    from fedpsma.io.files import require_writable
-
-    require_writable(out)
-    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if out.is_file() or (found and (COMPARISON_FILE not in found or found - FILES)):
-        raise InputError("exists and is not a comparison alone", where=str(out), remedy="name a new folder")
 
 
 def _show(pair: StudyPair, out: Path) -> None:

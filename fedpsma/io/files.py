@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import fnmatch
 import json
 import os
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,28 @@ def require_folder_or_nothing(path: Path) -> None:
     require_writable(path)
 
 
-def require_own_folder(path: Path, mark: str) -> None:
-    """Raise :class:`InputError` unless a folder to be replaced is new, empty, or holds a file named like ``mark``.
+def require_own_folder(path: Path, mark: str, ours: Collection[str] = ()) -> None:
+    """Refuse to replace a folder that is not an earlier one of ours, or that holds more than ours.
 
     So that who names the wrong folder does not lose what is in it.
+
+    Args:
+        path: The folder; a new and an empty one are free.
+        mark: Name or pattern of a file that an earlier one holds.
+        ours: Names and patterns of whatever else it may hold.
+
+    Raises:
+        InputError: It is a file, or holds something that would be deleted.
     """
+    require_writable(path)
     require_folder_or_nothing(path)
-    if path.is_dir() and any(path.iterdir()) and not any(path.glob(mark)):
-        raise InputError("holds something else", where=str(path), remedy="name a new folder")
+    names = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
+    if names and not fnmatch.filter(names, mark):
+        raise InputError(f"holds something else, such as {names[0]!r}", where=str(path), remedy="name a new folder")
+    for name in names:
+        if not any(fnmatch.fnmatch(name, pattern) for pattern in (mark, *ours)):
+            remedy = "move it away, or name a new folder"
+            raise InputError(f"holds {name!r}, which would be deleted", where=str(path), remedy=remedy)
 
 
 def require_writable(path: Path) -> None:

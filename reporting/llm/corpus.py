@@ -18,7 +18,7 @@ from datasets import Dataset
 
 from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
-from fedpsma.io.files import finished_folder, read_text, write_json
+from fedpsma.io.files import finished_folder, read_text, require_own_folder, write_json
 from fedpsma.staging import assess
 from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
 from reporting.plan.case import build_case
@@ -88,7 +88,11 @@ def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing) -> dict[s
 
     Returns:
         How many pairs are in each file.
+
+    Raises:
+        InputError: The folder holds something else than an earlier corpus.
     """
+    require_own_folder(out, "card.json", ("train.jsonl", "test.jsonl"))
     written = {}
     with finished_folder(out) as unfinished:
         for name, wanted, held_out in (("train", pairs, False), ("test", pairs // 10, True)):

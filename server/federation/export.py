@@ -26,7 +26,7 @@ def export(run: FederationRun, out: Path) -> Path:
         InputError: The run is not finished, its history was changed, or ``out`` holds something else.
     """
     run.require()
-    require_own_folder(out, RECORD)
+    require_own_folder(out, RECORD, (SIGNATURE, HISTORY, "model.safetensors", "model.card.json"))
     if not run.folder.model_path.is_file():
         remedy = f"see: fedpsma federation watch {run.name}"
         raise InputError(f"is {run.standing} and has no model", where=run.name, remedy=remedy)

@@ -49,9 +49,16 @@ def test_the_written_report_is_marked_as_a_draft(exam_file, tmp_path):
 
 def test_a_second_run_replaces_the_first_whole(exam_file, tmp_path):
     _run(exam_file, "--out", tmp_path / "out", "--writer", "template")
-    (tmp_path / "out" / "left.over").write_text("old")
+    (tmp_path / "out" / "sign_off.json").write_text("old")
     _run(exam_file, "--out", tmp_path / "out", "--writer", "template")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_what_others_keep_in_the_folder_is_not_deleted(exam_file, tmp_path):
+    (tmp_path / "thesis.txt").write_text("three years", "utf-8")
+    result = _run(exam_file, "--out", tmp_path, "--writer", "template")
+    assert isinstance(result.exception, InputError)
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt", "exam.json"}
 
 
 def test_a_prior_text_enters_and_its_injection_is_noted_beside_the_report(exam_file, tmp_path):

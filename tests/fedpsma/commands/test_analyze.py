@@ -86,7 +86,7 @@ def test_files_of_others_are_not_deleted(app, dataset, without_network, tmp_path
     app(dataset, "--study", "sick", "--out", out)
     assert not (out / "saliency").exists(), "an explanation belongs to the analysis it explains"
     (out / "my notes.txt").write_text("precious")
-    with pytest.raises(InputError, match=r"holds 'my notes\.txt', which fedpsma analyze did not write"):
+    with pytest.raises(InputError, match=r"holds 'my notes\.txt', which would be deleted"):
         app(dataset, "--study", "sick", "--out", out)
     assert (out / "my notes.txt").read_text() == "precious"
 
@@ -106,7 +106,7 @@ def test_an_earlier_analysis_is_replaced_but_nothing_else(app, dataset, without_
     other = tmp_path / "holiday"
     other.mkdir()
     (other / "photo.jpg").write_text("keep me")
-    with pytest.raises(InputError, match="is not an analysis"):
+    with pytest.raises(InputError, match=r"holds something else, such as 'photo\.jpg'"):
         app(dataset, "--study", "sick", "--out", other)
     assert (other / "photo.jpg").is_file()
 

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import finished_folder, held_alone, read_json, read_text, require_writable, write_json, write_text
+from fedpsma.io.files import (
+    finished_folder,
+    held_alone,
+    read_json,
+    read_text,
+    require_own_folder,
+    require_writable,
+    write_json,
+    write_text,
+)
 from fedpsma.io.pseudonym import read_or_create_key
 
 
@@ -166,3 +175,26 @@ def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path: Path) -> None:
         other.kill()
     with held_alone(tmp_path):
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["thesis.txt"], r"holds something else, such as 'thesis\.txt'"),
+        (["exam.json"], "holds something else"),
+        (["draft.json", "exam.json", "thesis.txt"], r"holds 'thesis\.txt', which would be deleted"),
+    ],
+)
+def test_a_folder_with_what_is_not_ours_is_not_replaced(tmp_path: Path, names: list[str], problem: str) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=problem):
+        require_own_folder(tmp_path, "draft.json", {"exam.json"})
+
+
+@pytest.mark.parametrize("names", [[], ["draft.json"], ["draft.json", "exam.json"]])
+def test_an_empty_folder_and_an_earlier_one_of_ours_may_be_replaced(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    require_own_folder(tmp_path, "draft.json", {"exam.json"})
+    require_own_folder(tmp_path / "new", "draft.json")
