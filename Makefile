@@ -15,7 +15,7 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.installed-test test-tools
 	@$(BIN)/fedpsma model fetch || echo "No language model: its tests will be skipped."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	$(MAKE) coverage-staging
 
 # Every branch of the clinical rules is tested; 20 seconds.
