@@ -68,7 +68,14 @@ def _tracers(text: str, section: str, view: View) -> Iterator[Problem]:
 
 
 def _tracers_of(name: str) -> set[Tracer | None]:
-    return {tracer for tracer in Tracer if tracer == name} or set(find_tracers(name))
+    exact: set[Tracer | None] = {tracer for tracer in Tracer if tracer == name}
+    return exact or {tracer for tracer in find_tracers(name) if _numbers_agree(name, tracer)}
+
+
+def _numbers_agree(name: str, tracer: Tracer) -> bool:
+    """Tell whether every number of a name is one of the tracer's; rhPSMA-7 may stand for rhPSMA-7.3."""
+    own, said = (re.findall(r"\d+(?:\.\d+)?", one) for one in (tracer.value, name))
+    return all(any(one == number or one.startswith(f"{number}.") for one in own) for number in said)
 
 
 def _rads(text: str, segment: Segment, view: View) -> Iterator[Problem]:

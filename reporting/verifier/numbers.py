@@ -58,8 +58,9 @@ def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem
 
 
 def _tokens(text: str, own: set[Region], view: View) -> list[Token]:
-    """Read the numbers; the name of an organ is no quantity in a sentence about a lesion of that organ."""
-    labels = [(at, name) for at, name in _labels(text, view) if name.upper() not in own]
+    """Read the numbers; in a sentence about a lesion of an organ the organ is a quantity only if compared with."""
+    compared = [match.end() for match in view.lexicon.pattern("not_a_region").finditer(text)]
+    labels = [(at, name) for at, name in _labels(text, view) if name.upper() not in own or at in compared]
     units = view.lexicon.words("units", "unit", "pattern")
     counted: dict[str | None, int] = {}
     tokens = []
