@@ -45,3 +45,8 @@ def why_not_connected(bundle: JoinBundle) -> Unreached:
     if there is not None and abs(datetime.now(UTC) - parsedate_to_datetime(there)) > LARGEST_SKEW:
         return "clock_differs"
     return "not_let_in" if answer.status == http.client.OK else "coordinator_down"
+
+
+def is_reachable(bundle: JoinBundle) -> bool:
+    """Return whether nothing stands between this site and the federation but, perhaps, that it is not admitted."""
+    return why_not_connected(bundle) == "not_let_in"

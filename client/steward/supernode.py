@@ -21,6 +21,7 @@ from pathlib import Path
 from client.app import STEWARD
 from client.steward.gate import HOME_VARIABLE
 from client.steward.home import SiteHome
+from client.steward.reach import is_reachable
 from fedpsma.io.files import write_text
 from fedpsma.joining.records import JoinBundle
 from fedpsma.offline import SWITCHES
@@ -30,10 +31,24 @@ GATE = "flwr-clientapp"
 LOG_FILE = "supernode.log"
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 1.0, 60.0, 60.0
+LOOK_S = 0.5
 STOP_TIMEOUT_S = 10.0
 # What it prints when the coordinator has let it in, when it tries in vain, and when that helped.
 CONNECTED, LOST, FOUND = "SuperNode ID", "Connection attempt failed", "Connection successful"
+# It does not always say so when a later call went well, so after such a silence the coordinator's door is asked.
+QUIET_S = 20.0
 _END_WITH_PARENT = 1
+
+
+@dataclass
+class _Loss:
+    """When a call last failed; ``None`` while nothing is known to be wrong."""
+
+    at: float | None = None
+
+    def is_quiet(self) -> bool:
+        """Return whether a call failed, and none since for a while."""
+        return self.at is not None and time.monotonic() - self.at > QUIET_S
 
 
 @dataclass(frozen=True)
@@ -43,12 +58,14 @@ class SuperNode:
     Args:
         home: The folder of the site.
         bundle: The federation to connect to.
-        tell: Called with ``True`` when it is connected, and with ``False`` when it has ended.
+        tell: Called with ``True`` when it is connected, and with ``False`` when it is no more, or has ended.
+        is_reachable: Tells whether the coordinator can be reached; asked some time after a call has failed.
     """
 
     home: SiteHome
     bundle: JoinBundle
     tell: Callable[[bool], None]
+    is_reachable: Callable[[JoinBundle], bool] = is_reachable
 
     def keep_running(self, ended: threading.Event, still_wanted: Callable[[], bool]) -> None:
         """Run it until ``ended`` is set or it is wanted no more; call this in the main thread."""
@@ -64,15 +81,26 @@ class SuperNode:
 
     def _run_once(self, ended: threading.Event, still_wanted: Callable[[], bool]) -> None:
         process = self._start()
-        reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        loss = _Loss()
+        reader = threading.Thread(target=self._read, args=(process, loss), daemon=True)
         reader.start()
         try:
-            while process.poll() is None and still_wanted() and not ended.wait(0.5):
-                pass
+            while process.poll() is None and still_wanted() and not ended.wait(LOOK_S):
+                self._look_again(loss)
         finally:
             _end(process)
             reader.join(STOP_TIMEOUT_S)
             self.tell(False)
+
+    def _look_again(self, loss: _Loss) -> None:
+        """After a silence, take the site as connected again where the coordinator can be reached."""
+        if not loss.is_quiet():
+            return
+        if self.is_reachable(self.bundle):
+            loss.at = None
+            self.tell(True)
+        else:
+            loss.at = time.monotonic()
 
     def _start(self) -> subprocess.Popen[str]:
         self._write_gate()
@@ -110,15 +138,17 @@ class SuperNode:
         write_text(gate, script)
         gate.chmod(0o700)
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[str], loss: _Loss) -> None:
         """Write what it prints to a log of bounded size, and see when it is connected."""
         handler = RotatingFileHandler(self.home.flower_path / LOG_FILE, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
         with suppress(ValueError, OSError):
             for line in process.stdout or ():
                 handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
                 if CONNECTED in line or FOUND in line:
+                    loss.at = None
                     self.tell(True)
                 elif LOST in line:
+                    loss.at = time.monotonic()
                     self.tell(False)
         handler.close()
 

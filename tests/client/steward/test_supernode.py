@@ -35,10 +35,10 @@ def _program(home: SiteHome, script: str) -> None:
     path.chmod(0o700)
 
 
-def _run(home: SiteHome, until: Callable[[list[bool]], bool]) -> list[bool]:
+def _run(home: SiteHome, until: Callable[[list[bool]], bool], *, reachable: bool = True) -> list[bool]:
     told: list[bool] = []
     ended = threading.Event()
-    node = SuperNode(home, home.bundle(), told.append)
+    node = SuperNode(home, home.bundle(), told.append, lambda _: reachable)
 
     def watch() -> None:
         deadline = time.monotonic() + 20
@@ -51,6 +51,20 @@ def _run(home: SiteHome, until: Callable[[list[bool]], bool]) -> list[bool]:
     node.keep_running(ended, lambda: home.joined)
     watcher.join()
     return told
+
+
+def test_after_a_failed_call_and_a_silence_the_door_is_asked(home: SiteHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.steward.supernode.QUIET_S", 0.2)
+    monkeypatch.setattr("client.steward.supernode.LOOK_S", 0.05)
+    _program(home, 'echo "INFO : SuperNode ID: 7"; echo "Connection attempt failed, retrying"; sleep 60')
+    assert _run(home, lambda told: len(told) == 3) == [True, False, True, False]
+
+
+def test_where_the_door_cannot_be_reached_it_stays_lost(home: SiteHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.steward.supernode.QUIET_S", 0.1)
+    monkeypatch.setattr("client.steward.supernode.LOOK_S", 0.05)
+    _program(home, 'echo "Connection attempt failed, retrying"; sleep 1; echo "INFO : SuperNode ID: 7"; sleep 60')
+    assert _run(home, lambda told: len(told) == 2, reachable=False) == [False, True, False]
 
 
 def test_it_is_started_with_the_keys_of_the_site_and_the_gate_first(home: SiteHome) -> None:
