@@ -236,3 +236,12 @@ def test_uncertain_probability_is_only_a_flag():
     assert assessment.psma_rads == {"L1": "5"}
     assert assessment.indeterminate == []
     assert flagged(assessment, "model_uncertain") == ["L1"]
+
+
+def test_the_category_of_a_reader_goes_before_the_rules_and_the_trace_says_whose_it_is() -> None:
+    row = lesion("L1", "LN_OBTURATOR", "L", INTENSE, ct_correlate="enlarged node 14 mm")
+    assert assess(exam(row)).psma_rads == {"L1": "5"}
+    found = assess(exam(row | {"reader_category": "3A"}))
+    assert found.psma_rads == {"L1": "3A"}
+    assert found.psma_rads_overall == "3A"
+    assert any("given by the reader" in str(entry.model_dump()) for entry in found.trace)
