@@ -34,6 +34,7 @@ RefusalReason = Literal[
     "paused",
     "stopped",
     "disk_full",
+    "out_of_memory",
     "internal_error",
 ]
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.

@@ -14,12 +14,12 @@ from client.refusal import RefusalError
 from client.steward.home import SiteHome
 from fedpsma.contract import ORDER, SECURE, SITE, RoundOrder
 from fedpsma.io.files import read_json, write_json
+from fedpsma.joining.clocks import LARGEST_SKEW
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed
 
 # As long as Flower keeps a message for a site that is away.
 OLDEST = timedelta(hours=12)
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 class _Session(BaseModel):
@@ -134,7 +134,7 @@ class OrderDesk:
 
 def _current(order: RoundOrder) -> datetime:
     now = datetime.now(UTC)
-    if order.issued is None or not now - OLDEST <= order.issued <= now + CLOCK_SKEW:
+    if order.issued is None or not now - OLDEST <= order.issued <= now + LARGEST_SKEW:
         raise RefusalError("order_not_current")
     return order.issued
 
