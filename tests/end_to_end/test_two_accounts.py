@@ -72,7 +72,7 @@ def _hand_over(federation: RealFederation, dataset: Path) -> None:
 
 def test_a_round_is_trained_and_released(federation: RealFederation) -> None:
     federation.wait_for(lambda: federation.is_connected("north"), "the site")
-    settings = ("init=initial.safetensors", "rounds=1", "delta=0.1", "min_sites=1")
+    settings = ("init=initial.safetensors", "rounds=1", "delta=0.05", "min_sites=1")
     federation.call("federation", "run", "apart", *(part for one in settings for part in ("--set", one)))
     federation.wait_for(lambda: federation.standing("apart") in ("finished", "failed"), "the end")
     assert federation.standing("apart") == "finished", federation.all_logs()
