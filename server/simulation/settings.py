@@ -146,4 +146,4 @@ def _checked(kind: type[Config], table: Table) -> Config:
         return kind.model_validate(table)
     except ValidationError as error:
         name, what = first_problem(error)
-        raise InputError(what, where=name or "settings", remedy="correct the setting") from error
+        raise InputError(what, where=name, remedy="correct the setting") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,8 @@ from tiny_trainer import make_checkpoint, make_sites
 from wrong_clock import wrong_clock
 
 from client.ledger import Ledger
+from client.steward.home import SiteHome
+from client.steward.status import SiteStatus, status_of
 from fedpsma.io.chain import verify_chain
 from fedpsma.model.checkpoint import load_checkpoint
 from server.federation.certificates import make_authority, make_server
@@ -47,15 +48,12 @@ def _with_clocks(federation: RealFederation, **seconds: int) -> None:
         federation.take_part(name, **(wrong_clock(seconds[name]) if seconds.get(name) else {}))
 
 
-def _status(federation: RealFederation, name: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(
-        federation.call("site", "status", "--json", "--state", federation.state(name))
-    )
-    return found
+def _status(federation: RealFederation, name: str) -> SiteStatus:
+    return status_of(SiteHome(federation.state(name)))
 
 
 def _all_connected(federation: RealFederation) -> bool:
-    return all(_status(federation, name)["connected"] for name in NAMES)
+    return all(_status(federation, name).connected for name in NAMES)
 
 
 def _run(federation: RealFederation, name: str, *sites: str) -> list[dict[str, object]]:
@@ -88,7 +86,7 @@ def test_clocks_that_are_a_few_minutes_off_train_and_are_named(federation: RealF
     assert "its clock is 3 min behind yours" in listed
     assert "north: its clock is 3 min ahead of yours" in federation.call("federation", "watch", "minutes", "--once")
     assert "south: its clock is 3 min behind yours" in federation.log("up")
-    assert float(str(_status(federation, "north")["clock_ahead_s"])) == pytest.approx(200, abs=5)
+    assert _status(federation, "north").clock_ahead_s == pytest.approx(200, abs=5)
     said = federation.call("site", "status", "--state", federation.state("south"))
     assert "3 min behind: set it" in said
 
@@ -96,9 +94,9 @@ def test_clocks_that_are_a_few_minutes_off_train_and_are_named(federation: RealF
 def test_clocks_that_are_hours_off_are_refused_with_a_word_and_are_well_once_set(federation: RealFederation) -> None:
     """The one is far ahead, so that it is not let in; the other too far behind, so that it takes up no order."""
     _with_clocks(federation, north=7200, south=-450)
-    federation.wait_for(lambda: _status(federation, "north")["unreached"] == "clock_differs", "the north's word")
-    assert not _status(federation, "north")["connected"]
-    federation.wait_for(lambda: _status(federation, "south")["connected"], "the south")
+    federation.wait_for(lambda: _status(federation, "north").unreached == "clock_differs", "the north's word")
+    assert not _status(federation, "north").connected
+    federation.wait_for(lambda: _status(federation, "south").connected, "the south")
     before = len(Ledger(federation.folder / "data_south" / "ledger.jsonl").charged())
     told = {(one.get("site"), one.get("reason")) for one in _run(federation, "hours", "south")}
     assert ("south", "order_not_current") in told, told
@@ -113,7 +111,7 @@ def test_clocks_that_are_hours_off_are_refused_with_a_word_and_are_well_once_set
     federation.call("federation", "run", "hours")
     federation.wait_for(lambda: federation.standing("hours") == "finished", "the end")
     _require_sound(federation, "hours")
-    assert _status(federation, "north")["clock_ahead_s"] is None
+    assert _status(federation, "north").clock_ahead_s is None
     assert "clock" not in federation.call("federation", "sites")
 
 
@@ -135,13 +133,13 @@ def test_a_certificate_is_warned_of_ends_and_is_renewed_without_joining_anew(fed
     federation.wait_for(lambda: _renewals(federation) > shown, "the front door")
     assert "front-door.crt expires in 13 days" in federation.log("up")
     _with_clocks(federation)
-    federation.wait_for(lambda: _status(federation, "north")["connected"], "the north")
+    federation.wait_for(lambda: _status(federation, "north").connected, "the north")
     federation.wait_for(lambda: "tell the coordinator" in _words(federation, "north"), "the warning at the site")
 
     _lasting(federation, timedelta(seconds=-1))
     federation.wait_for(lambda: _renewals(federation) > shown + 1, "the front door")
     _with_clocks(federation)
-    federation.wait_for(lambda: _status(federation, "north")["unreached"] == "certificate_ended", "the end")
+    federation.wait_for(lambda: _status(federation, "north").unreached == "certificate_ended", "the end")
     assert "has ended; let the coordinator renew it" in " ".join(_words(federation, "north").split())
 
     said = federation.call("federation", "renew")
