@@ -145,5 +145,5 @@ def _checked(kind: type[Config], table: Table) -> Config:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        name, what = first_problem(error)
+        name, what = first_problem(error, "settings")
         raise InputError(what, where=name, remedy="correct the setting") from error
