@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.ledger import Charge
 from client.policy import DEFAULT_TRAINER
 from client.trainer import TrainingTask, Weights, load_trainer
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
+from fedpsma.training.charge import Charge
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from math import inf
 from pathlib import Path
 
 from client.fingerprint import code_hash
-from client.ledger import LEDGER_FILE, Charge, Ledger, LedgerEntry, RoundKey
+from client.ledger import LEDGER_FILE, Ledger, LedgerEntry, RoundKey
 from client.policy import SitePolicy
 from client.refusal import RefusalError
 from client.trainer import Trainer
 from fedpsma.contract import RoundOrder
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
+from fedpsma.training.charge import Charge
 
 ANCHOR_FILE = "ledger.anchor"
 

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
-from client.ledger import Charge, LedgerError
+from client.ledger import LedgerError
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
@@ -42,6 +42,7 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import model_hash
+from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import TrainingStoppedError
 from fedpsma.training.local_rules import (
     RoundMemory,

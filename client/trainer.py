@@ -9,9 +9,9 @@ from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
-from client.ledger import Charge
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
+from fedpsma.training.charge import Charge
 
 Weights = dict[str, NDArray[Any]]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from client.ledger import Charge
 from client.trainer import TrainingTask, Weights
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.config import NetworkConfig
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.accounting import epsilon_of, spend_of_round
+from fedpsma.training.charge import Charge
 from fedpsma.training.site_round import train_round
 
 
@@ -24,12 +24,12 @@ def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
     Raises:
         InputError: No noise keeps the plan's promise for so few patients.
     """
-    return _charge(spend_of_round(plan, len(dataset.patients)))
+    return spend_of_round(plan, len(dataset.patients))
 
 
 def epsilon(history: Sequence[Charge], delta: float) -> float:
     """Return the privacy loss of a history, the larger of the RDP and the PRV accountant."""
-    return epsilon_of(_spends(history), delta)
+    return epsilon_of(history, delta)
 
 
 def accountant() -> str:
@@ -50,18 +50,10 @@ def train(task: TrainingTask) -> Weights:
         task.plan,
         task.round,
         task.site,
-        history=_spends(task.history),
+        history=task.history,
         network=NetworkConfig.model_validate(task.network),
         correction=task.correction,
     )
-    if _charge(result.spend) != task.charge:
+    if result.spend != task.charge:
         raise SpentOtherwiseError
     return result.weights
-
-
-def _charge(spend: PrivacySpend | None) -> Charge | None:
-    return None if spend is None else Charge.model_validate(spend.model_dump())
-
-
-def _spends(history: Sequence[Charge]) -> list[PrivacySpend]:
-    return [PrivacySpend.model_validate(charge.model_dump()) for charge in history]

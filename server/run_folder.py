@@ -106,7 +106,7 @@ class RunFolder:
 
     def prepare(self, plan: TrainingPlan, federation: Federation, initial: Checkpoint, rules: RunRules) -> None:
         """Write what a run needs."""
-        save_checkpoint(self.initial_path, initial.network, initial.weights, initial.card)
+        save_checkpoint(self.initial_path, initial.card.network, initial.weights, initial.card)
         write_json(self.path / "federation.json", federation.model_dump(mode="json"))
         write_json(self.path / "rules.json", rules.model_dump(mode="json"))
         write_json(self.path / "plan.json", plan.model_dump(mode="json"))

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from opacus.accountants import PRVAccountant, RDPAccountant
 from opacus.accountants.analysis import rdp as renyi
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import brentq
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
+from fedpsma.training.charge import Charge
 
 _SAFETY_FACTOR = 1.01
 _ORDERS = tuple(RDPAccountant.DEFAULT_ALPHAS)
@@ -28,29 +28,19 @@ _NOISE_RANGE, _NOISE_PRECISION = (1e-2, 1e6), 1e-4
 _History = tuple[tuple[float, float, int], ...]
 
 
-class PrivacySpend(BaseModel):
-    """So many steps of the Poisson-subsampled Gaussian mechanism with one noise multiplier and one sampling rate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    noise_multiplier: float = Field(gt=0)
-    sample_rate: float = Field(gt=0, le=1)
-    steps: int = Field(ge=0)
-
-
-def epsilon_of(history: Sequence[PrivacySpend], delta: float) -> float:
+def epsilon_of(history: Sequence[Charge], delta: float) -> float:
     """Return the cumulative epsilon at ``delta``: the larger of the RDP and the PRV accountant.
 
     Both are upper bounds, so showing the larger can only overstate the loss.
 
     Example:
-        >>> round(epsilon_of([PrivacySpend(noise_multiplier=1.0, sample_rate=0.1, steps=200)], 1e-5), 1)
+        >>> round(epsilon_of([Charge(noise_multiplier=1.0, sample_rate=0.1, steps=200)], 1e-5), 1)
         11.0
     """
     return _epsilon(_merged(history), delta)
 
 
-def spend_of_round(plan: TrainingPlan, patients: int) -> PrivacySpend | None:
+def spend_of_round(plan: TrainingPlan, patients: int) -> Charge | None:
     """Return what one round of ``plan`` costs at a site of so many patients, ``None`` without differential privacy.
 
     A site writes this down before it trains.
@@ -64,7 +54,7 @@ def spend_of_round(plan: TrainingPlan, patients: int) -> PrivacySpend | None:
     rate = sample_rate(plan, patients)
     require_small_delta(plan.delta, patients)
     sigma = _noise_multiplier(plan.target_epsilon, plan.delta, rate, plan.rounds * plan.steps_per_round)
-    return PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=plan.steps_per_round)
+    return Charge(noise_multiplier=sigma, sample_rate=rate, steps=plan.steps_per_round)
 
 
 def sample_rate(plan: TrainingPlan, patients: int) -> float:
@@ -88,15 +78,14 @@ def require_small_delta(delta: float, patients: int) -> None:
         )
 
 
-def _merged(history: Sequence[PrivacySpend]) -> tuple[tuple[float, float, int], ...]:
+def _merged(history: Sequence[Charge]) -> tuple[tuple[float, float, int], ...]:
     """Join equal neighbours, as the accountants do with single steps."""
     merged: list[tuple[float, float, int]] = []
     for spend in history:
         sigma, rate, steps = spend.noise_multiplier, spend.sample_rate, spend.steps
         if merged and merged[-1][:2] == (sigma, rate):
             steps += merged.pop()[2]
-        if steps:
-            merged.append((sigma, rate, steps))
+        merged.append((sigma, rate, steps))
     return tuple(merged)
 
 

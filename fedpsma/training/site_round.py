@@ -19,7 +19,8 @@ from fedpsma.model.checkpoint import Weights, apply_weights, weights_of
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, sample_rate, spend_of_round
+from fedpsma.training.accounting import epsilon_of, sample_rate, spend_of_round
+from fedpsma.training.charge import Charge
 from fedpsma.training.clipping.rule import clipping_of
 from fedpsma.training.descent import Descent
 from fedpsma.training.dp import PrivateStep, draw_patients, private_gradient, select_parameters
@@ -47,7 +48,7 @@ class RoundResult:
 
     weights: Weights
     report: SiteReport
-    spend: PrivacySpend | None
+    spend: Charge | None
     gradients: GradientChoice
 
 
@@ -76,7 +77,7 @@ def train_round(
     plan: TrainingPlan,
     round_number: int,
     site: str,
-    history: Sequence[PrivacySpend] = (),
+    history: Sequence[Charge] = (),
     network: NetworkConfig | None = None,
     correction: Weights | None = None,
 ) -> RoundResult:
@@ -127,7 +128,7 @@ def _prepare(
     weights: Weights,
     dataset: Dataset,
     plan: TrainingPlan,
-    spend: PrivacySpend | None,
+    spend: Charge | None,
     generator: torch.Generator,
     network: NetworkConfig | None,
     correction: Weights | None,

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from client.adversary import Adversary
-from client.ledger import Charge
 from client.trainer import TrainingTask, Weights
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
 from fedpsma.model.checkpoint import ModelCard, save_checkpoint
 from fedpsma.model.config import NetworkConfig
+from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import raise_if_stopped
 from server.simulation import Engine, SimulationConfig
 
