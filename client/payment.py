@@ -63,7 +63,7 @@ class Account:
             model_sha256=model_sha256,
             delta=None if self.charge is None else order.plan.delta,
             accountant=self.trainer.accountant(),
-            app_sha256=code_hash(),
+            app_sha256=code_hash(self.policy.trainer),
             patients_sha256=patients_hash(self.dataset),
             simulated=self.policy.simulated,
         )

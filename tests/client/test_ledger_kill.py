@@ -43,7 +43,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         return honest(task)
 
     monkeypatch.setattr(tiny_trainer, "train", train)
-    code_hash()  # kept for the children, which would each read all files again
+    code_hash("tiny_trainer")  # kept for the children, which would each read all files again
     return made
 
 
