@@ -78,6 +78,17 @@ def load_adapter(config: AdapterConfig, weights: Weights, device: torch.device |
     Raises:
         InputError: The language model is not on this machine or is another one, or the weights do not fit it.
     """
+    loaded = _with_matrices(require_base(config), config, device or torch.device("cpu"))
+    loaded.apply(weights)
+    return loaded
+
+
+def require_base(config: AdapterConfig) -> Path:
+    """Return where the language model lies that an adapter was made for.
+
+    Raises:
+        InputError: It is not on this machine, or is another one, or the packages that run it are not installed.
+    """
     require_packages()
     folder = local_base(config.base)
     found = base_sha256(folder)
@@ -87,9 +98,7 @@ def load_adapter(config: AdapterConfig, weights: Weights, device: torch.device |
             where=str(folder),
             remedy="bring the model that the adapter was made for",
         )
-    loaded = _with_matrices(folder, config, device or torch.device("cpu"))
-    loaded.apply(weights)
-    return loaded
+    return folder
 
 
 def local_base(name: str) -> Path:

@@ -26,7 +26,7 @@ from fedpsma.training.private_round import PrivateRound, limited_threads, traini
 from fedpsma.training.randomness import generator_of, randomness_of
 from fedpsma.training.subject import Figures, Measure, OnItem, Scored, Yardstick
 from fedpsma.training.trainer import SpentOtherwiseError, TrainingTask
-from reporting.llm.adapter import LoadedAdapter, load_adapter
+from reporting.llm.adapter import LoadedAdapter, load_adapter, require_base
 from reporting.llm.corpus import Example
 from reporting.llm.lora import IGNORED, answer_loss, encode
 from reporting.llm.pairs import SitePairs, joined, part_of, read_pairs
@@ -113,8 +113,8 @@ class AdapterSubject:
     )
 
     def require(self, config: ModelConfig, *, where: str) -> None:
-        """Raise InputError where weights are not those of an adapter."""
-        require_adapter(config, where=where)
+        """Raise InputError where weights are not those of an adapter of the language model on this machine."""
+        require_base(require_adapter(config, where=where))
 
     def open(self, folder: Path) -> SitePairs:
         """Open the corpus of a site.

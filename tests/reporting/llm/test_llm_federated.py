@@ -138,11 +138,17 @@ def test_what_was_charged_is_what_is_spent(start, pairs):
 
 def test_a_site_with_another_language_model_or_none_refuses(start, pairs, cache):
     write_model(cache / NAME, seed=6)
-    with pytest.raises(InputError, match="is another model than the adapter's"):
-        federated.train(task_of(start, pairs, WHOLE))
+    for refused in (lambda: federated.train(task_of(start, pairs, WHOLE)), lambda: require(start)):
+        with pytest.raises(InputError, match="is another model than the adapter's"):
+            refused()
     (cache / NAME).rename(cache / "away")
     with pytest.raises(InputError, match="is not on this machine"):
         federated.train(task_of(start, pairs, WHOLE))
+
+
+def require(start: Checkpoint) -> None:
+    """Ask as a site does before it charges anything."""
+    federated.subject().require(start.card.network, where="the order")
 
 
 def test_the_name_of_a_model_is_no_path():
