@@ -28,11 +28,12 @@ from fedpsma.model.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from fedpsma.model.config import NetworkConfig
 from fedpsma.phantom.cohort import write_cohort
 from fedpsma.phantom.patient import PhantomOptions
+from fedpsma.training.subject import Figures
 from server.display import progress_bar
 from server.participation import Participation
 from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
-from server.simulation.judging import Figures, judge
+from server.simulation.judging import judge
 
 SITES = "ABCDE"
 SEED = 20501

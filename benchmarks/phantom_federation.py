@@ -162,7 +162,7 @@ def _judged(seed: int, start: Path | None, options: Any, console: Console) -> _F
     with Progress(console=console, transient=True) as bar:
         shown = bar.add_task(f"seed {seed}, judging", total=studies)
         judged = {
-            name: judge(load_checkpoint(path), sites, config.out / "judged", on_study=lambda: bar.advance(shown))
+            name: judge(load_checkpoint(path), sites, config.out / "judged", on_item=lambda: bar.advance(shown))
             for name, path in models.items()
         }
     return _Found(judged, paid)

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from client.limits import Hours, Limit, Span
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import first_problem
+from fedpsma.training.trainer import DEFAULT_TRAINER
 
 POLICY_FILE = "site.toml"
-DEFAULT_TRAINER = "client.training"
 
 
 class SitePolicy(BaseModel):
@@ -23,7 +23,7 @@ class SitePolicy(BaseModel):
     limit), at ``delta`` or at the smallest delta that any of them promised, whichever is smaller.
     ``allow_without_privacy`` lets a plan train without noise. ``allow_fixed_seed`` lets the coordinator fix the
     random numbers: whoever knows them can take the noise away again, so this is for simulations on one machine only.
-    ``trainer`` is the module that trains (:class:`client.trainer.Trainer`); only the site can name it.
+    ``trainer`` is the module that trains (:class:`fedpsma.training.trainer.Trainer`); only the site can name it.
 
     ``ledger`` is the file that counts what the patients paid, seen from the state folder; without it, it lies in the
     data set's folder, so that all projects on the same patients share it. ``count_simulations`` has the rounds of

@@ -22,7 +22,6 @@ from client.ledger import LedgerError
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
-from client.trainer import TrainingTask, Weights, load_trainer
 from fedpsma.contract import (
     IDENTIFY,
     ORDER,
@@ -39,9 +38,9 @@ from fedpsma.contract import (
     Stage,
 )
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
-from fedpsma.model.checkpoint import model_hash
+from fedpsma.model.checkpoint import Weights, model_hash
+from fedpsma.model.config import model_config_of
 from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import TrainingStoppedError
 from fedpsma.training.local_rules import (
@@ -52,6 +51,8 @@ from fedpsma.training.local_rules import (
     to_release,
     with_own,
 )
+from fedpsma.training.subject import PatientData
+from fedpsma.training.trainer import Trainer, TrainingTask, load_trainer
 
 ERROR_LOG = "errors.log"
 LARGEST_LOG = 10_000_000
@@ -189,7 +190,7 @@ def _admit(site: Site, order: RoundOrder) -> Account:
     """Return the account a round is paid from, if the site allows the round at all."""
     policy = _allowing_policy(site, order)
     trainer = load_trainer(policy.trainer)
-    return open_account(policy, trainer, site.state, _open(site, order), order)
+    return open_account(policy, trainer, site.state, _open(site, order, trainer), order)
 
 
 def _mask_of(
@@ -218,8 +219,13 @@ def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:
     return policy
 
 
-def _open(site: Site, order: RoundOrder) -> Dataset:
-    dataset = read_dataset(site.dataset)
+def _open(site: Site, order: RoundOrder, trainer: Trainer) -> PatientData:
+    subject = trainer.subject()
+    try:
+        subject.require(model_config_of(order.network, where="network"), where="the order")
+    except InputError as error:
+        raise RefusalError("plan_not_allowed", str(error)) from error
+    dataset: PatientData = subject.open(site.dataset)
     # With delta at or above one patient in all, publishing a whole patient would count as private.
     if order.plan.target_epsilon is not None and order.plan.delta * len(dataset.patients) >= 1:
         raise RefusalError("delta_too_large")

@@ -1,43 +1,25 @@
-"""The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`client.trainer.Trainer`."""
+"""The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`fedpsma.training.trainer.Trainer`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.metadata import version
-
-from client.trainer import TrainingTask, Weights
-from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
+from fedpsma.model.checkpoint import Weights
 from fedpsma.model.config import NetworkConfig
-from fedpsma.training.accounting import epsilon_of, spend_of_round
-from fedpsma.training.charge import Charge
+from fedpsma.training.accounting import accountant, cost
+from fedpsma.training.accounting import epsilon_of as epsilon
+from fedpsma.training.lesion_subject import LesionSubject
 from fedpsma.training.site_round import train_round
+from fedpsma.training.trainer import SpentOtherwiseError, TrainingTask
+
+__all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 
 
-class SpentOtherwiseError(Exception):
-    """The training spent something else than the ledger was charged, so nothing of it may leave."""
+def subject() -> LesionSubject:
+    """Return what is trained: a lesion network, on data sets of studies."""
+    return LesionSubject()
 
 
-def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
-    """Return what one round will cost the patients of the data set; ``None`` trains without privacy.
-
-    Raises:
-        InputError: No noise keeps the plan's promise for so few patients.
-    """
-    return spend_of_round(plan, len(dataset.patients))
-
-
-def epsilon(history: Sequence[Charge], delta: float) -> float:
-    """Return the privacy loss of a history, the larger of the RDP and the PRV accountant."""
-    return epsilon_of(history, delta)
-
-
-def accountant() -> str:
-    """Return what :func:`epsilon` computes with."""
-    return f"larger of RDP and PRV, opacus {version('opacus')}"
-
-
-def train(task: TrainingTask) -> Weights:
+def train(task: TrainingTask[Dataset]) -> Weights:
     """Train one round.
 
     Raises:

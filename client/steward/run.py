@@ -19,10 +19,10 @@ from client.steward.listener import Listener
 from client.steward.reach import Unreached, why_not_connected
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
 from fedpsma.joining.records import JoinBundle
+from fedpsma.training.trainer import load_trainer
 
 _GIGABYTE = 2**30
 

@@ -19,8 +19,8 @@ from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
 from client.steward.joining import certificate_end, ends_soon
 from client.steward.reach import WORDS, Unreached
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
+from fedpsma.training.trainer import load_trainer
 
 EVENTS_SHOWN = 10
 _ENDS_ROUND = ("round_released", "refused", "ended")

@@ -48,13 +48,13 @@ class NetworkConfig(BaseModel):
 class AdapterConfig(BaseModel):
     """LoRA matrices (Hu et al. 2021, arXiv 2106.09685) on a language model that every site has and nobody sends.
 
-    ``base`` names that model and ``base_sha256`` is :func:`reporting.llm.store.base_sha256` of it. ``targets`` are the
-    names of the linear maps that have matrices of ``rank``, scaled by ``alpha / rank``.
+    ``base`` names that model and ``base_sha256`` is the SHA-256 over its weights. ``targets`` are the names of the
+    linear maps that have matrices of ``rank``, scaled by ``alpha / rank``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base: str
+    base: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     base_sha256: str
     rank: int = Field(ge=1)
     alpha: float = Field(gt=0)

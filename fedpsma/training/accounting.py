@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from scipy.optimize import brentq
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.training.charge import Charge
+from fedpsma.training.subject import PatientData
 
 _SAFETY_FACTOR = 1.01
 _ORDERS = tuple(RDPAccountant.DEFAULT_ALPHAS)
@@ -55,6 +57,20 @@ def spend_of_round(plan: TrainingPlan, patients: int) -> Charge | None:
     require_small_delta(plan.delta, patients)
     sigma = _noise_multiplier(plan.target_epsilon, plan.delta, rate, plan.rounds * plan.steps_per_round)
     return Charge(noise_multiplier=sigma, sample_rate=rate, steps=plan.steps_per_round)
+
+
+def cost(dataset: PatientData, plan: TrainingPlan) -> Charge | None:
+    """Return what one round will cost the patients of a site, as :class:`fedpsma.training.trainer.Trainer` asks it.
+
+    Raises:
+        InputError: No noise keeps the plan's promise for so few patients.
+    """
+    return spend_of_round(plan, len(dataset.patients))
+
+
+def accountant() -> str:
+    """Return what :func:`epsilon_of` computes with, for a ledger."""
+    return f"larger of RDP and PRV, opacus {version('opacus')}"
 
 
 def sample_rate(plan: TrainingPlan, patients: int) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from fedpsma.contract import TrainingPlan
-from fedpsma.io.dataset import read_dataset
+from fedpsma.training.subject import Subject
+from fedpsma.training.trainer import DEFAULT_TRAINER, load_trainer
 from server.participation import Participation
 from server.run_folder import RunRules
 from server.strategies import Strategy
@@ -70,7 +71,7 @@ class SimulationConfig(BaseModel):
     all models are judged on (``None``: a fifth where models are compared, else nobody). ``compare`` also trains on
     the pooled patients and at every site alone. With ``averaging`` the model is the mean of the weights over the
     rounds, of which so much is kept in every round. ``trainer`` names another module to train with at the simulated
-    sites.
+    sites; "reporting.llm.federated" trains adapters of a language model on report corpora.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +103,11 @@ class SimulationConfig(BaseModel):
         return self
 
     @property
+    def subject(self) -> Subject[Any]:
+        """What is trained at the sites."""
+        return load_trainer(self.trainer or DEFAULT_TRAINER).subject()
+
+    @property
     def held_out_share(self) -> float:
         """The share of patients to judge on."""
         if self.held_out is None:
@@ -120,7 +126,7 @@ class SimulationConfig(BaseModel):
 
     def alone(self, dataset: Path) -> SimulationConfig:
         """Return the same training at one site only, in a folder inside this run's: what the site gets by itself."""
-        out = self.out / "alone" / read_dataset(dataset).info.site
+        out = self.out / "alone" / self.subject.open(dataset).site
         return self.of_one(dataset, out)
 
     def of_one(self, dataset: Path, out: Path, *, sites: int = 1) -> SimulationConfig:
@@ -129,7 +135,7 @@ class SimulationConfig(BaseModel):
         ``sites`` is how many sites' patients the data set holds: as many times as many take part in each step. Delta
         stays below one over the patients. An optimiser at the server works on the only update as on a mean.
         """
-        patients = len(read_dataset(dataset).patients)
+        patients = len(self.subject.open(dataset).patients)
         changes = {
             "min_sites": 1,
             "secure_aggregation": None,

@@ -13,11 +13,12 @@ from fedpsma import __version__
 from fedpsma.history.events import Event
 from fedpsma.model.checkpoint import Weights, load_checkpoint
 from fedpsma.training.local_rules import RoundMemory, with_own
+from fedpsma.training.subject import OnItem, Yardstick
 from server.card import synthetic
 from server.run_folder import RunFolder
 from server.simulation.config import SimulationConfig
 from server.simulation.datasets import SiteData, pooled, site_data
-from server.simulation.judging import Judgement, OnStudy, judge
+from server.simulation.judging import Judgement, judge
 
 REPORT_FILE = "simulation.json"
 MOST_POINTS = 24
@@ -61,7 +62,10 @@ class ModelLine(BaseModel):
 
 
 class SimulationReport(BaseModel):
-    """A whole simulation; ``synthetic`` is ``None`` where only some sites have phantoms."""
+    """A whole simulation; ``synthetic`` is ``None`` where only some sites have phantoms.
+
+    ``yardstick`` says by what its models were judged.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,6 +78,7 @@ class SimulationReport(BaseModel):
     sites: tuple[SiteLine, ...]
     rounds: tuple[RoundLine, ...]
     models: tuple[ModelLine, ...]
+    yardstick: Yardstick
 
 
 def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
@@ -81,33 +86,34 @@ def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
     if not config.compare:
         return {}
     sites = site_data(config)
-    data = pooled(sites, config.out / "data" / POOLED)
+    data = pooled(sites, config.out / "data" / POOLED, config.subject)
     found = {POOLED: config.of_one(data.folder, config.out / POOLED, sites=len(sites))}
     return found | {site.name: config.alone(site.clean.folder) for site in sites}
 
 
-def judgements(config: SimulationConfig) -> int:
-    """Return how many models :func:`make_report` judges."""
-    if not config.held_out_share:
-        return 0
+def judged_items(config: SimulationConfig) -> int:
+    """Return how many studies, or whatever is tried one by one, :func:`make_report` lets models try in all."""
+    sites = site_data(config)
     rounds = len(_curve_rounds(config.plan.rounds)) if _is_shared_whole(config) else 1
-    return rounds + 1 + (1 + len(site_data(config)) if config.compare else 0)
+    models = rounds + 1 + (1 + len(sites) if config.compare else 0)
+    return models * sum(len(config.subject.items(site.held_out)) for site in sites if site.held_out)
 
 
-def make_report(config: SimulationConfig, on_study: OnStudy = lambda: None) -> SimulationReport:
+def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> SimulationReport:
     """Gather what a finished simulation left, and judge its models where patients were held out."""
     sites, folder = site_data(config), RunFolder(config.out)
     events = folder.events.read()[0]
-    rounds = tuple(_rounds(config, folder, sites, events, on_study))
+    rounds = tuple(_rounds(config, folder, sites, events, on_item))
     return SimulationReport(
         software=f"fedpsma {__version__}",
         synthetic=synthetic(folder.federation()),
-        settings=config.model_dump(mode="json", exclude={"trainer"}),
+        settings=config.model_dump(mode="json"),
         target_epsilon=config.plan.target_epsilon,
         delta=config.plan.delta,
         sites=tuple(_site(one, config, folder, events, sites) for one in sites),
         rounds=rounds,
-        models=tuple(_models(config, folder, sites, on_study)) if config.held_out_share else (),
+        models=tuple(_models(config, folder, sites, on_item)) if config.held_out_share else (),
+        yardstick=config.subject.yardstick,
     )
 
 
@@ -147,7 +153,7 @@ def _spent(events: Sequence[Event], site: str) -> float | None:
 
 
 def _rounds(
-    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], events: Sequence[Event], on_study: OnStudy
+    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], events: Sequence[Event], on_item: OnItem
 ) -> Iterator[RoundLine]:
     seconds = {event.round: event.seconds for event in events if event.kind == "round_ended"}
     shown = _curve_rounds(config.plan.rounds)
@@ -157,17 +163,17 @@ def _rounds(
         if config.held_out_share and _is_shared_whole(config) and number in shown:
             checkpoint = load_checkpoint(folder.checkpoint_path(number))
             checkpoint = checkpoint.model_copy(update={"weights": folder.mean(number) or checkpoint.weights})
-            judged = judge(checkpoint, sites, config.out / "judged", on_study=on_study)
+            judged = judge(checkpoint, sites, config.out / "judged", on_item=on_item, subject=config.subject)
         epsilon = {str(site): value for site, value in sorted(paid.items(), key=str)}
         yield RoundLine(round=number, seconds=seconds.get(number), epsilon=epsilon, judgement=judged)
 
 
 def _models(
-    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], on_study: OnStudy
+    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], on_item: OnItem
 ) -> Iterator[ModelLine]:
     def line(name: str, kind: Any, path: Path, own: Mapping[str, Weights] | None = None) -> ModelLine:
         checkpoint = load_checkpoint(path)
-        judged = judge(checkpoint, sites, config.out / "judged", own, on_study)
+        judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
         return ModelLine(name=name, kind=kind, epsilon=checkpoint.card.epsilon, judgement=judged)
 
     yield line("starting weights", START, folder.initial_path)

@@ -17,10 +17,10 @@ from client.payment import Account, ledger_of, open_account
 from client.policy import SitePolicy
 from client.refusal import RefusalError
 from client.site import Site, answer_order
-from client.trainer import Trainer
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.training.charge import Charge
+from fedpsma.training.trainer import Trainer
 
 ROUND_COST = 2.0
 TRAINER: Trainer = tiny_trainer  # type: ignore[assignment]
