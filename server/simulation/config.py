@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import read_dataset
+from fedpsma.settings import SHORT
 from server.participation import Participation
 from server.run_folder import RunRules
 from server.strategies import Strategy
@@ -17,8 +18,6 @@ from server.strategies.fedavg import FedAvg
 Engine = Literal["inprocess", "ray", "flwr"]
 AttackKind = Literal["nan", "scaled", "sign_flip", "label_flip"]
 DEFAULT_HELD_OUT = 0.2
-SHORT = {"strategy": "name", "partition": "by", "attack": "kind"}
-"""The field of each table that a plain word stands for."""
 
 
 class Partition(BaseModel):
