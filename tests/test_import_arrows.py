@@ -27,6 +27,7 @@ LIBRARY = {
     "secure_aggregation": {"contract", "io"},
     "joining": {"io", "secure_aggregation"},
     "history": {"contract", "io"},
+    "settings": {"contract", "io"},
     "io": {"domain"},
     "text": {"domain"},
     "phantom": {"domain", "io", "staging"},
