@@ -14,6 +14,7 @@ from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json, write_text
 from fedpsma.pages.parts import UNKNOWN, page, table
 from server.simulation.curves import Line, chart
+from server.simulation.gains import site_gains
 from server.simulation.judging import Figures, Judgement
 from server.simulation.report import REPORT_FILE, SHARED, ModelLine, RoundLine, SimulationReport, SiteLine
 
@@ -40,6 +41,7 @@ def render_page(report: SimulationReport) -> str:
         banner=_banner(report),
         cards=_cards(report),
         models=_models(report),
+        gains=site_gains(report),
         curves=_curves(report),
         privacy=_privacy(report),
         sites=_sites(report),
@@ -120,7 +122,7 @@ def _how_judged(report: SimulationReport) -> str:
 def _curves(report: SimulationReport) -> str:
     judged = [(line.round, line.judgement) for line in report.rounds if line.judgement is not None]
     if not judged:
-        return '<p class="quiet">Not drawn: no patient was held out, or every site keeps a part of the model.</p>'
+        return '<p class="quiet">Not drawn: no patient was held out.</p>'
     drawn = [
         chart("lesion AP on held-out patients", _figure_lines(judged, "average_precision"), top=1.0),
         chart("Dice on held-out patients", _figure_lines(judged, "dice"), top=1.0),
