@@ -33,6 +33,7 @@ class SitePolicy(BaseModel):
     ``dataset`` is the folder of the patients of a real site. ``hours`` are the local times of day at which it takes up
     rounds; none means any. ``settings`` bounds what a plan may ask for, by the name of the setting (``min_sites``,
     ``rounds``, ``device``, ``gpu_share`` ...). ``memory_gb`` is the main memory that the steward may take.
+    ``reply_slot_s`` has a private round take a whole number of so many seconds (:mod:`client.slots`).
 
     ``require_secure_aggregation`` refuses plans that show this site's update to the server. ``peers`` names the only
     sites that may take part in it, each with its key; without it a site is known by the key it showed first.
@@ -54,6 +55,7 @@ class SitePolicy(BaseModel):
     hours: tuple[Span, ...] = ()
     settings: dict[str, Limit] = Field(default_factory=dict)
     memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    reply_slot_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("settings")
     @classmethod

@@ -22,6 +22,7 @@ from client.ledger import LedgerError
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
+from client.slots import whole_slots
 from fedpsma.contract import (
     IDENTIFY,
     ORDER,
@@ -164,19 +165,19 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
     mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
     payment = account.pay(order, model_hash(weights))
     try:
-        trained = account.trainer.train(
-            TrainingTask(
-                weights=start,
-                network=order.network,
-                dataset=account.dataset,
-                plan=order.plan,
-                round=order.round,
-                site=site.name,
-                charge=account.charge,
-                history=payment.before,
-                correction=steering,
-            )
+        task = TrainingTask(
+            weights=start,
+            network=order.network,
+            dataset=account.dataset,
+            plan=order.plan,
+            round=order.round,
+            site=site.name,
+            charge=account.charge,
+            history=payment.before,
+            correction=steering,
         )
+        with whole_slots(None if account.charge is None else account.policy.reply_slot_s):
+            trained = account.trainer.train(task)
         memory.keep(order.round, to_keep(order.plan, start, trained, steering))
         released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:

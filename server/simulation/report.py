@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from server.simulation.judging import Judgement, judge
 
 REPORT_FILE = "simulation.json"
 MOST_POINTS = 24
-SHARED, POOLED, START = "shared", "pooled", "start"
+SHARED, POOLED, START, ALL_SHARED = "shared", "pooled", "start", "all shared"
 
 
 class SiteLine(BaseModel):
@@ -51,12 +51,16 @@ class RoundLine(BaseModel):
 
 
 class ModelLine(BaseModel):
-    """One trained model: the shared one, that of the pooled patients, of one site alone, or the start of all."""
+    """One trained model: the shared one, that of the pooled patients, of one site alone, or the start of all.
+
+    Where the sites keep a part of the model, "shared" is judged with each site's own, and "all shared" is the same
+    federation with nothing kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["start", "shared", "pooled", "alone"]
+    kind: Literal["start", "shared", "all shared", "pooled", "alone"]
     epsilon: float | None
     judgement: Judgement
 
@@ -82,21 +86,24 @@ class SimulationReport(BaseModel):
 
 
 def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
-    """Return the trainings that the shared model is compared with: pooled, and every site alone, all with its plan."""
+    """Return the trainings that the shared model is compared with: pooled, and every site alone, all with its plan.
+
+    Where the sites keep a part of the model, also the federation with nothing kept.
+    """
     if not config.compare:
         return {}
     sites = site_data(config)
     data = pooled(sites, config.out / "data" / POOLED, config.subject)
-    found = {POOLED: config.of_one(data.folder, config.out / POOLED, sites=len(sites))}
+    clean = [site.clean.folder for site in sites]
+    found = {} if _is_shared_whole(config) else {ALL_SHARED: config.all_shared(clean, config.out / "all_shared")}
+    found[POOLED] = config.of_one(data.folder, config.out / POOLED, sites=len(sites))
     return found | {site.name: config.alone(site.clean.folder) for site in sites}
 
 
 def judged_items(config: SimulationConfig) -> int:
     """Return how many studies, or whatever is tried one by one, :func:`make_report` lets models try in all."""
-    sites = site_data(config)
-    rounds = len(_curve_rounds(config.plan.rounds)) if _is_shared_whole(config) else 1
-    models = rounds + 1 + (1 + len(sites) if config.compare else 0)
-    return models * sum(len(config.subject.items(site.held_out)) for site in sites if site.held_out)
+    models = len(_curve_rounds(config.plan.rounds)) + 1 + len(baselines(config))
+    return models * sum(len(config.subject.items(site.held_out)) for site in site_data(config) if site.held_out)
 
 
 def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> SimulationReport:
@@ -118,7 +125,7 @@ def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> Sim
 
 
 def _is_shared_whole(config: SimulationConfig) -> bool:
-    """Whether there is one model for all; with parts kept at the sites only their own whole models are judged."""
+    """Whether there is one model for all; with parts kept at the sites each is judged with its own."""
     return config.full_plan.kept_at_site == "nothing"
 
 
@@ -160,10 +167,11 @@ def _rounds(
     for number in range(1, folder.last_state().round + 1):
         paid = {event.site: event.epsilon for event in events if event.round == number and event.epsilon is not None}
         judged = None
-        if config.held_out_share and _is_shared_whole(config) and number in shown:
+        if config.held_out_share and number in shown:
             checkpoint = load_checkpoint(folder.checkpoint_path(number))
             checkpoint = checkpoint.model_copy(update={"weights": folder.mean(number) or checkpoint.weights})
-            judged = judge(checkpoint, sites, config.out / "judged", on_item=on_item, subject=config.subject)
+            own = _own(config, folder, checkpoint.weights, number)
+            judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
         epsilon = {str(site): value for site, value in sorted(paid.items(), key=str)}
         yield RoundLine(round=number, seconds=seconds.get(number), epsilon=epsilon, judgement=judged)
 
@@ -171,25 +179,28 @@ def _rounds(
 def _models(
     config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], on_item: OnItem
 ) -> Iterator[ModelLine]:
-    def line(name: str, kind: Any, path: Path, own: Mapping[str, Weights] | None = None) -> ModelLine:
+    def line(name: str, kind: Any, path: Path, last_round: int | None = None) -> ModelLine:
         checkpoint = load_checkpoint(path)
+        own = None if last_round is None else _own(config, folder, checkpoint.weights, last_round)
         judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
         return ModelLine(name=name, kind=kind, epsilon=checkpoint.card.epsilon, judgement=judged)
 
     yield line("starting weights", START, folder.initial_path)
-    yield line("shared model", SHARED, folder.model_path, _own(config, folder))
+    parts = "" if _is_shared_whole(config) else ", each site with its own part"
+    yield line(f"shared model{parts}", SHARED, folder.model_path, folder.last_state().round)
+    shown = {POOLED: "pooled patients", ALL_SHARED: "same federation, nothing kept at the sites"}
     for name, one in baselines(config).items():
-        kind = POOLED if name == POOLED else "alone"
-        shown = "pooled patients" if name == POOLED else f"{name} alone"
-        yield line(shown, kind, RunFolder(one.out).model_path)
+        kind = name if name in shown else "alone"
+        yield line(shown.get(name, f"{name} alone"), kind, RunFolder(one.out).model_path)
 
 
-def _own(config: SimulationConfig, folder: RunFolder) -> dict[str, Weights]:
-    """Return the whole model of each site that keeps a part of it for itself."""
-    federation, state = folder.federation(), folder.last_state()
-    weights = folder.outcome(state)
+def _own(config: SimulationConfig, folder: RunFolder, weights: Weights, number: int) -> dict[str, Weights]:
+    """Return the whole model after a round of each site that keeps a part of it for itself."""
+    if _is_shared_whole(config):
+        return {}
+    federation = folder.federation()
     memories = {
-        site.name: RoundMemory.of_run(folder.path / site.state, federation.run).before(state.round + 1)
+        site.name: RoundMemory.of_run(folder.path / site.state, federation.run).before(number + 1)
         for site in federation.sites
         if site.state is not None
     }
