@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
 from client.ledger import LedgerError
+from client.memory import is_out_of_memory
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
@@ -149,6 +150,8 @@ def code_of(error: Exception) -> RefusalReason:
         return "stopped"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "disk_full"
+    if is_out_of_memory(error):
+        return "out_of_memory"
     if isinstance(error, InputError):
         return "data_unreadable"
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
@@ -169,7 +172,7 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
             weights=start,
             network=order.network,
             dataset=account.dataset,
-            plan=order.plan,
+            plan=account.policy.within(order.plan),
             round=order.round,
             site=site.name,
             charge=account.charge,

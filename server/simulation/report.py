@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma import __version__
-from fedpsma.history.events import Event
+from fedpsma.history.rounds import RoundRecord, attempts_of
 from fedpsma.model.checkpoint import Weights, load_checkpoint
 from fedpsma.training.local_rules import RoundMemory, with_own
 from fedpsma.training.subject import OnItem, Yardstick
@@ -109,15 +109,15 @@ def judged_items(config: SimulationConfig) -> int:
 def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> SimulationReport:
     """Gather what a finished simulation left, and judge its models where patients were held out."""
     sites, folder = site_data(config), RunFolder(config.out)
-    events = folder.events.read()[0]
-    rounds = tuple(_rounds(config, folder, sites, events, on_item))
+    attempts = attempts_of(folder.events.read()[0])
+    rounds = tuple(_rounds(config, folder, sites, attempts, on_item))
     return SimulationReport(
         software=f"fedpsma {__version__}",
         synthetic=synthetic(folder.federation()),
         settings=config.model_dump(mode="json"),
         target_epsilon=config.plan.target_epsilon,
         delta=config.plan.delta,
-        sites=tuple(_site(one, config, folder, events, sites) for one in sites),
+        sites=tuple(_site(one, config, folder, attempts, sites) for one in sites),
         rounds=rounds,
         models=tuple(_models(config, folder, sites, on_item)) if config.held_out_share else (),
         yardstick=config.subject.yardstick,
@@ -136,10 +136,15 @@ def _curve_rounds(rounds: int) -> frozenset[int]:
 
 
 def _site(
-    site: SiteData, config: SimulationConfig, folder: RunFolder, events: Sequence[Event], sites: Sequence[SiteData]
+    site: SiteData,
+    config: SimulationConfig,
+    folder: RunFolder,
+    attempts: Sequence[RoundRecord],
+    sites: Sequence[SiteData],
 ) -> SiteLine:
     given = folder.last_state().sites.get(site.name)
-    missed = {event.round: event.reason for event in events if event.site == site.name and event.reason}
+    missed = {one.number: one.missing[site.name] for one in attempts if site.name in one.missing}
+    paid = [one.paid[site.name] for one in attempts if one.paid.get(site.name) is not None]
     attack = config.attack
     attacks = attack is not None and site.name in attack.attackers([one.name for one in sites])
     return SiteLine(
@@ -147,33 +152,31 @@ def _site(
         patients=len(site.training.patients),
         held_out=len(site.held_out.patients) if site.held_out else 0,
         rounds=given.rounds if given else 0,
-        left_out=dict(Counter(str(reason) for reason in missed.values())),
-        epsilon=_spent(events, site.name),
+        left_out=dict(Counter(missed.values())),
+        epsilon=paid[-1] if paid else None,
         attacks=attack.kind if attack and attacks else None,
     )
 
 
-def _spent(events: Sequence[Event], site: str) -> float | None:
-    """Return what a site's patients have paid, whether its replies counted or not."""
-    told = [event.epsilon for event in events if event.site == site and event.epsilon is not None]
-    return told[-1] if told else None
-
-
 def _rounds(
-    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], events: Sequence[Event], on_item: OnItem
+    config: SimulationConfig,
+    folder: RunFolder,
+    sites: Sequence[SiteData],
+    attempts: Sequence[RoundRecord],
+    on_item: OnItem,
 ) -> Iterator[RoundLine]:
-    seconds = {event.round: event.seconds for event in events if event.kind == "round_ended"}
     shown = _curve_rounds(config.plan.rounds)
-    for number in range(1, folder.last_state().round + 1):
-        paid = {event.site: event.epsilon for event in events if event.round == number and event.epsilon is not None}
+    for one in attempts:
+        if not one.finished:
+            continue
         judged = None
-        if config.held_out_share and number in shown:
-            checkpoint = load_checkpoint(folder.checkpoint_path(number))
-            checkpoint = checkpoint.model_copy(update={"weights": folder.mean(number) or checkpoint.weights})
-            own = _own(config, folder, checkpoint.weights, number)
+        if config.held_out_share and one.number in shown:
+            checkpoint = load_checkpoint(folder.checkpoint_path(one.number))
+            checkpoint = checkpoint.model_copy(update={"weights": folder.mean(one.number) or checkpoint.weights})
+            own = _own(config, folder, checkpoint.weights, one.number)
             judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
-        epsilon = {str(site): value for site, value in sorted(paid.items(), key=str)}
-        yield RoundLine(round=number, seconds=seconds.get(number), epsilon=epsilon, judgement=judged)
+        epsilon = {site: value for site, value in sorted(one.paid.items()) if value is not None}
+        yield RoundLine(round=one.number, seconds=one.seconds, epsilon=epsilon, judgement=judged)
 
 
 def _models(
