@@ -27,7 +27,7 @@ def _group() -> None:
 @report.command()
 def draft(
     exam_file: Annotated[Path, typer.Argument(metavar="EXAM.json", help="The exam: context and lesion table.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for draft.json, report.md, report.txt, assessment.json.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for draft.json, draft.md, draft.txt, assessment.json.")],
     writer: Annotated[
         str,
         typer.Option(
@@ -96,7 +96,7 @@ def verify(
     named as not understood; it never passes. Exit code 0: nothing found; 1: problems found; 2: the input is wrong.
     English and German. No clinician has reviewed the rules yet.
 
-    Example: fedpsma report verify report.md exam.json
+    Example: fedpsma report verify draft.md exam.json
     """
     from reporting.verifier.files import as_json, as_lines, verify_file
 

@@ -134,7 +134,7 @@ def _gaps(exam: Exam, parts: _Parts) -> Iterator[bool]:
     """Yield for each value that nobody gave whether its gap is visible where the value would stand."""
     words = phrases(exam.language)
     clinical, technique, reference = exam.clinical, exam.technique, exam.reference_suv
-    wanted = {
+    wanted: dict[str, dict[str, object]] = {
         "clinical_information": {
             "age": clinical.age,
             "psa": clinical.psa_ng_ml,
@@ -149,6 +149,7 @@ def _gaps(exam: Exam, parts: _Parts) -> Iterator[bool]:
             "weight": technique.weight_kg,
             "furosemide": technique.furosemide,
             "ct": technique.ct,
+            "coverage": technique.not_covered,
         },
         "reference_uptake": {name: getattr(reference, name) for name in type(reference).model_fields},
     }

@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 
 from reporting.evaluation.kept import Kept
+from reporting.evaluation.report_scores import Scores
 from reporting.evaluation.run import EvaluationCase, distinct_requests, gated, seen, unseen
-from reporting.evaluation.scores import Scores
 from reporting.evaluation.wordings import Remembering, Wordings, write_all
 from reporting.llm.store import ModelChoice
 from reporting.llm.writer import LanguageModelWriter, WriterConfig

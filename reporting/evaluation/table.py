@@ -10,6 +10,7 @@ from typing import Any
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json
 from reporting.evaluation.fluency import perplexity
+from reporting.evaluation.report_scores import Scores
 from reporting.evaluation.run import (
     EvaluationCase,
     counts,
@@ -20,7 +21,6 @@ from reporting.evaluation.run import (
     seen,
     unseen,
 )
-from reporting.evaluation.scores import Scores
 from reporting.evaluation.study import Progress, Study
 from reporting.evaluation.wordings import Replayed, Wordings
 from reporting.llm.store import ModelChoice, require_model, shipped_adapter

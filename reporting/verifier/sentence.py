@@ -8,6 +8,7 @@ from fedpsma.domain.exam import Lesion, PriorLesion
 from fedpsma.text.guard import find_identifiers, find_instructions
 from fedpsma.text.regions import find_mentions
 from reporting.verifier.claims import CLAIMS, affirms
+from reporting.verifier.coverage import coverage_problems
 from reporting.verifier.lexicon import lexicon
 from reporting.verifier.names import read_names
 from reporting.verifier.numbers import number_problems
@@ -27,6 +28,7 @@ def sentence_problems(reading: Reading, view: View) -> Iterator[Problem]:
     """Yield everything that is wrong with one sentence by itself."""
     yield from _ids(reading, view)
     yield from _gaps(reading, view)
+    yield from coverage_problems(reading, view)
     yield from _untrusted(reading, view)
     yield from _forbidden(reading, view)
     yield from _response(reading, view)

@@ -120,6 +120,7 @@ def _other_tracer(view: View) -> bool:
 _CONTEXT: dict[str, Callable[[View], bool]] = {
     "furosemide_no": lambda view: view.exam.technique.furosemide is False,
     "furosemide_yes": lambda view: view.exam.technique.furosemide is True,
+    "all_imaged": lambda view: view.exam.technique.not_covered == [],
     "in_situ": lambda view: view.exam.clinical.prostate_status == "in_situ",
     "removed": lambda view: view.exam.clinical.prostate_status == "removed",
     "irradiated": lambda view: view.exam.clinical.prostate_status == "irradiated",
