@@ -110,6 +110,8 @@ def _allowed(token: Token, lesions: Sequence[Lesion], view: View, suvmaxes: int)
         return _decimals([view.value(_EXAM_FIELDS[quantity])])
     if quantity == "suvmax":
         return _suvmax(token, lesions, view, suvmaxes)
+    if quantity == "months":
+        return {Decimal(number) for one in view.indeterminate for number in _months(one, view)}
     if quantity == "count":
         return {Decimal(len(lesions))} if lesions else None
     if quantity == "score" and len(lesions) == 1:
@@ -117,6 +119,10 @@ def _allowed(token: Token, lesions: Sequence[Lesion], view: View, suvmaxes: int)
     if quantity in _LESION_FIELDS and len(lesions) == 1:
         return _decimals([getattr(lesions[0], _LESION_FIELDS[quantity])])
     return _of_examination(token, view)
+
+
+def _months(lesion: Lesion, view: View) -> list[str]:
+    return re.findall(r"\d+", view.suggestion([lesion.lesion_id]) or "")
 
 
 def _of_examination(token: Token, view: View) -> set[Decimal] | None:

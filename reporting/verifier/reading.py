@@ -65,6 +65,7 @@ def read_sentence(section: str, text: str, cites: Sequence[str] | None, lexicon:
     outside = lexicon.pattern("not_imaged")
     not_imaged = tuple(name.strip() for listed in outside.findall(rest) for name in listed.split(", "))
     rest = outside.sub(_blank, rest)
+    rest = lexicon.pattern("forward").sub(_blank, rest)
     segments = _segments(rest)
     return Reading(
         section,
