@@ -31,7 +31,7 @@ class Linked:
 
 def link_line(line: Line, view: View, before: tuple[str, ...]) -> Linked:
     """Give a line of a foreign report its lesions; ``before`` are those of the line before it, for "this lesion"."""
-    reading = read_sentence(line.section, line.text, None, view.lexicon)
+    reading = replace(read_sentence(line.section, line.text, None, view.lexicon), foreign=True)
     plain = reading.plain
     for own in view.own_words:
         plain = plain.replace(own, " " * len(own))

@@ -29,7 +29,8 @@ class Segment:
 class Reading:
     """One sentence as the verifier sees it; ``cites`` is null where the text has no list of what it stands on.
 
-    ``not_imaged`` are the sites that it says were outside the field of view.
+    ``not_imaged`` are the sites that it says were outside the field of view; ``foreign`` tells that another system or a
+    person wrote it, in words of their own.
     """
 
     section: str
@@ -39,6 +40,7 @@ class Reading:
     quotes: tuple[str, ...]
     gaps: tuple[tuple[str, tuple[str, ...]], ...]
     not_imaged: tuple[str, ...] = ()
+    foreign: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -65,7 +67,8 @@ def read_sentence(section: str, text: str, cites: Sequence[str] | None, lexicon:
     outside = lexicon.pattern("not_imaged")
     not_imaged = tuple(name.strip() for listed in outside.findall(rest) for name in listed.split(", "))
     rest = outside.sub(_blank, rest)
-    rest = lexicon.pattern("forward").sub(_blank, rest)
+    for without_finding in ("field_of_view", "forward"):
+        rest = lexicon.pattern(without_finding).sub(_blank, rest)
     segments = _segments(rest)
     return Reading(
         section,

@@ -58,7 +58,7 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
     text = mask(view.lexicon.pattern("not_a_region"), text)
     several = reading.cites is None and len(segment.ids) > 1
     # Another system's impression refers back to findings with their sides.
-    refers = reading.cites is None and reading.section == "impression"
+    refers = reading.foreign and reading.section == "impression"
     complete = reading.section != RATIONALE_SECTION and not several and not refers
     yield from side_problems(text, segment, sites, view, complete=complete)
     if reading.section != "reference_uptake":
@@ -66,7 +66,7 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
     yield from unread_problems(segment, view)
     if segment.ids:
         yield from _ct_descriptors(text, view.known(segment.ids))
-        yield from _claims(claims, segment, view)
+        yield from _claims(claims, segment, reading, view)
         yield from _suggestions(text, segment, reading, view)
     elif reading.section not in CONTEXT_SECTIONS:
         yield from statement_problems(segment.text, reading.section, view)
@@ -112,7 +112,7 @@ def _follow_up_agrees(text: str, segment: Segment, view: View) -> bool:
 
 def _suggestions(text: str, segment: Segment, reading: Reading, view: View) -> Iterator[Problem]:
     said = view.lexicon.pattern("suggestion").search(text)
-    if said and not (reading.cites is None and _follow_up_agrees(text, segment, view)):
+    if said and not (reading.foreign and _follow_up_agrees(text, segment, view)):
         yield Problem("suggestions", said[0], "is followed by something else than the rules suggest")
     if reading.section == RATIONALE_SECTION and "PSMA-RADS" not in reading.plain:
         yield Problem("rationale", reading.plain.strip(), "is not an element that the rules gave")
@@ -226,17 +226,23 @@ def _ct_descriptors(text: str, lesions: Sequence[Lesion]) -> Iterator[Problem]:
         strict=True,
     ):
         said = draft.pattern.search(text)
-        if said and not all(affirms(one.ct_correlate or "", source.meaning) or _is_large(one, said) for one in lesions):
+        if said and not all(_is_of_the_table(one, said, source.meaning) for one in lesions):
             yield Problem("ct", said[0], "is not in the CT correlate")
 
 
-def _is_large(lesion: Lesion, said: re.Match[str]) -> bool:
-    """Whether a node may be called enlarged: a short axis of at least 10 mm (RECIST 1.1)."""
-    called = said[0].lower().startswith(("enlarged", "vergrößert"))
-    return called and lesion.region.is_node and (lesion.size_mm or 0.0) >= _NORMAL_NODE_MM
+def _is_of_the_table(lesion: Lesion, said: re.Match[str], source: str) -> bool:
+    """Whether the CT correlate says so, or the size: that of a node is its short axis, enlarged from 10 mm (RECIST)."""
+    if affirms(lesion.ct_correlate or "", source):
+        return True
+    if not lesion.region.is_node or lesion.size_mm is None:
+        return False
+    word = said[0].lower()
+    return word.startswith(("short", "kurz")) or (
+        word.startswith(("enlarged", "vergrößert")) and lesion.size_mm >= _NORMAL_NODE_MM
+    )
 
 
-def _claims(text: str, segment: Segment, view: View) -> Iterator[Problem]:
+def _claims(text: str, segment: Segment, reading: Reading, view: View) -> Iterator[Problem]:
     lesions = view.known(segment.ids)
     names = view.places(lesions)
     for word in view.lexicon.claims:
@@ -245,7 +251,9 @@ def _claims(text: str, segment: Segment, view: View) -> Iterator[Problem]:
             continue
         if word.meaning in _UPTAKE and not most_exact_region(text, segment, view):
             yield Problem("regions", said[0].strip(), f"without a site for {names}")
-        if not CLAIMS[word.meaning](view, lesions):
+        # What enters the stage another system may call metastasis; here the word is kept for certain disease.
+        meaning = "counted" if reading.foreign and word.meaning == "malignant" else word.meaning
+        if not CLAIMS[meaning](view, lesions):
             yield Problem("statements", said[0].strip(), f"the rules say {view.verdicts(lesions)}")
         text = mask(word.pattern, text)
     negated = view.lexicon.pattern("negation").search(text)

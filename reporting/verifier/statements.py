@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from fedpsma.domain.region import Region
 from reporting.verifier.lexicon import lexicon
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading
@@ -19,6 +20,7 @@ REGION_SECTIONS = (
     "visceral",
     "psma_negative",
 )
+_MAY_BE_OUTSIDE = {Region.BONE_SKULL, Region.BRAIN, Region.BONE_OTHER_EXTREMITY}
 _OF_CANCER = ("malignant", "suspicious", "four_or_five", "indeterminate", "treated", "other_tumour", "psma_negative")
 
 
@@ -138,6 +140,11 @@ def _same_tracer(view: View) -> bool:
     return view.exam.prior is not None and view.exam.prior.tracer == view.exam.tracer is not None
 
 
+def _body_imaged(view: View) -> bool:
+    """Whether nothing between skull base and thighs is known to lie outside the field of view."""
+    return set(view.exam.technique.not_covered or ()) <= _MAY_BE_OUTSIDE
+
+
 def _other_tracer(view: View) -> bool:
     prior = view.exam.prior
     return prior is not None and prior.tracer is not None and prior.tracer != view.exam.tracer
@@ -150,6 +157,7 @@ _CONTEXT: dict[str, Callable[[View], bool]] = {
     "recurrence_asked": lambda view: _asked(view, r"recurr|relapse|rezidiv|\bBCR\b|rising PSA|PSA-Anstieg"),
     "primary_asked": lambda view: _asked(view, r"primary|initial|newly|prim[aä]r|erst"),
     "same_tracer": _same_tracer,
+    "body_imaged": _body_imaged,
     "all_imaged": lambda view: view.exam.technique.not_covered == [],
     "in_situ": lambda view: view.exam.clinical.prostate_status == "in_situ",
     "removed": lambda view: view.exam.clinical.prostate_status == "removed",
