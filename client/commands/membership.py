@@ -21,6 +21,9 @@ def init(
         str | None, typer.Option(help="Name of the site; the data set's own if left out.", show_default=False)
     ] = None,
     patients: Annotated[bool, typer.Option(help="Tell the coordinator how many patients there are.")] = True,
+    trainer: Annotated[
+        str, typer.Option(help="What trains here; reporting.llm.federated for adapters, on a report corpus.")
+    ] = "client.training",
 ) -> None:
     """Make this a site: keys, a policy to read and change, and a request for the coordinator.
 
@@ -31,7 +34,7 @@ def init(
     from client.steward.joining import make_site
 
     home = _home(state)
-    request = make_site(home, dataset, name, tell_patients=patients)
+    request = make_site(home, dataset, name, tell_patients=patients, trainer=trainer)
     typer.echo(f"site {request.site} in {state}")
     typer.echo(f"1. read and change the policy: {state / 'site.toml'}")
     typer.echo(f"2. give this to the coordinator: {home.request_path}")

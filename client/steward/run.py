@@ -20,9 +20,9 @@ from client.steward.joining import require_current
 from client.steward.listener import Listener
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
+from fedpsma.training.trainer import load_trainer
 
 LOOK_S = 0.5
 _GIGABYTE = 2**30

@@ -19,11 +19,11 @@ from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
 from client.steward.joining import certificate_end, ends_soon
 from client.steward.reach import WORDS, Unreached
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
 from fedpsma.history.reasons import plain
 from fedpsma.joining.clocks import skew_in_words
 from fedpsma.joining.records import JoinBundle
+from fedpsma.training.trainer import load_trainer
 
 EVENTS_SHOWN = 10
 _ENDS_ROUND = ("round_released", "refused", "ended")

@@ -77,6 +77,16 @@ class Dataset:
     rows: tuple[StudyRow, ...]
 
     @property
+    def site(self) -> str:
+        """Name of the site that it belongs to."""
+        return self.info.site
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its patients are phantoms."""
+        return self.info.synthetic
+
+    @property
     def patients(self) -> tuple[str, ...]:
         """Pseudonyms of all patients, sorted."""
         return tuple(sorted({row.patient for row in self.rows}))

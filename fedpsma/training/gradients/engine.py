@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
-from fedpsma.model.losses import DenseTargets
-from fedpsma.model.network import DenseLogits
-from fedpsma.training.patches import PatchBatch
+if TYPE_CHECKING:
+    # The private step works with gradients of any network, and loads none.
+    from fedpsma.model.losses import DenseTargets
+    from fedpsma.model.network import DenseLogits
+    from fedpsma.training.patches import PatchBatch
 
-Loss = Callable[[DenseLogits, DenseTargets], Tensor]
+    Loss = Callable[[DenseLogits, DenseTargets], Tensor]
 # For each trained parameter the gradients of some patients, (patients, *shape).
 Block = list[Tensor]
 

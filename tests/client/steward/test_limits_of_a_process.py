@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from client.trainer import TrainingTask, Weights
 from fake_coordinator import GENEROUS, Coordinator, joined_site, refusal_of, set_policy
 
 from client.memory import is_out_of_memory
@@ -18,7 +19,6 @@ from client.site import code_of
 from client.steward.home import SiteHome
 from client.steward.run import checked_policy
 from client.steward.steward import Steward
-from client.trainer import TrainingTask, Weights
 from fedpsma.contract import REPORT
 from fedpsma.errors import InputError
 from fedpsma.training.site_round import training_device

@@ -26,10 +26,10 @@ from client.policy import SitePolicy, read_policy
 from client.steward.home import SiteHome
 from client.steward.release import NotReleasedError, require_releasable
 from client.steward.steward import Steward
-from client.trainer import load_trainer
 from fedpsma.contract import ORDER, RefusalReason, RoundOrder, SiteRefusal, SiteReport, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.training.interruption import TrainingStoppedError
+from fedpsma.training.trainer import load_trainer
 
 # What a path, a name, a birth date or an accession number of a patient looks like in the texts below.
 _MARKS = ("DOE", "JOHN", "19470211", "ACC-0815", "/data", "1.2.840")
