@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from client.trainer import TrainingTask, Weights
 from fake_coordinator import GENEROUS, Coordinator, joined_site, refusal_of, set_policy
 
 from client.memory import is_out_of_memory
@@ -21,7 +20,9 @@ from client.steward.run import checked_policy
 from client.steward.steward import Steward
 from fedpsma.contract import REPORT
 from fedpsma.errors import InputError
-from fedpsma.training.site_round import training_device
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.private_round import training_device
+from fedpsma.training.trainer import TrainingTask
 
 GIGABYTE = 2**30
 
