@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -117,6 +118,22 @@ def test_who_is_admitted_or_revoked_meanwhile_is_let_in_or_shut_out(
         _soon(lambda: not superlink.nodes)
 
     assert _while_up(home, play)[-2:] == ["north may connect", "north is out"]
+
+
+def test_a_renewed_certificate_is_shown_without_a_new_start(home: FederationHome, superlink: _Sleeping) -> None:
+    port = int(home.config().listen.rpartition(":")[2])
+
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", port)).strip()
+
+    def play() -> None:
+        _soon((home.flower / "up.json").exists)
+        before = shown()
+        assert not home.renew()
+        _soon(lambda: shown() != before)
+        assert shown() == home.front_door.certificate.read_text("utf-8").strip()
+
+    assert any(line.startswith("the front door shows its new certificate") for line in _while_up(home, play))
 
 
 def test_two_coordinators_cannot_be_up_in_one_folder(home: FederationHome, superlink: _Sleeping) -> None:
