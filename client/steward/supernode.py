@@ -31,6 +31,8 @@ GATE = "flwr-clientapp"
 LOG_FILE = "supernode.log"
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 1.0, 60.0, 60.0
+# How often Flower looks for a message that waits to be answered, which is once a second by itself.
+PROMPT = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}
 LOOK_S = 0.5
 STOP_TIMEOUT_S = 10.0
 # What it prints when the coordinator has let it in, when it tries in vain, and when that helped.
@@ -130,7 +132,7 @@ class SuperNode:
         own = Path(sys.executable).parent
         path = os.pathsep.join([str(self.home.tools_path.absolute()), str(own), os.environ.get("PATH", "")])
         places = {"FLWR_HOME": str(self.home.flower_path.absolute()), HOME_VARIABLE: str(self.home.folder.absolute())}
-        return {**os.environ, **SWITCHES, **places, "PATH": path, "OMP_NUM_THREADS": "1"}
+        return {**os.environ, **SWITCHES, **PROMPT, **places, "PATH": path, "OMP_NUM_THREADS": "1"}
 
     def _write_gate(self) -> None:
         script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m client.steward.gate "$@"\n'

@@ -21,6 +21,7 @@ from server.simulation.datasets import SiteData, pooled, site_data
 from server.simulation.judging import Judgement, judge
 
 REPORT_FILE = "simulation.json"
+MOST_POINTS = 24
 SHARED, POOLED, START = "shared", "pooled", "start"
 
 
@@ -93,7 +94,7 @@ def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
 def judged_items(config: SimulationConfig) -> int:
     """Return how many studies, or whatever is tried one by one, :func:`make_report` lets models try in all."""
     sites = site_data(config)
-    rounds = config.plan.rounds if _is_shared_whole(config) else 1
+    rounds = len(_curve_rounds(config.plan.rounds)) if _is_shared_whole(config) else 1
     models = rounds + 1 + (1 + len(sites) if config.compare else 0)
     return models * sum(len(config.subject.items(site.held_out)) for site in sites if site.held_out)
 
@@ -119,6 +120,12 @@ def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> Sim
 def _is_shared_whole(config: SimulationConfig) -> bool:
     """Whether there is one model for all; with parts kept at the sites only their own whole models are judged."""
     return config.full_plan.kept_at_site == "nothing"
+
+
+def _curve_rounds(rounds: int) -> frozenset[int]:
+    """Return the rounds after which the model is judged, the last one among them: of many rounds a few tell enough."""
+    points = min(rounds, MOST_POINTS)
+    return frozenset(round(rounds * (point + 1) / points) for point in range(points))
 
 
 def _site(
@@ -149,11 +156,13 @@ def _rounds(
     config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], events: Sequence[Event], on_item: OnItem
 ) -> Iterator[RoundLine]:
     seconds = {event.round: event.seconds for event in events if event.kind == "round_ended"}
+    shown = _curve_rounds(config.plan.rounds)
     for number in range(1, folder.last_state().round + 1):
         paid = {event.site: event.epsilon for event in events if event.round == number and event.epsilon is not None}
         judged = None
-        if config.held_out_share and _is_shared_whole(config):
+        if config.held_out_share and _is_shared_whole(config) and number in shown:
             checkpoint = load_checkpoint(folder.checkpoint_path(number))
+            checkpoint = checkpoint.model_copy(update={"weights": folder.mean(number) or checkpoint.weights})
             judged = judge(checkpoint, sites, config.out / "judged", on_item=on_item, subject=config.subject)
         epsilon = {str(site): value for site, value in sorted(paid.items(), key=str)}
         yield RoundLine(round=number, seconds=seconds.get(number), epsilon=epsilon, judgement=judged)
@@ -178,7 +187,7 @@ def _models(
 def _own(config: SimulationConfig, folder: RunFolder) -> dict[str, Weights]:
     """Return the whole model of each site that keeps a part of it for itself."""
     federation, state = folder.federation(), folder.last_state()
-    weights = folder.weights(state)
+    weights = folder.outcome(state)
     memories = {
         site.name: RoundMemory.of_run(folder.path / site.state, federation.run).before(state.round + 1)
         for site in federation.sites

@@ -13,7 +13,7 @@ from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.history.events import OnEvent, followed
 from fedpsma.io.files import require_folder_or_nothing, write_text
-from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.model.checkpoint import load_checkpoint, model_hash
 from fedpsma.offline import go_offline
 from fedpsma.training.subject import PatientData
 from server.run_folder import RunFolder, SiteState
@@ -162,10 +162,9 @@ def _site(site: SiteData) -> FederationSite:
 
 def _result(folder: RunFolder, sites: Sequence[SiteData], seconds: float) -> SimulationResult:
     state = folder.last_state()
+    model = model_hash(folder.outcome(state))
     outcomes = []
     for site in sites:
         given = state.sites.get(site.name, SiteState())
         outcomes.append(SiteOutcome(site.name, len(site.training.patients), given.rounds, given.epsilon))
-    return SimulationResult(
-        folder.path, folder.model_path, state.model_sha256, state.round, tuple(outcomes), round(seconds, 1)
-    )
+    return SimulationResult(folder.path, folder.model_path, model, state.round, tuple(outcomes), round(seconds, 1))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, set_policy
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from packed_record import arrays_in, packed_record
 
 from client.app import app
 from client.envelope import Envelope
@@ -45,7 +46,7 @@ def _as_flower(home: SiteHome, asked: Envelope) -> Message:
     take_identity()
     content: dict[str, Any] = {name: ConfigRecord(dict(texts)) for name, texts in asked.records.items()}
     if asked.arrays:
-        content["weights"] = ArrayRecord({name: Array(array) for name, array in asked.arrays.items()})
+        content["weights"] = packed_record(asked.arrays)
     context = Context(1, 1, {"steward": str(home.socket_path)}, RecordDict(), {"run-folder": "/nowhere"})
     return app(Message(RecordDict(content), 1, asked.kind), context)
 
@@ -54,9 +55,8 @@ def _as_flower(home: SiteHome, asked: Envelope) -> Message:
 def test_an_order_goes_through_the_shim_and_comes_back_signed(home: SiteHome, coordinator: Coordinator) -> None:
     message = _as_flower(home, coordinator.order("north"))
     assert set(message.content) == {"report", "weights"}
-    arrays = {name: array.numpy() for name, array in message.content["weights"].items()}
     texts = {key: str(text) for key, text in message.content["report"].items()}
-    reply = Envelope("train", {"report": texts}, arrays)
+    reply = Envelope("train", {"report": texts}, arrays_in(message))
     assert coordinator.believes(reply, "north", home.request().signing_key)
 
 
