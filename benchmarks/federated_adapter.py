@@ -139,7 +139,7 @@ def _tell(console: Console, config: SimulationConfig, private: SimulationConfig,
         "patients expected in each, one sentence a turn"
     )
     console.print(
-        f"a round sends {sent:,} bytes to a site and as many back, {2 * sites * sent:,} in all: "
+        f"a round sends {sent:,} bytes of numbers to a site and as many back, {2 * sites * sent:,} in all: "
         f"{sum(array.size for array in weights.values()):,} numbers of the adapter, none of the language model"
     )
 
