@@ -24,6 +24,8 @@ from fedpsma.contract import IDENTIFY, STAGES, WEIGHTS
 from fedpsma.packing import FORMAT, PACKED, pack, unpack
 
 Config = Mapping[str, Any]
+# What the configuration of a node says beside the steward: where the coordinator is, and what a call needs.
+COORDINATOR, AUTHORITY, NODE_KEY = "coordinator", "authority", "node-key"
 Answer = Callable[[Envelope, Config, Config], Envelope]
 """Answers a message, given the configuration of the node and that of the run."""
 
@@ -153,6 +155,14 @@ class RunWatch:
     ca_certificate: bytes
     node_key: bytes
 
+    @classmethod
+    def of(cls, node_config: Config) -> RunWatch | None:
+        """Return the watch that the configuration of a node names, if it does."""
+        if COORDINATOR not in node_config:
+            return None
+        authority, key = (Path(str(node_config[name])).read_bytes() for name in (AUTHORITY, NODE_KEY))
+        return cls(str(node_config[COORDINATOR]), authority, key)
+
     def is_over(self, asked: Envelope) -> bool:
         """Return whether the run of a message has ended; not known, as without a network, is no."""
         import httpx
@@ -173,6 +183,6 @@ class RunWatch:
         except httpx.HTTPStatusError as error:
             found = FlowerError.from_json(error.response.text)
             return found is not None and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED
-        except (httpx.HTTPError, RuntimeError):
+        except (httpx.HTTPError, RuntimeError, OSError):
             return False
         return False

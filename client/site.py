@@ -19,9 +19,11 @@ from pydantic import ValidationError
 
 from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
 from client.ledger import LedgerError
+from client.memory import is_out_of_memory
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
+from client.slots import whole_slots
 from fedpsma.contract import (
     IDENTIFY,
     ORDER,
@@ -148,6 +150,8 @@ def code_of(error: Exception) -> RefusalReason:
         return "stopped"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "disk_full"
+    if is_out_of_memory(error):
+        return "out_of_memory"
     if isinstance(error, InputError):
         return "data_unreadable"
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
@@ -164,19 +168,19 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
     mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
     payment = account.pay(order, model_hash(weights))
     try:
-        trained = account.trainer.train(
-            TrainingTask(
-                weights=start,
-                network=order.network,
-                dataset=account.dataset,
-                plan=order.plan,
-                round=order.round,
-                site=site.name,
-                charge=account.charge,
-                history=payment.before,
-                correction=steering,
-            )
+        task = TrainingTask(
+            weights=start,
+            network=order.network,
+            dataset=account.dataset,
+            plan=account.policy.within(order.plan),
+            round=order.round,
+            site=site.name,
+            charge=account.charge,
+            history=payment.before,
+            correction=steering,
         )
+        with whole_slots(None if account.charge is None else account.policy.reply_slot_s):
+            trained = account.trainer.train(task)
         memory.keep(order.round, to_keep(order.plan, start, trained, steering))
         released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:

@@ -55,7 +55,7 @@ class AuditConfig(BaseModel):
 
     dataset: Path
     out: Path
-    plan: TrainingPlan
+    plan: TrainingPlan = TrainingPlan()
     init: Path | None = None
     targets: int = Field(default=4, ge=1)
     shadows: int = Field(default=16, ge=4)

@@ -152,7 +152,7 @@ def parse_record(model: type[Model], content: object, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         field, what = first_problem(error)
-        raise InputError(f"{field or 'the whole'}: {what}", where=where, remedy="correct the field") from error
+        raise InputError(f"{field}: {what}", where=where, remedy="correct the field") from error
 
 
 def _rows(path: Path) -> Iterator[StudyRow]:

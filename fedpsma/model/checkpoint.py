@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json, require_file, write_bytes, write_json
 from fedpsma.model.config import ModelConfig, NetworkConfig, require_network
 
@@ -191,6 +191,5 @@ def _read_card(path: Path) -> ModelCard:
     try:
         return ModelCard.model_validate(read_json(path))
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="get the checkpoint again") from error
+        field, what = first_problem(error)
+        raise InputError(f"{field}: {what}", where=str(path), remedy="get the checkpoint again") from error

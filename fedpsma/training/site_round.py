@@ -98,7 +98,7 @@ def train_round(
     Raises:
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network,
             delta is too large for so few patients, or a layer mixes patients or cannot be trained.
-        TrainingDivergedError: A loss or gradient is not finite.
+        TrainingDivergedError: A gradient is not finite, in a plan without privacy.
         TrainingStoppedError: Somebody asked it to stop (:mod:`fedpsma.training.interruption`).
     """
     started = time.monotonic()

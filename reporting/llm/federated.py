@@ -20,7 +20,7 @@ from fedpsma.model.checkpoint import Checkpoint, Weights
 from fedpsma.model.config import ModelConfig, model_config_of, require_adapter
 from fedpsma.training.accounting import accountant, cost
 from fedpsma.training.accounting import epsilon_of as epsilon
-from fedpsma.training.gradients.engine import Block, require_finite
+from fedpsma.training.gradients.engine import Block
 from fedpsma.training.interruption import raise_if_stopped
 from fedpsma.training.private_round import PrivateRound, limited_threads, training_device
 from fedpsma.training.randomness import generator_of, randomness_of
@@ -84,7 +84,6 @@ def _gradients(
     for pairs in patients:
         raise_if_stopped()
         loss = answer_loss(loaded.model, [_encoded(loaded, pair) for pair in pairs], _pad(loaded))
-        require_finite(loss)
         yield [part.unsqueeze(0) for part in torch.autograd.grad(loss, list(trained.values()))]
 
 

@@ -91,6 +91,7 @@ def evaluate(
     template_exams: Annotated[int, typer.Option(min=2, help="Synthetic exams for the templates alone.")] = 1000,
     free_exams: Annotated[int, typer.Option(min=2, help="Synthetic exams for the model without a grammar.")] = 10,
     adapter: Annotated[Path | None, typer.Option(help="Folder of another adapter.")] = None,
+    language: Annotated[ReportLanguage, typer.Option(help="Language of the drafts.")] = ReportLanguage.ENGLISH,
 ) -> None:
     """Count what is right in drafts of synthetic exams, before and after the gate, and print the table.
 
@@ -104,7 +105,7 @@ def evaluate(
 
     from reporting.evaluation.table import EvaluationPlan, evaluate_model, write_table
 
-    plan = EvaluationPlan(exams=exams, template_exams=template_exams, free_exams=free_exams, adapter=adapter)
+    plan = EvaluationPlan(exams, template_exams, free_exams, adapter, language.value)
     with Progress(transient=True) as bar:
         task = bar.add_task("starting", total=None)
         table = evaluate_model(
@@ -142,11 +143,12 @@ def _print(table: Table, console: object) -> None:
     from rich.table import Table as Grid
 
     assert isinstance(console, Console)
-    grid = Grid(title="synthetic exams; share right, 95 % interval by draft")
-    for name in ("", *table.columns):
-        grid.add_column(name, overflow="fold")
-    for row in table.rows():
-        grid.add_row(*row)
-    console.print(grid)
+    for part in table.parts():
+        grid = Grid(title="synthetic exams; share right, 95 % interval by draft")
+        for name in ("", *part.columns):
+            grid.add_column(name, overflow="fold")
+        for row in part.rows():
+            grid.add_row(*row)
+        console.print(grid)
     for line in table.remarks:
         console.print(line)

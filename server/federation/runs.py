@@ -17,13 +17,13 @@ from fedpsma.errors import InputError
 from fedpsma.history.summary import RunSummary, Standing, events_of, standing_of, summary_of
 from fedpsma.io.files import file_state, is_held, read_json, write_json, write_text
 from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.settings import SHORT
 from server.federation.admission import AdmittedSite, admitted_sites
 from server.federation.app import write_app
 from server.federation.home import FederationHome
 from server.federation.superlink import CONNECTION, SuperLink, SuperLinkError
 from server.participation import Participation
 from server.run_folder import RunFolder, RunRules
-from server.simulation.config import SHORT
 from server.strategies import Strategy
 from server.strategies.fedavg import FedAvg
 

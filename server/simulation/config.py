@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from fedpsma.contract import TrainingPlan
+from fedpsma.settings import SHORT
 from fedpsma.training.subject import Subject
 from fedpsma.training.trainer import DEFAULT_TRAINER, load_trainer
 from server.participation import Participation
@@ -15,12 +17,12 @@ from server.run_folder import RunRules
 from server.strategies import Strategy
 from server.strategies.adaptive import AdaptiveRule
 from server.strategies.fedavg import FedAvg
+from server.strategies.fedbn import FedBN
+from server.strategies.personal_head import PersonalHead
 
 Engine = Literal["inprocess", "ray", "flwr"]
 AttackKind = Literal["nan", "scaled", "sign_flip", "label_flip"]
 DEFAULT_HELD_OUT = 0.2
-SHORT = {"strategy": "name", "partition": "by", "attack": "kind"}
-"""The field of each table that a plain word stands for."""
 
 
 class Partition(BaseModel):
@@ -129,6 +131,23 @@ class SimulationConfig(BaseModel):
         out = self.out / "alone" / self.subject.open(dataset).site
         return self.of_one(dataset, out)
 
+    def all_shared(self, datasets: Sequence[Path], out: Path) -> SimulationConfig:
+        """Return the same federation, honest and with nothing kept at the sites: what their own parts are judged by."""
+        strategy: Strategy = self.strategy
+        if isinstance(strategy, FedBN | PersonalHead):
+            strategy = FedAvg(weighting=strategy.weighting)
+        changes: dict[str, Any] = {
+            "datasets": tuple(datasets),
+            "out": out,
+            "plan": self.plan.model_copy(update={"kept_at_site": "nothing"}),
+            "strategy": strategy,
+            "partition": None,
+            "attack": None,
+            "held_out": None,
+            "compare": False,
+        }
+        return self.model_copy(update=changes)
+
     def of_one(self, dataset: Path, out: Path, *, sites: int = 1) -> SimulationConfig:
         """Return the same training on one data set, honest, whole and averaged with nobody.
 
@@ -139,6 +158,7 @@ class SimulationConfig(BaseModel):
         changes = {
             "min_sites": 1,
             "secure_aggregation": None,
+            "kept_at_site": "nothing",
             "patients_per_step": sites * self.plan.patients_per_step,
             "delta": min(self.plan.delta, 0.5 / patients),
         }

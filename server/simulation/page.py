@@ -15,6 +15,7 @@ from fedpsma.io.files import write_json, write_text
 from fedpsma.pages.parts import UNKNOWN, page, table
 from fedpsma.training.subject import Figures, Measure
 from server.simulation.curves import Line, chart
+from server.simulation.gains import site_gains
 from server.simulation.judging import Judgement
 from server.simulation.report import REPORT_FILE, SHARED, ModelLine, RoundLine, SimulationReport, SiteLine
 
@@ -41,6 +42,7 @@ def render_page(report: SimulationReport) -> str:
         banner=_banner(report),
         cards=_cards(report),
         models=_models(report),
+        gains=site_gains(report),
         curves=_curves(report),
         privacy=_privacy(report),
         sites=_sites(report),
@@ -125,7 +127,7 @@ def _how_judged(report: SimulationReport) -> str:
 def _curves(report: SimulationReport) -> str:
     judged = [(line.round, line.judgement) for line in report.rounds if line.judgement is not None]
     if not judged:
-        return '<p class="quiet">Not drawn: no patient was held out, or every site keeps a part of the model.</p>'
+        return '<p class="quiet">Not drawn: no patient was held out.</p>'
     drawn = [
         chart(f"{measure.title} on held-out patients", _figure_lines(judged, measure), top=measure.top)
         for measure in report.yardstick.measures

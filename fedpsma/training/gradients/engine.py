@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -40,15 +39,5 @@ class PatientGradients(Protocol):
     """A way to one gradient a patient."""
 
     def __call__(self, trainee: Trainee, patients: Sequence[PatchBatch]) -> Block:
-        """Return the gradients of patients with equally many patches each.
-
-        Raises:
-            TrainingDivergedError: The loss of a patient is not finite.
-        """
+        """Return the gradients of patients with equally many patches each; of one that overflows, no finite ones."""
         ...
-
-
-def require_finite(loss: Tensor) -> None:
-    """Raise :class:`TrainingDivergedError` unless all losses are finite."""
-    if not bool(torch.isfinite(loss.detach()).all()):
-        raise TrainingDivergedError("the loss is not finite; lower the learning rate")

@@ -6,12 +6,11 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, set_policy
+from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, set_policy
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from packed_record import arrays_in, packed_record
 
@@ -20,18 +19,8 @@ from client.envelope import Envelope
 from client.steward.home import SiteHome
 from client.steward.listener import Listener
 from client.steward.steward import Steward
-from client.wire import ask, send
+from client.wire import WireError, ask, send
 from server.flower import take_identity
-
-
-@pytest.fixture
-def coordinator() -> Coordinator:
-    return Coordinator()
-
-
-@pytest.fixture
-def home(tmp_path: Path, coordinator: Coordinator) -> SiteHome:
-    return joined_site(tmp_path, coordinator)
 
 
 @pytest.fixture
@@ -78,6 +67,17 @@ def test_training_ends_when_whoever_asked_is_gone(home: SiteHome, coordinator: C
         connection.connect(str(home.socket_path))
         send(connection, coordinator.order("north"))
         _await(lambda: listening.stops.run == "r")
+    _await(lambda: listening.stops.run is None)
+
+
+def test_training_ends_when_the_run_is_over_at_the_coordinator(
+    home: SiteHome, coordinator: Coordinator, listening: Steward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower's process of the message asks there, and goes away; the steward needs no network for that."""
+    monkeypatch.setattr("client.wire.LOOK_S", 0.05)
+    set_policy(home, GENEROUS.replace("tiny_trainer", "endless_trainer"))
+    with pytest.raises(WireError, match="nobody waits"):
+        ask(home.socket_path, coordinator.order("north"), lambda: listening.stops.run == "r")
     _await(lambda: listening.stops.run is None)
 
 

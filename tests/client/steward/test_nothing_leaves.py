@@ -160,7 +160,8 @@ def _malicious(coordinator: Coordinator, rng: random.Random) -> Envelope:
         "steps_per_round": rng.choice([1, 8, 10**9]),
         "patients_per_step": rng.choice([0.001, 6, 1e9]),
     }
-    run = "".join(rng.choices(string.printable, k=20)) + rng.choice(["", "../../etc", "x" * 500, "\x00"])
+    strange = "".join(rng.choices(string.printable, k=20)) + rng.choice(["", "../../etc", "x" * 500, "\x00"])
+    run = rng.choice(["".join(rng.choices(string.ascii_letters, k=20)), strange])
     network = rng.choice([{}, {"file": "/etc/passwd"}, {"channels": [10**9]}])
     plan = TrainingPlan.model_construct(**{**TrainingPlan().model_dump(), **fields})
     number = rng.choice([1, 2, 10**9])

@@ -245,7 +245,13 @@ def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Data
         train_round({}, site, PLAN.model_copy(update={"patch_voxels": 20}), 1, "A")
 
 
-def test_a_loss_that_is_not_finite_ends_the_round(start: Weights, site: Dataset) -> None:
+def test_weights_that_overflow_end_a_round_without_privacy_and_tell_nothing_in_one_with_it(
+    start: Weights, site: Dataset
+) -> None:
+    """Who could see that a round failed could find out whether a patient, on whom alone it does, was drawn."""
     huge = {name: values * np.float32(1e30) for name, values in start.items()}
+    plan = PLAN.model_copy(update={"patients_per_step": 5.0})
     with pytest.raises(TrainingDivergedError):
-        _round(huge, site, PLAN.model_copy(update={"patients_per_step": 5.0}))
+        _round(huge, site, plan.model_copy(update={"target_epsilon": None}))
+    released = _round(huge, site, plan).weights
+    assert all(np.isfinite(values).all() for values in released.values())

@@ -18,6 +18,7 @@ from fedpsma.training.subject import Figures
 from fedpsma.training.validation import StudyScore
 from server.simulation import SimulationConfig, simulate
 from server.simulation.curves import Line, chart
+from server.simulation.gains import site_gains
 from server.simulation.judging import Judgement
 from server.simulation.page import render_page, write_report
 from server.simulation.report import ModelLine, RoundLine, SimulationReport, SiteLine, baselines, make_report
@@ -100,6 +101,32 @@ def test_the_page_compares_and_says_synthetic_beside_the_numbers() -> None:
     tags.feed(page)
     assert not tags.open
     assert not re.search(r"(src|href)=|url\(", page), "the page opens without a network"
+
+
+def _cells(page: str, row: str) -> list[str]:
+    (found,) = re.findall(rf"<tr>(?:(?!</tr>).)*?<td[^>]*>{row}</td>.*?</tr>", page, flags=re.DOTALL)
+    return [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", found, flags=re.DOTALL)]
+
+
+def test_every_site_reads_what_it_gains_over_training_alone() -> None:
+    gains = site_gains(_report())
+    assert _cells(gains, "A")[:4] == ["A", "0.500", "0.600", "+0.100"]
+    # Site B alone is judged on its own patients, not on all.
+    assert _cells(gains, "B")[:4] == ["B", "0.510", "0.590", "+0.080"]
+    assert "nothing kept" not in gains
+
+
+def test_a_personal_variant_is_set_against_the_same_federation_with_nothing_kept() -> None:
+    report = _report()
+    whole = ModelLine(name="same federation", kind="all shared", epsilon=8.0, judgement=_judgement(0.55, ("A", "B")))
+    gains = site_gains(report.model_copy(update={"models": (*report.models, whole)}))
+    assert _cells(gains, "B")[:6] == ["B", "0.510", "0.540", "0.590", "+0.080", "+0.050"]
+
+
+def test_nothing_is_said_of_gains_where_nothing_was_compared() -> None:
+    report = _report()
+    assert "--compare" in site_gains(report.model_copy(update={"models": report.models[:2]}))
+    assert "--compare" in site_gains(report.model_copy(update={"models": ()}))
 
 
 def test_real_patients_are_not_called_synthetic_and_a_run_without_a_seed_not_repeatable() -> None:
