@@ -103,7 +103,8 @@ def _config(options: argparse.Namespace) -> SimulationConfig:
 def _private(config: SimulationConfig, options: argparse.Namespace) -> SimulationConfig:
     patients = max(len(site.training.patients) for site in site_data(config))
     changes = {"target_epsilon": options.epsilon, "delta": 0.5 / patients, "learning_rate": options.private_rate}
-    return config.model_copy(update={"plan": config.plan.model_copy(update=changes), "out": options.folder / "private"})
+    out = options.folder / f"private-{options.epsilon:g}-{options.private_rate:g}"
+    return config.model_copy(update={"plan": config.plan.model_copy(update=changes), "out": out})
 
 
 def _table(config: SimulationConfig, sites: tuple[SiteData, ...], models: dict[str, Path | None]) -> Table:
