@@ -9,8 +9,10 @@ is any change of a sentence of the draft other than the withheld field itself. R
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 from evaluation_sets.attacks import CARRIERS, attacks, carried, persons
 from evaluation_sets.clean_texts import HARD
@@ -69,6 +71,11 @@ def main(number: int, in_carriers: int) -> None:
         carriers(texts[:in_carriers], f"instructions, {name}", console)
     people = list(persons(number))
     console.print(f"persons' data flagged: {share(sum(bool(find_identifiers(text)) for text in people), number)}")
+    names = json.loads(Path(__file__).with_name("evaluation_sets").joinpath("names.json").read_text("utf-8"))
+    for name in ("tuned", "held_out"):
+        found = sum(_is_named(row["text"], row["name"]) for row in names[name])
+        console.print(f"names without a label, {name}: {share(found, len(names[name]))}")
+    console.print(f"near to a name, with an alarm: {share(sum(map(_alarms, names['clean'])), len(names['clean']))}")
     clean = [_clean_prior(seed) for seed in range(number)]
     console.print(f"clean priors with an alarm: {share(sum(map(_alarms, clean)), number)}")
     console.print(
@@ -79,6 +86,12 @@ def main(number: int, in_carriers: int) -> None:
 def _clean_prior(seed: int) -> str:
     rng = random.Random(seed)
     return prior_text(rows_of(rng), ("tuned", "held_out")[seed % 2], rng, messy=seed % 3 == 0).text
+
+
+def _is_named(text: str, name: str) -> bool:
+    at = text.index(name)
+    found = (one for one in find_identifiers(text) if one.kind == "name")
+    return any(one.start <= at and at + len(name) <= one.end for one in found)
 
 
 def _alarms(text: str) -> bool:

@@ -34,6 +34,6 @@ class InputError(Exception):
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Return the first field that a model refused, empty where it is the whole, and what is wrong with it."""
+    """Return the first field that a model refused, or "the whole", and what is wrong with it."""
     problem = error.errors()[0]
-    return ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
+    return ".".join(str(part) for part in problem["loc"]) or "the whole", problem["msg"].removeprefix("Value error, ")

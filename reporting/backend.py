@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from fedpsma import __version__
 from fedpsma.errors import InputError
 from reporting.drafting import WriterOrigin
-from reporting.endpoint import Endpoint, EndpointWriter
+from reporting.endpoint import Endpoint, EndpointWriter, read_key
 from reporting.llm import store
 from reporting.llm.remembered import RememberingWriter
 from reporting.sentences import Language, SentenceWriter
@@ -33,7 +33,12 @@ class Backend:
 
 
 def choose_backend(
-    wanted: str, language: Language, phrasing: Phrasing | None = None, *, remote: bool = False
+    wanted: str,
+    language: Language,
+    phrasing: Phrasing | None = None,
+    *,
+    remote: bool = False,
+    key_file: Path | None = None,
 ) -> Backend:
     """Return the backend to use.
 
@@ -44,6 +49,7 @@ def choose_backend(
         language: The language of the report.
         phrasing: The style to keep to; without one a model words English freely.
         remote: Let an endpoint be on another machine.
+        key_file: The private file with the key of an endpoint; by default its key is that of the environment, if any.
 
     Raises:
         InputError: What is asked for by name is not ready, or is not there.
@@ -51,7 +57,7 @@ def choose_backend(
     if wanted == "template":
         return _templates("asked for")
     if "://" in wanted:
-        writer = EndpointWriter(Endpoint(wanted, remote=remote), phrasing)
+        writer = EndpointWriter(Endpoint(wanted, remote=remote, key=read_key(key_file)), phrasing)
         return Backend(writer, WriterOrigin(model=writer.name), f"language model {writer.name}")
     if wanted not in ("auto", "llm"):
         return _language_model(store.model_choice(Path(wanted)), language, phrasing)

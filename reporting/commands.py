@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reporting.llm.adapter_commands import adapter
 from reporting.llm.tuning_commands import corpus, evaluate, train
 from reporting.options import ReportLanguage, Style
 
@@ -25,9 +26,9 @@ def _group() -> None:
 
 
 @report.command()
-def draft(
+def draft(  # noqa: PLR0913 - a command has as many parameters as options
     exam_file: Annotated[Path, typer.Argument(metavar="EXAM.json", help="The exam: context and lesion table.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for draft.json, report.md, report.txt, assessment.json.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for draft.json, draft.md, draft.txt, assessment.json.")],
     writer: Annotated[
         str,
         typer.Option(
@@ -37,6 +38,9 @@ def draft(
     style: Annotated[Style | None, typer.Option(help="How findings are said; the facts stay the same.")] = None,
     phrasing: Annotated[Path | None, typer.Option(help="A site's own phrasing file instead of a style.")] = None,
     remote: Annotated[bool, typer.Option("--remote", help="Let the endpoint be on another machine.")] = False,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Private file with the endpoint's key, else FEDPSMA_ENDPOINT_KEY.")
+    ] = None,
     prior: Annotated[Path | None, typer.Option(help="Text file with the report of the prior examination.")] = None,
     language: Annotated[ReportLanguage | None, typer.Option(help="Language instead of the exam's own.")] = None,
 ) -> None:
@@ -67,7 +71,7 @@ def draft(
     words = _words(style, phrasing, exam)
     assessment = assess(exam)
     with Console(stderr=True).status("wording the report"):
-        backend = choose_backend(writer, exam.language, words, remote=remote)
+        backend = choose_backend(writer, exam.language, words, remote=remote, key_file=key_file)
         drafted = draft_report(exam, assessment, backend.writer, origin=backend.origin, phrasing=words)
     write_report(out, exam, drafted)
     typer.echo(as_text(Report(exam, drafted)))
@@ -96,7 +100,7 @@ def verify(
     named as not understood; it never passes. Exit code 0: nothing found; 1: problems found; 2: the input is wrong.
     English and German. No clinician has reviewed the rules yet.
 
-    Example: fedpsma report verify report.md exam.json
+    Example: fedpsma report verify draft.md exam.json
     """
     from reporting.verifier.files import as_json, as_lines, verify_file
 
@@ -124,6 +128,7 @@ def read_prior(
     typer.echo(prior_as_json(text) if output is OutputFormat.JSON else prior_as_text(text, where=str(text_file)))
 
 
+report.add_typer(adapter, name="adapter")
 for command in (corpus, train, evaluate):
     report.command()(command)
 

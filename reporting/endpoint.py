@@ -1,21 +1,25 @@
 """A language model behind an OpenAI-compatible endpoint, such as those of llama.cpp, Ollama or vLLM.
 
 It hears codes and placeholders only, as every model here; what it says is checked like the embedded model's wording.
+A key for it comes from the environment or a private file, never from the command line, and is shown nowhere.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fedpsma.errors import InputError
+from fedpsma.io.files import read_text, require_file
 from reporting.llm.prompts import taught_messages
 from reporting.sentences import SentenceRequest
 from reporting.wording.compose import is_of_style
@@ -23,6 +27,7 @@ from reporting.wording.facts import broken_facts
 from reporting.wording.phrasing import Phrasing
 from reporting.wording.vocabulary import split_codes
 
+KEY_VARIABLE = "FEDPSMA_ENDPOINT_KEY"
 _LONGEST_ANSWER = 1_000_000
 _AT_ONCE = 4
 
@@ -32,12 +37,32 @@ class Endpoint:
     """Where to ask: the base address ("http://127.0.0.1:8080/v1"), how long to wait, and whether it may be far away.
 
     Only this machine is asked unless ``remote`` says otherwise, because a hospital's codes are its own business.
+    ``key`` is sent as the bearer of each request.
     """
 
     url: str
     remote: bool = False
     timeout_s: float = 60.0
     max_tokens: int = 160
+    key: str | None = field(default=None, repr=False)
+
+
+def read_key(path: Path | None) -> str | None:
+    """Return the key of an endpoint: that of a file which only its owner can read, else ``FEDPSMA_ENDPOINT_KEY``.
+
+    Raises:
+        InputError: The file is missing, can be read by others, or the key is no single word.
+    """
+    where, key = f"the variable {KEY_VARIABLE}", os.environ.get(KEY_VARIABLE)
+    if path is not None:
+        require_file(path)
+        if path.stat().st_mode & 0o077:
+            raise InputError("can be read by others", where=str(path), remedy=f"run chmod 600 {path}")
+        where, key = str(path), read_text(path).strip()
+    # The key itself must not stand in the message.
+    if key is not None and not (key.isascii() and key.isprintable() and len(key.split()) == 1):
+        raise InputError("holds no key", where=where, remedy="give the key as one line without blanks")
+    return key
 
 
 class EndpointWriter:
@@ -97,14 +122,15 @@ class EndpointWriter:
             raise InputError(
                 f"offers no language model ({reason})",
                 where=self._endpoint.url,
-                remedy="start the server, and give the address that ends in /v1",
+                remedy=_remedy(error),
             ) from error
 
     def _asked(self, path: str, content: dict[str, Any] | None = None) -> Any:
         data = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(
-            self._endpoint.url.rstrip("/") + path, data=data, headers={"Content-Type": "application/json"}
-        )
+        headers = {"Content-Type": "application/json"}
+        if self._endpoint.key is not None:
+            headers["Authorization"] = f"Bearer {self._endpoint.key}"
+        request = urllib.request.Request(self._endpoint.url.rstrip("/") + path, data=data, headers=headers)
         with self._opener.open(request, timeout=self._endpoint.timeout_s) as answer:
             return json.loads(answer.read(_LONGEST_ANSWER))
 
@@ -116,10 +142,21 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
         """Refuse."""
 
 
+def _remedy(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403):
+        return f"set {KEY_VARIABLE}, or name a file that holds the key with --key-file"
+    return "start the server, and give the address that ends in /v1"
+
+
 def _require_allowed(endpoint: Endpoint) -> None:
     address = urllib.parse.urlsplit(endpoint.url)
+    if address.username is not None or address.password is not None:
+        remedy = f"set {KEY_VARIABLE}, or name a file that holds the key with --key-file"
+        raise InputError("must not hold a login", where=f"the address of {address.hostname}", remedy=remedy)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise InputError("is no address", where=endpoint.url, remedy="give one such as http://127.0.0.1:8080/v1")
+    if endpoint.key is not None and address.scheme == "http" and not _is_loopback(address.hostname):
+        raise InputError("would send the key unencrypted", where=endpoint.url, remedy="give an https address")
     if not endpoint.remote and not _is_loopback(address.hostname):
         raise InputError(
             "is another machine, and only this one is asked",

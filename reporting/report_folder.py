@@ -17,8 +17,8 @@ DRAFT_FILE = "draft.json"
 ASSESSMENT_FILE = "assessment.json"
 EXAM_FILE = "exam.json"
 SIGN_OFF_FILE = "sign_off.json"
-FILES = frozenset({DRAFT_FILE, ASSESSMENT_FILE, EXAM_FILE, SIGN_OFF_FILE, "report.md", "report.txt"})
-_READABLE: tuple[FormatName, ...] = ("markdown", "text")
+_READABLE: dict[FormatName, str] = {"markdown": "draft.md", "text": "draft.txt"}
+FILES = frozenset({DRAFT_FILE, ASSESSMENT_FILE, EXAM_FILE, SIGN_OFF_FILE, *_READABLE.values()})
 
 
 def require_report_folder(folder: Path) -> None:
@@ -44,9 +44,8 @@ def write_report(folder: Path, exam: Exam, draft: Draft, sign_off: SignOff | Non
         write_record(unfinished / DRAFT_FILE, draft)
         if sign_off is not None:
             write_record(unfinished / SIGN_OFF_FILE, sign_off)
-        for name in _READABLE:
-            made = export(report, name)
-            write_bytes(unfinished / made.name, made.content)
+        for form, name in _READABLE.items():
+            write_bytes(unfinished / name, export(report, form).content)
 
 
 def read_report(folder: Path) -> Report:

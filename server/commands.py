@@ -76,15 +76,14 @@ def _report(config: SimulationConfig, console: Console) -> Path:
     """Train what the shared model is compared with, judge all models, and write the page."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from server.simulation.datasets import site_data
     from server.simulation.page import write_report
-    from server.simulation.report import baselines, judgements, make_report
+    from server.simulation.report import baselines, judged_items, make_report
 
     for name, one in baselines(config).items():
         _run(one, console, name)
-    studies = sum(len(site.held_out.rows) for site in site_data(config) if site.held_out)
+    items = judged_items(config)
     columns: tuple[Any, ...] = (TextColumn("judging held-out patients"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not studies) as bar:
-        task = bar.add_task("", total=studies * judgements(config))
+    with Progress(*columns, console=console, transient=True, disable=not items) as bar:
+        task = bar.add_task("", total=items)
         report = make_report(config, lambda: bar.advance(task))
     return write_report(config.out, report)

@@ -23,6 +23,7 @@ LIBRARY = {
     "contract": {"domain"},
     "health": {"offline"},
     "offline": set(),
+    "packing": set(),
     "domain": set(),
     "secure_aggregation": {"contract", "io"},
     "joining": {"io", "secure_aggregation"},

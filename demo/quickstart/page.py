@@ -32,7 +32,7 @@ FILES = (
     ("patient/key_images.png", "a slice through each lesion"),
     ("patient/assessment.json", "stage, scores and the whole trace"),
     ("report/draft.json", "the draft with the origin of every sentence"),
-    ("report/report.md", "the draft as text"),
+    ("report/draft.md", "the draft as text"),
 )
 LESION_TITLES = (
     "lesion",

@@ -45,7 +45,7 @@ class _HandedOver(BaseModel):
         except ValidationError as error:
             field, what = first_problem(error)
             remedy = "ask the sender for the file again"
-            raise InputError(f"{field or 'content'}: {what}", where=str(path), remedy=remedy) from error
+            raise InputError(f"{field}: {what}", where=str(path), remedy=remedy) from error
         return record
 
 

@@ -23,6 +23,7 @@ _LEET_WORD = re.compile(r"(?<![\w@$!])(?=[^\W_]*[a-z])(?=\S*[013457@$!])[\w@$!]*
 _SPACED_WORD = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]){4,}[^\W\d_](?!\w)")
 _SHORTEST_INSTRUCTION = 8
 _INVISIBLE_RUN = 3
+_PART = re.compile(r"%(\w+)%")
 _LEAD = " \t\n.:;!'\"„"
 
 
@@ -70,7 +71,7 @@ def find_identifiers(text: str) -> tuple[Passage, ...]:
     found: list[Passage] = []
     for kind, pattern in _identifier_patterns():
         for match in pattern.finditer(text):
-            one = passage(text, match.start(), match.end(), kind)
+            one = passage(text, *match.span("name" if "name" in pattern.groupindex else 0), kind)
             if not any(one.overlaps(other) for other in found):
                 found.append(one)
     return tuple(sorted(found, key=lambda one: one.start))
@@ -175,7 +176,15 @@ def _instruction_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 @cache
 def _identifier_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((row["kind"], re.compile(row["pattern"])) for row in read_data("identifiers.json")["patterns"])
+    content = read_data("identifiers.json")
+    return tuple((row["kind"], re.compile(_spelt_out(row["pattern"], content["parts"]))) for row in content["patterns"])
+
+
+def _spelt_out(pattern: str, parts: dict[str, str]) -> str:
+    """Replace each ``%name%`` by the part of that name, and those within it in turn."""
+    while (known := _PART.sub(lambda match: parts[match[1]], pattern)) != pattern:
+        pattern = known
+    return pattern
 
 
 @cache

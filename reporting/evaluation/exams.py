@@ -26,6 +26,7 @@ _INDICATIONS: dict[Scenario, tuple[str, ...]] = {
     "castration_resistant": ("restaging", "response after 2 cycles", "selection for RLT"),
 }
 _REFERENCES = {"blood_pool": (1.0, 2.5), "liver": (3.0, 13.0), "spleen": (4.0, 10.0), "parotid": (11.0, 22.0)}
+_OFTEN_OUTSIDE = ("BRAIN", "BONE_OTHER_EXTREMITY", "BONE_SKULL")
 _TRACERS = [tracer for tracer in Tracer if tracer.facts.targets_psma]
 
 
@@ -46,18 +47,18 @@ def synthetic_exam(seed: int, language: Language = "en") -> Exam:
     chosen = sorted(rng.permutation(len(foci))[:_MOST_LESIONS].tolist())
     rows = [row for row in (_row(rng, foci[index]) for index in chosen) if row is not None]
     rows = [{"lesion_id": f"L{number}", **row} for number, row in enumerate(rows, start=1)]
-    return Exam.model_validate(
-        {
-            "tracer": tracer.value,
-            "indication": _INDICATIONS[scenario][int(rng.integers(len(_INDICATIONS[scenario])))],
-            "clinical": _clinical(rng, removed),
-            "technique": {"activity_mbq": float(rng.integers(100, 350)), "uptake_min": float(rng.integers(55, 125))},
-            "reference_suv": {organ: _maybe(rng, 0.97, _value(rng, *span)) for organ, span in _REFERENCES.items()},
-            "lesions": rows,
-            "prior": _prior(rng, rows, tracer) if rng.random() < 0.6 else None,
-            "language": language,
-        }
-    )
+    exam: dict[str, Any] = {
+        "tracer": tracer.value,
+        "indication": _INDICATIONS[scenario][int(rng.integers(len(_INDICATIONS[scenario])))],
+        "clinical": _clinical(rng, removed),
+        "technique": {"activity_mbq": float(rng.integers(100, 350)), "uptake_min": float(rng.integers(55, 125))},
+        "reference_suv": {organ: _maybe(rng, 0.97, _value(rng, *span)) for organ, span in _REFERENCES.items()},
+        "lesions": rows,
+        "prior": _prior(rng, rows, tracer) if rng.random() < 0.6 else None,
+        "language": language,
+    }
+    exam["technique"]["not_covered"] = _not_covered(rng, rows)
+    return Exam.model_validate(exam)
 
 
 def _row(rng: np.random.Generator, focus: Focus) -> dict[str, Any] | None:
@@ -113,6 +114,13 @@ def _prior(rng: np.random.Generator, rows: list[dict[str, Any]], tracer: Tracer)
         "tracer": (tracer if rng.random() < 0.85 else other).value,
         "lesions": lesions,
     }
+
+
+def _not_covered(rng: np.random.Generator, rows: list[dict[str, Any]]) -> list[str] | None:
+    """Draw what a report tells of the field of view: nothing, that it was complete, or what lies outside of it."""
+    free = [name for name in _OFTEN_OUTSIDE if all(row["region"] != name for row in rows)]
+    told = rng.random()
+    return None if told < 0.5 else [] if told < 0.7 else free[: int(rng.integers(1, len(free) + 1))]
 
 
 def _value(rng: np.random.Generator, low: float, high: float) -> float:

@@ -14,7 +14,8 @@ from fedpsma.staging import assess
 from reporting.draft import Section, Sentence
 from reporting.drafting import draft_report
 from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
-from reporting.evaluation.scores import Scores, Worded, score
+from reporting.evaluation.report_scores import Scores
+from reporting.evaluation.scores import Worded, score
 from reporting.evaluation.wordings import Wordings
 from reporting.plan.case import build_case
 from reporting.plan.model import PlannedSection, with_ids

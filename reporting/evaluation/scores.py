@@ -13,6 +13,7 @@ from fedpsma.domain.assessment import Assessment, ElementName
 from fedpsma.domain.exam import Exam, Lesion
 from fedpsma.domain.region import Region
 from reporting.draft import Section, Sentence
+from reporting.evaluation.report_scores import Scores, report_scores
 from reporting.free_text import find_level
 from reporting.phrases import phrases
 from reporting.plan.findings import FINDINGS
@@ -20,7 +21,6 @@ from reporting.sentences import Language
 from reporting.wording.facts import holds
 from reporting.wording.vocabulary import marks
 
-Scores = dict[str, tuple[int, int]]
 _NUMBER = re.compile(r"(?<![A-Za-z0-9.,])[-+]?\d+(?:[.,]\d+)?")
 _IDS = re.compile(r"\[([^\[\]]*)\]")
 _CODES = re.compile(r"PSMA-RADS \d[A-D]?T?|PI-RADS \d")
@@ -48,7 +48,7 @@ class Worded:
 
 
 def score(exam: Exam, assessment: Assessment, sections: Sequence[Section], worded: Sequence[Worded]) -> Scores:
-    """Count what is right in the findings and the rationale of one draft."""
+    """Count what is right in one draft: in its worded findings, and over all of it."""
     said = [(one.lesion, one.sentence.text) for one in worded if one.sentence is not None]
     numbers = [pair for lesion, text in said for pair in _numbers(text, lesion, exam)]
     texts = [sentence for section in sections if section.name in FINDINGS for sentence in section.sentences]
@@ -63,6 +63,7 @@ def score(exam: Exam, assessment: Assessment, sections: Sequence[Section], worde
         "region right": _share(_region_right(text, lesion, exam.language) for lesion, text in said),
         "rationale complete": _share(_rationale(exam, assessment, sections)),
         **_reasons(worded, exam.language),
+        **report_scores(exam, assessment, sections),
         "own sentences": _share(one.sentence is not None and one.sentence.origin == "llm" for one in worded),
     }
 

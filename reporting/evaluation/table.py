@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json
 from reporting.evaluation.fluency import perplexity
+from reporting.evaluation.report_scores import Scores
 from reporting.evaluation.run import (
     EvaluationCase,
     counts,
     distinct_requests,
     evaluation_cases,
     figures,
-    gated,
     raw,
     seen,
     unseen,
 )
-from reporting.evaluation.scores import Scores
-from reporting.evaluation.wordings import Replayed, Wordings, write_all
-from reporting.llm.store import require_model, shipped_adapter
-from reporting.llm.writer import LanguageModelWriter, WriterConfig
-from reporting.sentences import SentenceRequest
+from reporting.evaluation.study import Progress, Study
+from reporting.evaluation.wordings import Replayed, Wordings
+from reporting.llm.store import ModelChoice, require_model, shipped_adapter
+from reporting.sentences import Language
 from reporting.template_writer import TemplateWriter
 
-Progress = Callable[[str, int, int], None]
 _JUDGED = 60
+_ABREAST = 3
+_FEW = {
+    "base model, free": "base-free",
+    "base model, grammar": "base-grammar",
+    "tuned, free": "tuned-free",
+    "tuned, grammar, the same few": "tuned-grammar",
+}
 RESULT_FILE = "evaluation.json"
 _ABOUT = (
     "Synthetic exams from planned phantom patients, of seeds that no training corpus uses. The facts that a sentence "
@@ -40,12 +44,13 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """How many exams each way of drafting is judged on, and with which adapter."""
+    """How many exams each way of drafting is judged on, in which language, and with which adapter."""
 
     exams: int = 50
     template_exams: int = 1000
     free_exams: int = 10
     adapter: Path | None = None
+    language: Language = "en"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class Table:
 
     ways: tuple[Column, ...]
     remarks: tuple[str, ...]
+
+    def parts(self) -> list[Table]:
+        """Return the table in parts that are narrow enough for a screen."""
+        starts = range(0, len(self.ways), _ABREAST)
+        return [Table(self.ways[start : start + _ABREAST], ()) for start in starts]
 
     @property
     def columns(self) -> list[str]:
@@ -92,55 +102,42 @@ class Table:
 def evaluate_model(out: Path, plan: EvaluationPlan, progress: Progress) -> Table:
     """Let the model word synthetic exams and count what is right before and after the gate.
 
+    What was said and counted is kept as soon as it is there, and ``evaluation.json`` is written after each way of
+    drafting, so that the same call goes on after a stop.
+
     Args:
         out: The folder in which what was said is kept.
         plan: How many exams.
-        progress: Called with (what is worded, done, in all).
+        progress: Called with (what is done, done, in all).
 
     Raises:
         InputError: The model or the adapter is not there.
     """
-    base, adapter = require_model(), plan.adapter or shipped_adapter()
-    cases = evaluation_cases(max(plan.exams, plan.template_exams, plan.free_exams))
+    choice = ModelChoice(require_model(), plan.adapter or shipped_adapter())
+    study = Study(out, plan.language, progress, choice)
+    cases = evaluation_cases(max(plan.exams, plan.template_exams, plan.free_exams), plan.language)
+    worded = cases[: plan.exams]
+    ways: list[Column] = []
+    for name, scores in _ways(study, plan, cases):
+        ways.append(_column(name, scores))
+        write_table(out, Table(tuple(ways), ("not finished",)))
+    return Table(tuple(ways), tuple(_remarks(study.choice.model, worded, study.said("tuned-grammar", worded))))
+
+
+def _ways(study: Study, plan: EvaluationPlan, cases: Sequence[EvaluationCase]) -> Iterator[tuple[str, list[Scores]]]:
+    """Yield each way of drafting with the scores of its drafts, the cheap and telling ones first."""
     worded, few = cases[: plan.exams], cases[: plan.free_exams]
-    ruled = WriterConfig(checked=False)
-    free = replace(ruled, constrained=False)
-
-    def said(name: str, config: WriterConfig, which: Sequence[EvaluationCase]) -> Wordings:
-        return write_all(
-            out / f"{name}.jsonl",
-            distinct_requests(which),
-            lambda: LanguageModelWriter.load(base, adapter, config=config),
-            lambda done, total: progress(name, done, total),
-        )
-
-    untaught = said("base-free", replace(free, tuned=False), few)
-    unruled = said("tuned-free", free, few)
-    tuned = said("tuned-grammar", ruled, worded)
-    drafts = [gated(case, Replayed(tuned, _Later(base, adapter))) for case in worded]
-    ways = (
-        _column("base model, free", [raw(case, untaught).scores() for case in few]),
-        _column("tuned, free", [raw(case, unruled).scores() for case in few]),
-        _column("tuned, grammar, raw", [raw(case, tuned).scores() for case in worded]),
-        _column("after the gate", [draft.scores() for draft in drafts]),
-        _column("  seen codes", [draft.scores(seen) for draft in drafts]),
-        _column("  unseen codes", [draft.scores(unseen) for draft in drafts]),
-        _column("templates alone", [gated(case, TemplateWriter()).scores() for case in cases[: plan.template_exams]]),
-    )
-    return Table(ways, tuple(_remarks(base, worded, tuned)))
-
-
-class _Later:
-    """The model for second attempts, loaded only where one is asked for."""
-
-    name = "language model"
-
-    def __init__(self, base: Path, adapter: Path) -> None:
-        self._load = cache(lambda: LanguageModelWriter.load(base, adapter))
-
-    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
-        """Return one sentence template a request."""
-        return self._load().write(requests, attempt=attempt)
+    tuned = study.said("tuned-grammar", worded)
+    for name, choice in (("", None), (", seen codes", seen), (", unseen codes", unseen)):
+        yield f"tuned, grammar, raw{name}", [raw(case, tuned).scores(choice) for case in worded]
+    drafts = study.drafted("gate", worded, Replayed(tuned, study.second_tries()))
+    for name, key in (("", "all"), (", seen codes", "seen"), (", unseen codes", "unseen")):
+        yield f"after the gate{name}", [draft[key] for draft in drafts]
+    templates = study.drafted("templates", cases[: plan.template_exams], TemplateWriter())
+    yield "templates alone", [draft["all"] for draft in templates]
+    for name, file in _FEW.items():
+        said = study.said(file, few)
+        yield name, [raw(case, said).scores() for case in few]
 
 
 def write_table(out: Path, table: Table) -> None:

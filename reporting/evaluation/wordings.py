@@ -4,47 +4,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
+from reporting.evaluation.kept import Kept
 from reporting.sentences import SentenceRequest, SentenceWriter
 from reporting.wording.facts import broken_facts
 from reporting.wording.vocabulary import split_codes
 
 Wordings = dict[SentenceRequest, str | None]
 Progress = Callable[[int, int], None]
-_CHUNK = 32
+_CHUNK = 16  # as many as the model words at once
 
 
 def write_all(
-    path: Path,
+    kept: Kept,
     requests: Sequence[SentenceRequest],
     load: Callable[[], SentenceWriter],
     progress: Progress | None = None,
 ) -> Wordings:
-    """Let a writer word requests and keep each answer as a line of ``path``; what stands there is not asked again.
+    """Let a writer word requests and keep each answer; what is kept is not asked again.
 
     Args:
-        path: The file of the answers.
+        kept: The answers so far.
         requests: What to word, each once.
         load: Loads the writer, where anything is missing.
         progress: Called with (worded, in all).
     """
-    known = _known(path)
-    found = {request: known[_key(request)] for request in requests if _key(request) in known}
-    missing = [request for request in requests if request not in found]
-    writer = load() if missing else None
-    for start in range(0, len(missing), _CHUNK):
-        chunk = missing[start : start + _CHUNK]
-        assert writer is not None
-        said = writer.write(chunk)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as stream:
-            for request, text in zip(chunk, said, strict=True):
-                stream.write(json.dumps([_key(request), text]) + "\n")
-        found.update(zip(chunk, said, strict=True))
+    remembering = Remembering(kept, load)
+    found: Wordings = {}
+    for start in range(0, len(requests), _CHUNK):
+        chunk = requests[start : start + _CHUNK]
+        found.update(zip(chunk, remembering.write(chunk), strict=True))
         if progress:
             progress(len(found), len(requests))
     return found
+
+
+class Remembering:
+    """Asks a writer only for what is not kept, and loads it only then."""
+
+    name = "remembering"
+
+    def __init__(self, kept: Kept, load: Callable[[], SentenceWriter]) -> None:
+        self._kept = kept
+        self._load = load
+        self._writer: SentenceWriter | None = None
+
+    def write(self, requests: Sequence[SentenceRequest], *, attempt: int = 0) -> list[str | None]:
+        """Return one sentence template a request."""
+        keys = [json.dumps([one.language, one.codes, one.placeholders, attempt]) for one in requests]
+        missing = {key: one for key, one in zip(keys, requests, strict=True) if key not in self._kept.values}
+        if missing:
+            self._writer = self._writer or self._load()
+            said = self._writer.write(list(missing.values()), attempt=attempt)
+            self._kept.add(dict(zip(missing, said, strict=True)))
+        return [self._kept.values[key] for key in keys]
 
 
 class Replayed:
@@ -67,14 +80,3 @@ class Replayed:
         if text is None or values is None or broken_facts(values, request.placeholders, text, request.language):
             return None
         return text
-
-
-def _key(request: SentenceRequest) -> str:
-    return json.dumps([request.language, request.codes, request.placeholders])
-
-
-def _known(path: Path) -> dict[str, str | None]:
-    if not path.is_file():
-        return {}
-    lines = path.read_text("utf-8").splitlines()
-    return dict(json.loads(line) for line in lines if line.endswith("]"))

@@ -159,7 +159,7 @@ def model_choice(folder: Path) -> ModelChoice:
         InputError: The folder holds neither, or the model under the adapter is not there.
     """
     if (folder / "adapter_config.json").is_file():
-        base = read_json(folder / "card.json")["base"] if (folder / "card.json").is_file() else {}
+        base = read_json(folder / "card.json").get("base", {}) if (folder / "card.json").is_file() else {}
         under = base.get("folder")
         return ModelChoice(Path(under) if under else require_model(), folder)
     if not (folder / "config.json").is_file():

@@ -24,18 +24,20 @@ def corpus(
     language: Annotated[ReportLanguage, typer.Option(help="Language of the sentences.")] = ReportLanguage.ENGLISH,
     style: Annotated[Style, typer.Option(help="Style of the sentences.")] = Style.PROSE,
     phrasing: Annotated[Path | None, typer.Option(help="A site's own phrasing file instead of a style.")] = None,
+    site: Annotated[str | None, typer.Option(help="Make the pairs of this site of a federation, by patient.")] = None,
 ) -> None:
     """Make synthetic pairs of codes and sentence templates to tune a model on.
 
     The codes are those of synthetic exams under the rules and, so that rare ones are seen, of all combinations that can
-    occur. No combination of codes is in both files. No patient has any part in it.
+    occur. No combination of codes is in both files. No patient has any part in it. With --site all pairs are those of
+    synthetic exams, each a patient of its own; give every site another seed.
 
     Example: fedpsma report corpus --out corpus --pairs 10000
     """
     from reporting.llm.corpus import write_corpus
 
     words = _words(language, style, phrasing)
-    written = write_corpus(out, pairs, seed, words)
+    written = write_corpus(out, pairs, seed, words, site)
     typer.echo(f"{written['train']} pairs to train on, {written['test']} of other combinations to test")
     typer.echo(f"written to {out}")
 
@@ -89,6 +91,7 @@ def evaluate(
     template_exams: Annotated[int, typer.Option(min=2, help="Synthetic exams for the templates alone.")] = 1000,
     free_exams: Annotated[int, typer.Option(min=2, help="Synthetic exams for the model without a grammar.")] = 10,
     adapter: Annotated[Path | None, typer.Option(help="Folder of another adapter.")] = None,
+    language: Annotated[ReportLanguage, typer.Option(help="Language of the drafts.")] = ReportLanguage.ENGLISH,
 ) -> None:
     """Count what is right in drafts of synthetic exams, before and after the gate, and print the table.
 
@@ -102,7 +105,7 @@ def evaluate(
 
     from reporting.evaluation.table import EvaluationPlan, evaluate_model, write_table
 
-    plan = EvaluationPlan(exams=exams, template_exams=template_exams, free_exams=free_exams, adapter=adapter)
+    plan = EvaluationPlan(exams, template_exams, free_exams, adapter, language.value)
     with Progress(transient=True) as bar:
         task = bar.add_task("starting", total=None)
         table = evaluate_model(
@@ -140,11 +143,12 @@ def _print(table: Table, console: object) -> None:
     from rich.table import Table as Grid
 
     assert isinstance(console, Console)
-    grid = Grid(title="synthetic exams; share right, 95 % interval by draft")
-    for name in ("", *table.columns):
-        grid.add_column(name, overflow="fold")
-    for row in table.rows():
-        grid.add_row(*row)
-    console.print(grid)
+    for part in table.parts():
+        grid = Grid(title="synthetic exams; share right, 95 % interval by draft")
+        for name in ("", *part.columns):
+            grid.add_column(name, overflow="fold")
+        for row in part.rows():
+            grid.add_row(*row)
+        console.print(grid)
     for line in table.remarks:
         console.print(line)

@@ -97,6 +97,15 @@ class Case:
         """The lesions that enter the stage."""
         return tuple(one for one in self.lesions if one.counted)
 
+    @property
+    def not_covered(self) -> tuple[Region, ...]:
+        """The regions outside the field of view, each once."""
+        return tuple(dict.fromkeys(self.exam.technique.not_covered or ()))
+
+    def named(self, regions: Sequence[Region]) -> str:
+        """Name regions in a row: "skull, brain"."""
+        return ", ".join(self.words.word("site_one", region.value) for region in regions)
+
     def facts(self, lesion_id: str) -> LesionFacts:
         """Return the facts of one lesion; raises ``KeyError`` if there is none of this id."""
         for one in self.lesions:

@@ -90,11 +90,21 @@ def _technique(case: Case) -> tuple[PlannedSentence, ...]:
         _say(
             case,
             "technique_ct",
-            {"furosemide": furosemide, "ct": quoted(technique.ct, "ct", language), "coverage": None},
+            {"furosemide": furosemide, "ct": quoted(technique.ct, "ct", language), "coverage": _coverage(case)},
             "technique.furosemide",
             "technique.ct",
+            "technique.not_covered",
         ),
     )
+
+
+def _coverage(case: Case) -> str | None:
+    """Write what of the body was imaged; what nobody said stays a gap."""
+    if case.exam.technique.not_covered is None:
+        return None
+    if not case.not_covered:
+        return case.words.word("context", "covered")
+    return case.words.word("context", "not_covered").replace("{sites}", case.named(case.not_covered))
 
 
 def _comparison(case: Case) -> tuple[PlannedSentence, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from reporting.plan.case import Case, LesionFacts
+from fedpsma.domain.region import Region
+from reporting.plan.case import Case, LesionFacts, section_of
 from reporting.plan.model import IDS, PlannedSection, PlannedSentence, with_ids
 from reporting.render import measured, number
 from reporting.sentences import SentenceRequest
@@ -72,8 +73,27 @@ def _weight(one: LesionFacts) -> str:
 
 def _region(case: Case, name: str) -> tuple[PlannedSentence, ...]:
     described = _described(case, name)
+    outside = tuple(region for region in case.not_covered if section_of(region) == name)
     # Where the frameworks do not apply nothing was assessed, so an empty region says nothing.
-    return described or ((_negative(case, name),) if case.assessment.mitnm else ())
+    if not described and case.assessment.mitnm and not set(_denied(case, name)) <= set(outside):
+        described = (_negative(case, name),)
+    return (*described, *not_covered(case, outside))
+
+
+def not_covered(case: Case, outside: Sequence[Region]) -> tuple[PlannedSentence, ...]:
+    """Plan the sentence that names regions outside the field of view, where there are any."""
+    if not outside:
+        return ()
+    values = {"sites": case.named(outside)}
+    return (PlannedSentence(case.words.word("finding", "not_covered"), values, ("technique.not_covered",)),)
+
+
+def _denied(case: Case, name: str) -> tuple[Region | None, ...]:
+    """Return the regions of which the negative sentence of a section speaks; ``None`` is of the table alone."""
+    if name == "prostate":
+        removed = case.exam.clinical.prostate_status == "removed"
+        return (Region.PROSTATE_BED if removed else Region.PROSTATE,)
+    return tuple(region for region in Region if section_of(region) == name) or (None,)
 
 
 def _negative(case: Case, name: str) -> PlannedSentence:

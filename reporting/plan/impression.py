@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fedpsma.domain.assessment import MiTnm
 from reporting.data_files import read_data
 from reporting.plan.case import Case, LesionFacts
-from reporting.plan.findings import groups, joined_ids
+from reporting.plan.findings import groups, joined_ids, not_covered
 from reporting.plan.indeterminate import suggestion
 from reporting.plan.model import IDS, PlannedSection, PlannedSentence
 from reporting.plan.quantities import response_sentences
@@ -20,7 +20,8 @@ def impression_section(case: Case) -> PlannedSection:
     """Plan the impression."""
     mitnm = case.assessment.mitnm
     if mitnm is None:
-        return PlannedSection("impression", (*_not_applicable(case), *_open_questions(case)))
+        open_ones = (*_open_questions(case), *not_covered(case, case.not_covered))
+        return PlannedSection("impression", (*_not_applicable(case), *open_ones))
     return PlannedSection(
         "impression",
         (
@@ -30,6 +31,7 @@ def impression_section(case: Case) -> PlannedSection:
             *_extent(case),
             *_changes(case),
             *_open_questions(case),
+            *not_covered(case, case.not_covered),
         ),
     )
 

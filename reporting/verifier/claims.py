@@ -62,6 +62,22 @@ def _sarcoid(view: View, lesions: Sequence[Lesion]) -> bool:
     )
 
 
+def _raised(*scores: int) -> Claim:
+    """Return the claim of raised uptake: a grade of the present, beside a prior a rise as well."""
+    risen = _change("increased")
+    return lambda view, lesions: _score(*scores)(view, lesions) and (view.exam.prior is None or risen(view, lesions))
+
+
+def _solitary(view: View, lesions: Sequence[Lesion]) -> bool:
+    """Whether a lesion is the only one of disease in its kind of site."""
+    kinds = [_kind(one) for one in (*view.counted, *view.indeterminate)]
+    return len(lesions) == 1 and kinds.count(_kind(lesions[0])) <= 1
+
+
+def _kind(lesion: Lesion) -> str:
+    return "bone" if lesion.region.is_bone else str(lesion.region.facts.mitnm_axis)
+
+
 CLAIMS: dict[str, Claim] = {
     "sarcoid": _sarcoid,
     "rlt_caution": _rads("3D"),
@@ -77,6 +93,9 @@ CLAIMS: dict[str, Claim] = {
     "uptake_low": _score(1),
     "uptake_intermediate": _score(2),
     "uptake_intense": _score(2, 3),
+    "uptake_raised": _raised(1, 2, 3),
+    "uptake_raised_much": _raised(2, 3),
+    "solitary": _solitary,
     "score_undetermined": _score(None),
     "uptake_undetermined": _score(None),
     "change_not_comparable": _change("persistent_not_comparable"),

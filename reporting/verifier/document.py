@@ -94,8 +94,10 @@ def _free_lines(text: str) -> Iterator[Line]:
         if (found := _heading(said)) is not None:
             section = found
         elif (found := _heading(heading)) is not None and rest.strip():
-            section = found if found in ("impression", "clinical_information", "technique", "comparison") else section
-            yield Line(section, rest.strip(), None, number)
+            frame = found in ("impression", "clinical_information", "technique", "comparison", FINDINGS_SECTION)
+            section = found if frame else section
+            # A heading that is a place is what the sentence speaks of: "Bone: no suspicious uptake."
+            yield Line(section, rest.strip() if frame else said, None, number)
         elif not _is_frame(said):
             yield Line(section, said, None, number)
 

@@ -14,8 +14,11 @@ from fedpsma.text.statements import Statement, is_negative, prior_words, says_on
 from reporting.verifier.claims import CLAIMS
 from reporting.verifier.document import Line
 from reporting.verifier.problems import Problem
-from reporting.verifier.reading import Reading, Segment, read_sentence
+from reporting.verifier.reading import Reading, Segment, mask, read_sentence
+from reporting.verifier.statements import speaks_of_cancer
 from reporting.verifier.view import View
+
+_FRAME = ("clinical_information", "technique")
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Linked:
 
 def link_line(line: Line, view: View, before: tuple[str, ...]) -> Linked:
     """Give a line of a foreign report its lesions; ``before`` are those of the line before it, for "this lesion"."""
-    reading = read_sentence(line.section, line.text, None, view.lexicon)
+    reading = replace(read_sentence(line.section, line.text, None, view.lexicon), foreign=True)
     plain = reading.plain
     for own in view.own_words:
         plain = plain.replace(own, " " * len(own))
-    if prior_words("not_findings").search(plain):
-        text = plain.replace("SUVmean", " " * len("SUVmean"))
+    if line.section in _FRAME and not _speaks_of_a_finding(plain, view):
+        return Linked(replace(reading, segments=(Segment(plain, ()),)), ())
+    if prior_words("not_findings").search(plain) and not _speaks_of_a_finding(plain, view):
+        text = mask(view.lexicon.pattern("physiological_organs"), plain.replace("SUVmean", " " * len("SUVmean")))
         return Linked(replace(reading, section="reference_uptake", segments=(Segment(text, ()),)), ())
     said = list(_by_span(statements(plain, Passage(0, len(plain), plain))))
     same = view.lexicon.pattern("same_lesion").match(plain.strip()) is not None
@@ -47,6 +52,16 @@ def link_line(line: Line, view: View, before: tuple[str, ...]) -> Linked:
         segments.append(segment)
         problems += wrong
     return Linked(replace(reading, segments=tuple(segments)), tuple(problems))
+
+
+def _speaks_of_a_finding(text: str, view: View) -> bool:
+    """Whether a text speaks of cancer beyond the disease that the patient came with."""
+    for word in view.lexicon.words("context", "claim"):
+        text = mask(word.pattern, text)
+    for region in view.lexicon.regions:
+        if not region.regions:
+            text = mask(region.pattern, text)
+    return speaks_of_cancer(text)
 
 
 def _by_span(found: Iterator[Statement]) -> Iterator[list[Statement]]:
@@ -69,6 +84,7 @@ def _denials(text: str, said: list[list[Statement]], view: View) -> list[bool]:
         quote = together[0].span.quote
         own = all(is_negative(text, one, sentence) for one in together)
         own = own and not view.lexicon.claim("change_stable").search(quote)
+        own = own or view.lexicon.pattern("normal_first").match(quote.strip().rstrip(".")) is not None
         denials.append(own or (bool(denials) and denials[-1] and says_only_where(quote)))
     return denials[::-1]
 
@@ -127,6 +143,11 @@ def _claims_hold(text: str, lesion: Lesion, view: View) -> bool:
     )
 
 
+def _was_there(one: Statement, view: View) -> bool:
+    rows = (view.exam.prior.lesions or []) if view.exam.prior else []
+    return any(row.region in one.mention.regions and _sides_agree(row.side, one.side) for row in rows)
+
+
 def _nothing_there(one: Statement, view: View) -> Problem:
     mention = one.mention
     elsewhere = [lesion for lesion in view.exam.lesions if lesion.region in mention.regions]
@@ -145,6 +166,11 @@ def _denied(together: list[Statement], view: View) -> tuple[Segment, list[Proble
 
 
 def _disease_there(one: Statement, view: View) -> Iterator[Problem]:
+    if view.lexicon.claim("change_resolved").search(one.span.quote) and not _was_there(one, view):
+        yield Problem("statements", one.span.quote, "the prior has no lesion there")
+    # The rest of a place is free where the lesions of it are described elsewhere.
+    if view.lexicon.pattern("remainder").search(one.span.quote):
+        return
     there = _candidates(one.mention, one.side, view)
     disease = [lesion for lesion in there if lesion in view.counted or lesion in view.indeterminate]
     if view.lexicon.claim("change_new").search(one.span.quote):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from fedpsma.domain.exam import Lesion
@@ -31,12 +31,16 @@ _EXAM_FIELDS = {
 
 @dataclass(frozen=True)
 class Token:
-    """A number of the text; ``quantity`` is what it claims to be, ``place`` its rank among those of its quantity."""
+    """A number of the text; ``quantity`` is what it claims to be, ``place`` its rank among those of its quantity.
+
+    ``before`` tells that words beside it say it is of the prior.
+    """
 
     text: str
     value: Decimal
     quantity: str | None
     place: int
+    before: bool = False
 
 
 def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem]:
@@ -44,8 +48,10 @@ def number_problems(text: str, segment: Segment, view: View) -> Iterator[Problem
     lesions = view.known(segment.ids)
     tokens = _tokens(text, {lesion.region for lesion in lesions}, view)
     suvmaxes = sum(token.quantity == "suvmax" for token in tokens)
+    dated = any(token.before and token.quantity == "suvmax" for token in tokens)
     for token in tokens:
-        allowed = _allowed(token, lesions, view, suvmaxes)
+        in_time = replace(token, place=int(token.before)) if dated and token.quantity == "suvmax" else token
+        allowed = _allowed(in_time, lesions, view, suvmaxes)
         if allowed is None:
             yield Problem("numbers", token.text, "is the value of nothing that the sentence names")
         elif token.value not in allowed:
@@ -68,9 +74,15 @@ def _tokens(text: str, own: set[Region], view: View) -> list[Token]:
         label = max(((at, name) for at, name in labels if at <= start), default=(0, None), key=lambda one: one[0])[1]
         unit = next((word.meaning for word in units if word.pattern.match(text, end)), None)
         quantity = _quantity(label, unit, is_word=not any(character.isdigit() for character in found))
-        tokens.append(Token(found, value, quantity, counted.get(quantity, 0)))
+        tokens.append(Token(found, value, quantity, counted.get(quantity, 0), _is_before(text, start, end, view)))
         counted[quantity] = counted.get(quantity, 0) + 1
     return tokens
+
+
+def _is_before(text: str, start: int, end: int, view: View) -> bool:
+    """Whether the word next to a number says that it was measured before."""
+    said = view.lexicon.pattern("value_before", "left").search(text[:start])
+    return said is not None or view.lexicon.pattern("value_before", "right").match(text[end:]) is not None
 
 
 def _labels(text: str, view: View) -> list[tuple[int, str]]:
@@ -110,6 +122,8 @@ def _allowed(token: Token, lesions: Sequence[Lesion], view: View, suvmaxes: int)
         return _decimals([view.value(_EXAM_FIELDS[quantity])])
     if quantity == "suvmax":
         return _suvmax(token, lesions, view, suvmaxes)
+    if quantity == "months":
+        return {months[token.place % len(months)] for one in view.indeterminate if (months := _months(one, view))}
     if quantity == "count":
         return {Decimal(len(lesions))} if lesions else None
     if quantity == "score" and len(lesions) == 1:
@@ -117,6 +131,10 @@ def _allowed(token: Token, lesions: Sequence[Lesion], view: View, suvmaxes: int)
     if quantity in _LESION_FIELDS and len(lesions) == 1:
         return _decimals([getattr(lesions[0], _LESION_FIELDS[quantity])])
     return _of_examination(token, view)
+
+
+def _months(lesion: Lesion, view: View) -> list[Decimal]:
+    return [Decimal(one) for one in re.findall(r"\d+", view.suggestion([lesion.lesion_id]) or "")]
 
 
 def _of_examination(token: Token, view: View) -> set[Decimal] | None:

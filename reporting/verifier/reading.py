@@ -27,7 +27,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Reading:
-    """One sentence as the verifier sees it; ``cites`` is null where the text has no list of what it stands on."""
+    """One sentence as the verifier sees it; ``cites`` is null where the text has no list of what it stands on.
+
+    ``not_imaged`` are the sites that it says were outside the field of view; ``foreign`` tells that another system or a
+    person wrote it, in words of their own.
+    """
 
     section: str
     text: str
@@ -35,6 +39,8 @@ class Reading:
     segments: tuple[Segment, ...]
     quotes: tuple[str, ...]
     gaps: tuple[tuple[str, tuple[str, ...]], ...]
+    not_imaged: tuple[str, ...] = ()
+    foreign: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -58,6 +64,11 @@ def read_sentence(section: str, text: str, cites: Sequence[str] | None, lexicon:
     gap = lexicon.pattern("gap")
     gap_spans = [(match.start(), match[1]) for match in gap.finditer(rest)]
     rest = gap.sub(_blank, rest)
+    outside = lexicon.pattern("not_imaged")
+    not_imaged = tuple(name.strip() for listed in outside.findall(rest) for name in listed.split(", "))
+    rest = outside.sub(_blank, rest)
+    for without_finding in ("field_of_view", "forward"):
+        rest = lexicon.pattern(without_finding).sub(_blank, rest)
     segments = _segments(rest)
     return Reading(
         section,
@@ -66,6 +77,7 @@ def read_sentence(section: str, text: str, cites: Sequence[str] | None, lexicon:
         tuple(segments),
         quotes,
         tuple(_owned(gap_spans, segments)),
+        not_imaged,
     )
 
 

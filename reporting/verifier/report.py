@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion
+from reporting.verifier.coverage import untold_coverage
 from reporting.verifier.document import FINDINGS_SECTION
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading
@@ -48,6 +49,7 @@ def report_problems(readings: Sequence[Reading], view: View) -> Iterator[Problem
     yield from _regions_told(readings, view)
     yield from _impression(readings, view)
     yield from _rationales(readings, view)
+    yield from untold_coverage(readings, view)
 
 
 def _sections(readings: Sequence[Reading], view: View) -> Iterator[Problem]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion, PriorLesion
 from fedpsma.text.guard import find_identifiers, find_instructions
 from fedpsma.text.regions import find_mentions
 from reporting.verifier.claims import CLAIMS, affirms
+from reporting.verifier.coverage import coverage_problems
 from reporting.verifier.lexicon import lexicon
 from reporting.verifier.names import read_names
 from reporting.verifier.numbers import number_problems
@@ -20,6 +22,7 @@ from reporting.verifier.view import View, code_pattern
 
 CONTEXT_SECTIONS = ("clinical_information", "technique", "comparison", "reference_uptake")
 RATIONALE_SECTION = "indeterminate"
+_NORMAL_NODE_MM = 10.0
 _UPTAKE = ("uptake_none", "uptake_low", "uptake_intense", "uptake_undetermined")
 
 
@@ -27,6 +30,7 @@ def sentence_problems(reading: Reading, view: View) -> Iterator[Problem]:
     """Yield everything that is wrong with one sentence by itself."""
     yield from _ids(reading, view)
     yield from _gaps(reading, view)
+    yield from coverage_problems(reading, view)
     yield from _untrusted(reading, view)
     yield from _forbidden(reading, view)
     yield from _response(reading, view)
@@ -53,15 +57,17 @@ def _segment(segment: Segment, reading: Reading, view: View) -> Iterator[Problem
     claims = text
     text = mask(view.lexicon.pattern("not_a_region"), text)
     several = reading.cites is None and len(segment.ids) > 1
-    complete = reading.section != RATIONALE_SECTION and not several
+    # Another system's impression refers back to findings with their sides.
+    refers = reading.foreign and reading.section == "impression"
+    complete = reading.section != RATIONALE_SECTION and not several and not refers
     yield from side_problems(text, segment, sites, view, complete=complete)
     if reading.section != "reference_uptake":
         yield from region_problems(mask(code_pattern(), segment.text), segment, sites, view)
     yield from unread_problems(segment, view)
     if segment.ids:
         yield from _ct_descriptors(text, view.known(segment.ids))
-        yield from _claims(claims, segment, view)
-        yield from _suggestions(text, reading, view)
+        yield from _claims(claims, segment, reading, view)
+        yield from _suggestions(text, segment, reading, view)
     elif reading.section not in CONTEXT_SECTIONS:
         yield from statement_problems(segment.text, reading.section, view)
 
@@ -97,8 +103,16 @@ def _without_suggestion(segment: Segment, view: View) -> Segment:
     return Segment(segment.text.replace(f"; {suggested}", " " * (len(suggested) + 2)), segment.ids)
 
 
-def _suggestions(text: str, reading: Reading, view: View) -> Iterator[Problem]:
-    if said := view.lexicon.pattern("suggestion").search(text):
+def _follow_up_agrees(text: str, segment: Segment, view: View) -> bool:
+    """Whether a report of another system asks for a follow-up where the rules suggest one for every lesion named."""
+    asked = view.lexicon.pattern("follow_up")
+    own = [asked.search(view.suggestion([one]) or "") for one in segment.ids]
+    return asked.search(text) is not None and all(own)
+
+
+def _suggestions(text: str, segment: Segment, reading: Reading, view: View) -> Iterator[Problem]:
+    said = view.lexicon.pattern("suggestion").search(text)
+    if said and not (reading.foreign and _follow_up_agrees(text, segment, view)):
         yield Problem("suggestions", said[0], "is followed by something else than the rules suggest")
     if reading.section == RATIONALE_SECTION and "PSMA-RADS" not in reading.plain:
         yield Problem("rationale", reading.plain.strip(), "is not an element that the rules gave")
@@ -157,8 +171,13 @@ def _forbidden(reading: Reading, view: View) -> Iterator[Problem]:
         if match := word.pattern.search(reading.plain):
             yield Problem("forbidden", match[0], f"no {word.meaning} in a draft")
     said = view.lexicon.pattern("all_clear").search(reading.plain)
-    if said and view.open_lesions:
+    # What is denied of a place is compared with the lesions there.
+    if said and view.open_lesions and not _names_a_place(reading.plain[said.start() :]):
         yield Problem("contradictions", said[0], f"an all-clear, but {', '.join(view.open_lesions)} are not benign")
+
+
+def _names_a_place(text: str) -> bool:
+    return bool(find_mentions(re.split(r"[;.]", text, maxsplit=1)[0]))
 
 
 def _response(reading: Reading, view: View) -> Iterator[Problem]:
@@ -207,11 +226,23 @@ def _ct_descriptors(text: str, lesions: Sequence[Lesion]) -> Iterator[Problem]:
         strict=True,
     ):
         said = draft.pattern.search(text)
-        if said and not all(affirms(one.ct_correlate or "", source.meaning) for one in lesions):
+        if said and not all(_is_of_the_table(one, said, source.meaning) for one in lesions):
             yield Problem("ct", said[0], "is not in the CT correlate")
 
 
-def _claims(text: str, segment: Segment, view: View) -> Iterator[Problem]:
+def _is_of_the_table(lesion: Lesion, said: re.Match[str], source: str) -> bool:
+    """Whether the CT correlate says so, or the size: that of a node is its short axis, enlarged from 10 mm (RECIST)."""
+    if affirms(lesion.ct_correlate or "", source):
+        return True
+    if not lesion.region.is_node or lesion.size_mm is None:
+        return False
+    word = said[0].lower()
+    return word.startswith(("short", "kurz")) or (
+        word.startswith(("enlarged", "vergrößert")) and lesion.size_mm >= _NORMAL_NODE_MM
+    )
+
+
+def _claims(text: str, segment: Segment, reading: Reading, view: View) -> Iterator[Problem]:
     lesions = view.known(segment.ids)
     names = view.places(lesions)
     for word in view.lexicon.claims:
@@ -220,7 +251,9 @@ def _claims(text: str, segment: Segment, view: View) -> Iterator[Problem]:
             continue
         if word.meaning in _UPTAKE and not most_exact_region(text, segment, view):
             yield Problem("regions", said[0].strip(), f"without a site for {names}")
-        if not CLAIMS[word.meaning](view, lesions):
+        # What enters the stage another system may call metastasis; here the word is kept for certain disease.
+        meaning = "counted" if reading.foreign and word.meaning == "malignant" else word.meaning
+        if not CLAIMS[meaning](view, lesions):
             yield Problem("statements", said[0].strip(), f"the rules say {view.verdicts(lesions)}")
         text = mask(word.pattern, text)
     negated = view.lexicon.pattern("negation").search(text)

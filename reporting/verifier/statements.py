@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
+from fedpsma.domain.region import Region
 from reporting.verifier.lexicon import lexicon
 from reporting.verifier.problems import Problem
 from reporting.verifier.reading import Reading
@@ -18,6 +20,7 @@ REGION_SECTIONS = (
     "visceral",
     "psma_negative",
 )
+_MAY_BE_OUTSIDE = {Region.BONE_SKULL, Region.BRAIN, Region.BONE_OTHER_EXTREMITY}
 _OF_CANCER = ("malignant", "suspicious", "four_or_five", "indeterminate", "treated", "other_tumour", "psma_negative")
 
 
@@ -27,11 +30,10 @@ def statement_problems(text: str, section: str, view: View) -> Iterator[Problem]
         topic = next(
             (word.meaning for word in view.lexicon.words("topics", "topic") if word.pattern.search(clause)), None
         )
-        if topic is None:
-            if _speaks_of_cancer(clause) or (section in REGION_SECTIONS and _holds_words(clause)):
-                yield Problem("lesion_ids", clause.strip(), "states a finding without a lesion of the table")
-            continue
         negated = view.lexicon.pattern("negation").search(clause) is not None
+        if topic is None:
+            yield from _without_topic(clause, section, view, negated=negated)
+            continue
         in_impression = section == "impression"
         present = _stage_says(topic, view) if in_impression else _table_says(topic, view)
         if not negated and not in_impression:
@@ -42,6 +44,17 @@ def statement_problems(text: str, section: str, view: View) -> Iterator[Problem]
             yield from _extent_problems(topic, clause, view)
 
 
+def _without_topic(clause: str, section: str, view: View, *, negated: bool) -> Iterator[Problem]:
+    if section in REGION_SECTIONS and _holds_words(clause):
+        yield Problem("lesion_ids", clause.strip(), "states a finding without a lesion of the table")
+    elif not speaks_of_cancer(clause) or view.lexicon.pattern("hedge").search(clause):
+        return
+    elif not negated:
+        yield Problem("lesion_ids", clause.strip(), "states a finding without a lesion of the table")
+    elif view.open_lesions:
+        yield Problem("contradictions", clause.strip(), f"{', '.join(view.open_lesions)} are not benign")
+
+
 def context_problems(reading: Reading, view: View) -> Iterator[Problem]:
     """Yield what is wrong with the statements about patient, technique and prior examination."""
     for word in view.lexicon.words("context", "claim"):
@@ -50,7 +63,7 @@ def context_problems(reading: Reading, view: View) -> Iterator[Problem]:
             yield Problem("context", said[0], "is not what the exam says")
 
 
-def _speaks_of_cancer(clause: str) -> bool:
+def speaks_of_cancer(clause: str) -> bool:
     """Whether a clause speaks of cancer, in whichever language: a draft in one may hold a sentence in the other."""
     claims = (*lexicon("en").claims, *lexicon("de").claims)
     return any(word.pattern.search(clause) for word in claims if word.meaning in _OF_CANCER)
@@ -112,6 +125,26 @@ def _extent_problems(topic: str, clause: str, view: View) -> Iterator[Problem]:
         yield Problem("contradictions", clause.strip(), f"the stage is {stage.T}")
 
 
+def _asked(view: View, pattern: str) -> bool:
+    return re.search(pattern, view.exam.indication or "", re.IGNORECASE) is not None
+
+
+def _prostatectomy(view: View) -> bool:
+    told = " ".join(view.exam.clinical.prior_therapy or [])
+    return (
+        view.exam.clinical.prostate_status == "removed" or re.search("prostate[ck]tom", told, re.IGNORECASE) is not None
+    )
+
+
+def _same_tracer(view: View) -> bool:
+    return view.exam.prior is not None and view.exam.prior.tracer == view.exam.tracer is not None
+
+
+def _body_imaged(view: View) -> bool:
+    """Whether nothing between skull base and thighs is known to lie outside the field of view."""
+    return set(view.exam.technique.not_covered or ()) <= _MAY_BE_OUTSIDE
+
+
 def _other_tracer(view: View) -> bool:
     prior = view.exam.prior
     return prior is not None and prior.tracer is not None and prior.tracer != view.exam.tracer
@@ -120,6 +153,12 @@ def _other_tracer(view: View) -> bool:
 _CONTEXT: dict[str, Callable[[View], bool]] = {
     "furosemide_no": lambda view: view.exam.technique.furosemide is False,
     "furosemide_yes": lambda view: view.exam.technique.furosemide is True,
+    "prostatectomy": _prostatectomy,
+    "recurrence_asked": lambda view: _asked(view, r"recurr|relapse|rezidiv|\bBCR\b|rising PSA|PSA-Anstieg"),
+    "primary_asked": lambda view: _asked(view, r"primary|initial|newly|prim[aä]r|erst"),
+    "same_tracer": _same_tracer,
+    "body_imaged": _body_imaged,
+    "all_imaged": lambda view: view.exam.technique.not_covered == [],
     "in_situ": lambda view: view.exam.clinical.prostate_status == "in_situ",
     "removed": lambda view: view.exam.clinical.prostate_status == "removed",
     "irradiated": lambda view: view.exam.clinical.prostate_status == "irradiated",

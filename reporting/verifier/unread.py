@@ -38,6 +38,10 @@ _PATTERNS = (
     ("new_lesions", "none"),
     ("new_lesions", "some"),
     ("all_clear",),
+    ("remainder",),
+    ("hedge",),
+    ("suggestion",),
+    ("follow_up",),
 )
 
 

@@ -36,6 +36,7 @@ CHECKS = (
     "omissions",
     "context",
     "gaps",
+    "coverage",
     "forbidden",
     "untrusted_text",
     "not_understood",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json
 from reporting.data_files import read_data
 from reporting.sentences import Language
@@ -105,12 +105,11 @@ def read_phrasing(path: Path, language: Language) -> Phrasing:
     try:
         phrasing = Phrasing.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {first['msg']}", where=str(path), remedy=_REMEDY) from error
-    problem = next(itertools.chain(_problems(phrasing), _unread(phrasing)), None)
-    if problem is not None:
-        raise InputError(problem, where=str(path), remedy=_REMEDY)
+        field, problem = first_problem(error)
+        raise InputError(f"{field}: {problem}", where=str(path), remedy=_REMEDY) from error
+    wrong = next(itertools.chain(_problems(phrasing), _unread(phrasing)), None)
+    if wrong is not None:
+        raise InputError(wrong, where=str(path), remedy=_REMEDY)
     return phrasing
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from html import escape
 
-from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.pages.parts import UNKNOWN, table
-from server.simulation.judging import Figures
+from fedpsma.training.subject import Measure
 from server.simulation.report import ALL_SHARED, SHARED, ModelLine, SimulationReport
 
-_MEASURES: Mapping[str, Callable[[Figures], Figure]] = {
-    "lesion AP": lambda figures: figures.average_precision,
-    "Dice": lambda figures: figures.dice,
-}
 _NOTE = (
     "Each site on its own held-out patients. They are few: a difference far inside the intervals of the table above "
     "is chance."
@@ -28,18 +22,19 @@ def site_gains(report: SimulationReport) -> str:
         return '<p class="quiet">Not compared: --compare also trains every site alone.</p>'
     shared, whole = by_kind[SHARED], by_kind.get(ALL_SHARED)
     titles, rows = ["site"], [[escape(name)] for name in shared.judgement.sites]
-    for measure, of in _MEASURES.items():
+    for measure in report.yardstick.measures:
         others = {"alone": alone, "nothing kept": dict.fromkeys(alone, whole)} if whole else {"alone": alone}
-        titles += [f"{measure} {how}" for how in (*others, "federated")] + [f"over {how}" for how in others]
+        titles += [f"{escape(measure.title)} {how}" for how in (*others, "federated")]
+        titles += [f"over {how}" for how in others]
         for row, name in zip(rows, shared.judgement.sites, strict=True):
-            own = of(shared.judgement.sites[name]).value
-            known = [_at(lines.get(name), name, of) for lines in others.values()]
+            own = shared.judgement.sites[name].of(measure).value
+            known = [_at(lines.get(name), name, measure) for lines in others.values()]
             row += [*map(_value, known), _value(own), *(_gain(own, one) for one in known)]
     return f'{table(titles, rows, numeric=range(1, len(titles)))}<p class="quiet">{_NOTE}</p>'
 
 
-def _at(line: ModelLine | None, site: str, of: Callable[[Figures], Figure]) -> float | None:
-    return None if line is None else of(line.judgement.sites[site]).value
+def _at(line: ModelLine | None, site: str, measure: Measure) -> float | None:
+    return None if line is None else line.judgement.sites[site].of(measure).value
 
 
 def _value(value: float | None) -> str:

@@ -10,16 +10,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fedpsma import __version__
-from fedpsma.history.events import Event
+from fedpsma.history.rounds import RoundRecord, attempts_of
 from fedpsma.model.checkpoint import Weights, load_checkpoint
 from fedpsma.training.local_rules import RoundMemory, with_own
+from fedpsma.training.subject import OnItem, Yardstick
 from server.card import synthetic
 from server.run_folder import RunFolder
 from server.simulation.config import SimulationConfig
 from server.simulation.datasets import SiteData, pooled, site_data
-from server.simulation.judging import Judgement, OnStudy, judge
+from server.simulation.judging import Judgement, judge
 
 REPORT_FILE = "simulation.json"
+MOST_POINTS = 24
 SHARED, POOLED, START, ALL_SHARED = "shared", "pooled", "start", "all shared"
 
 
@@ -64,7 +66,10 @@ class ModelLine(BaseModel):
 
 
 class SimulationReport(BaseModel):
-    """A whole simulation; ``synthetic`` is ``None`` where only some sites have phantoms."""
+    """A whole simulation; ``synthetic`` is ``None`` where only some sites have phantoms.
+
+    ``yardstick`` says by what its models were judged.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +82,7 @@ class SimulationReport(BaseModel):
     sites: tuple[SiteLine, ...]
     rounds: tuple[RoundLine, ...]
     models: tuple[ModelLine, ...]
+    yardstick: Yardstick
 
 
 def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
@@ -87,34 +93,34 @@ def baselines(config: SimulationConfig) -> dict[str, SimulationConfig]:
     if not config.compare:
         return {}
     sites = site_data(config)
-    data = pooled(sites, config.out / "data" / POOLED)
+    data = pooled(sites, config.out / "data" / POOLED, config.subject)
     clean = [site.clean.folder for site in sites]
     found = {} if _is_shared_whole(config) else {ALL_SHARED: config.all_shared(clean, config.out / "all_shared")}
     found[POOLED] = config.of_one(data.folder, config.out / POOLED, sites=len(sites))
     return found | {site.name: config.alone(site.clean.folder) for site in sites}
 
 
-def judgements(config: SimulationConfig) -> int:
-    """Return how many models :func:`make_report` judges."""
-    if not config.held_out_share:
-        return 0
-    return config.plan.rounds + 1 + len(baselines(config))
+def judged_items(config: SimulationConfig) -> int:
+    """Return how many studies, or whatever is tried one by one, :func:`make_report` lets models try in all."""
+    models = len(_curve_rounds(config.plan.rounds)) + 1 + len(baselines(config))
+    return models * sum(len(config.subject.items(site.held_out)) for site in site_data(config) if site.held_out)
 
 
-def make_report(config: SimulationConfig, on_study: OnStudy = lambda: None) -> SimulationReport:
+def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> SimulationReport:
     """Gather what a finished simulation left, and judge its models where patients were held out."""
     sites, folder = site_data(config), RunFolder(config.out)
-    events = folder.events.read()[0]
-    rounds = tuple(_rounds(config, folder, sites, events, on_study))
+    attempts = attempts_of(folder.events.read()[0])
+    rounds = tuple(_rounds(config, folder, sites, attempts, on_item))
     return SimulationReport(
         software=f"fedpsma {__version__}",
         synthetic=synthetic(folder.federation()),
-        settings=config.model_dump(mode="json", exclude={"trainer"}),
+        settings=config.model_dump(mode="json"),
         target_epsilon=config.plan.target_epsilon,
         delta=config.plan.delta,
-        sites=tuple(_site(one, config, folder, events, sites) for one in sites),
+        sites=tuple(_site(one, config, folder, attempts, sites) for one in sites),
         rounds=rounds,
-        models=tuple(_models(config, folder, sites, on_study)) if config.held_out_share else (),
+        models=tuple(_models(config, folder, sites, on_item)) if config.held_out_share else (),
+        yardstick=config.subject.yardstick,
     )
 
 
@@ -123,11 +129,22 @@ def _is_shared_whole(config: SimulationConfig) -> bool:
     return config.full_plan.kept_at_site == "nothing"
 
 
+def _curve_rounds(rounds: int) -> frozenset[int]:
+    """Return the rounds after which the model is judged, the last one among them: of many rounds a few tell enough."""
+    points = min(rounds, MOST_POINTS)
+    return frozenset(round(rounds * (point + 1) / points) for point in range(points))
+
+
 def _site(
-    site: SiteData, config: SimulationConfig, folder: RunFolder, events: Sequence[Event], sites: Sequence[SiteData]
+    site: SiteData,
+    config: SimulationConfig,
+    folder: RunFolder,
+    attempts: Sequence[RoundRecord],
+    sites: Sequence[SiteData],
 ) -> SiteLine:
     given = folder.last_state().sites.get(site.name)
-    missed = {event.round: event.reason for event in events if event.site == site.name and event.reason}
+    missed = {one.number: one.missing[site.name] for one in attempts if site.name in one.missing}
+    paid = [one.paid[site.name] for one in attempts if one.paid.get(site.name) is not None]
     attack = config.attack
     attacks = attack is not None and site.name in attack.attackers([one.name for one in sites])
     return SiteLine(
@@ -135,40 +152,40 @@ def _site(
         patients=len(site.training.patients),
         held_out=len(site.held_out.patients) if site.held_out else 0,
         rounds=given.rounds if given else 0,
-        left_out=dict(Counter(str(reason) for reason in missed.values())),
-        epsilon=_spent(events, site.name),
+        left_out=dict(Counter(missed.values())),
+        epsilon=paid[-1] if paid else None,
         attacks=attack.kind if attack and attacks else None,
     )
 
 
-def _spent(events: Sequence[Event], site: str) -> float | None:
-    """Return what a site's patients have paid, whether its replies counted or not."""
-    told = [event.epsilon for event in events if event.site == site and event.epsilon is not None]
-    return told[-1] if told else None
-
-
 def _rounds(
-    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], events: Sequence[Event], on_study: OnStudy
+    config: SimulationConfig,
+    folder: RunFolder,
+    sites: Sequence[SiteData],
+    attempts: Sequence[RoundRecord],
+    on_item: OnItem,
 ) -> Iterator[RoundLine]:
-    seconds = {event.round: event.seconds for event in events if event.kind == "round_ended"}
-    for number in range(1, folder.last_state().round + 1):
-        paid = {event.site: event.epsilon for event in events if event.round == number and event.epsilon is not None}
+    shown = _curve_rounds(config.plan.rounds)
+    for one in attempts:
+        if not one.finished:
+            continue
         judged = None
-        if config.held_out_share:
-            checkpoint = load_checkpoint(folder.checkpoint_path(number))
-            own = _own(config, folder, checkpoint.weights, number)
-            judged = judge(checkpoint, sites, config.out / "judged", own, on_study)
-        epsilon = {str(site): value for site, value in sorted(paid.items(), key=str)}
-        yield RoundLine(round=number, seconds=seconds.get(number), epsilon=epsilon, judgement=judged)
+        if config.held_out_share and one.number in shown:
+            checkpoint = load_checkpoint(folder.checkpoint_path(one.number))
+            checkpoint = checkpoint.model_copy(update={"weights": folder.mean(one.number) or checkpoint.weights})
+            own = _own(config, folder, checkpoint.weights, one.number)
+            judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
+        epsilon = {site: value for site, value in sorted(one.paid.items()) if value is not None}
+        yield RoundLine(round=one.number, seconds=one.seconds, epsilon=epsilon, judgement=judged)
 
 
 def _models(
-    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], on_study: OnStudy
+    config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData], on_item: OnItem
 ) -> Iterator[ModelLine]:
     def line(name: str, kind: Any, path: Path, last_round: int | None = None) -> ModelLine:
         checkpoint = load_checkpoint(path)
         own = None if last_round is None else _own(config, folder, checkpoint.weights, last_round)
-        judged = judge(checkpoint, sites, config.out / "judged", own, on_study)
+        judged = judge(checkpoint, sites, config.out / "judged", own, on_item, config.subject)
         return ModelLine(name=name, kind=kind, epsilon=checkpoint.card.epsilon, judgement=judged)
 
     yield line("starting weights", START, folder.initial_path)

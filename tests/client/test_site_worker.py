@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from tiny_trainer import SECRET, make_sites
 
-from client.ledger import Charge, Ledger, RoundKey
+from client.ledger import Ledger, RoundKey
 from client.site import Site, answer_order, locate_site
 from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.files import write_json
+from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import stoppable
 
 WEIGHTS = {"layer": np.ones((3, 4), np.float32), "bias": np.ones(4, np.float32), "frozen": np.ones(5, np.float32)}

@@ -108,7 +108,7 @@ def _assert_analysis(folder: Path) -> None:
 
 
 def _assert_report(folder: Path) -> None:
-    text = (folder / "report.txt").read_text("utf-8")
+    text = (folder / "draft.txt").read_text("utf-8")
     assert "do not apply to 18F-FDG" in text
     assert "miT" not in text.replace("miTNM", "")
     assert "suspicious CT correlate" not in text

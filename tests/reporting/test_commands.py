@@ -16,7 +16,7 @@ from reporting.exporters.report import Report
 from reporting.exporters.text import as_text
 from reporting.report_folder import read_report
 
-FILES = {"draft.json", "report.md", "report.txt", "assessment.json", "exam.json"}
+FILES = {"draft.json", "draft.md", "draft.txt", "assessment.json", "exam.json"}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_folder_with_the_draft_appears_and_the_report_is_printed(exam_file, tm
 
 def test_the_written_report_is_marked_as_a_draft(exam_file, tmp_path):
     _run(exam_file, "--out", tmp_path / "out", "--writer", "template", "--language", "de")
-    for name in ("report.md", "report.txt"):
+    for name in ("draft.md", "draft.txt"):
         text = (tmp_path / "out" / name).read_text("utf-8")
         assert "DRAFT" in text
         assert "nicht für den klinischen Gebrauch" in text
@@ -67,7 +67,7 @@ def test_a_prior_text_enters_and_its_injection_is_noted_beside_the_report(exam_f
     result = _run(exam_file, "--out", tmp_path / "out", "--writer", "template", "--prior", prior)
     assert result.exit_code == 0, result.output
     assert "note: untrusted_instruction" in result.output
-    assert "zebrafish" not in (tmp_path / "out" / "report.txt").read_text("utf-8")
+    assert "zebrafish" not in (tmp_path / "out" / "draft.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("content", [os.urandom(2000) + b"\xff\xfe", b"text\x00text", b"", b" \n "])

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from fedpsma.errors import InputError
-from reporting.endpoint import Endpoint, EndpointWriter
+from reporting.endpoint import KEY_VARIABLE, Endpoint, EndpointWriter, read_key
 from reporting.sentences import SentenceRequest
 from reporting.wording.phrasing import style
 
@@ -24,6 +24,9 @@ def server():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            if http.key is not None and self.headers["Authorization"] != f"Bearer {http.key}":
+                self.send_error(401)
+                return
             self._say({"data": [{"id": "local-model"}]})
 
         def do_POST(self):
@@ -44,7 +47,7 @@ def server():
             pass
 
     http = HTTPServer(("127.0.0.1", 0), Handler)
-    http.asked, http.answers = [], [GOLD]
+    http.asked, http.answers, http.key = [], [GOLD], None
     http.url = f"http://127.0.0.1:{http.server_port}/v1"
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
@@ -109,3 +112,44 @@ def test_with_a_style_only_its_wordings_are_taken(server):
 def test_only_this_machine_is_asked_and_only_where_somebody_answers(url, problem):
     with pytest.raises(InputError, match=problem):
         EndpointWriter(Endpoint(url, timeout_s=2.0))
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_server_that_wants_a_key_gets_it_from_a_private_file_or_the_environment(
+    server, tmp_path, monkeypatch, by_file
+):
+    server.key = "sk-very-secret"
+    with pytest.raises(InputError, match="--key-file"):
+        EndpointWriter(Endpoint(server.url))
+    path = tmp_path / "key"
+    path.write_text("sk-very-secret\n")
+    path.chmod(0o600)
+    monkeypatch.setenv(KEY_VARIABLE, "another" if by_file else "sk-very-secret")
+    endpoint = Endpoint(server.url, key=read_key(path if by_file else None))
+    writer = EndpointWriter(endpoint)
+    assert writer.write([REQUEST]) == [GOLD]
+    assert "secret" not in f"{endpoint!r} {writer.name}"
+
+
+def test_a_key_that_others_can_read_or_that_is_none_is_refused_and_not_shown(tmp_path, monkeypatch):
+    path = tmp_path / "key"
+    path.write_text("sk-very-secret")
+    path.chmod(0o644)
+    with pytest.raises(InputError, match="can be read by others"):
+        read_key(path)
+    path.chmod(0o600)
+    path.write_text("sk-very secret")
+    with pytest.raises(InputError, match="holds no key") as caught:
+        read_key(path)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv(KEY_VARIABLE, "")
+    with pytest.raises(InputError, match=KEY_VARIABLE):
+        read_key(None)
+
+
+def test_a_key_is_never_sent_in_the_clear_nor_written_into_the_address():
+    with pytest.raises(InputError, match="unencrypted"):
+        EndpointWriter(Endpoint("http://192.0.2.1/v1", remote=True, key="sk"))
+    with pytest.raises(InputError, match="login") as caught:
+        EndpointWriter(Endpoint("http://me:secret@127.0.0.1/v1"))
+    assert "secret" not in str(caught.value)

@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fedpsma.domain.exam import Exam
+from fedpsma.domain.region import Region
 from fedpsma.staging import assess
 from reporting.commands import report
 from reporting.drafting import draft_report
+from reporting.verifier.verify import Line, Verifier
 
 
 def _draft(**content):
@@ -84,3 +86,42 @@ def test_open_policies_that_decide_are_named_beside_the_draft(tmp_path):
     effects = assess(Exam.model_validate(content)).policy_effects
     assert effects
     assert all(effect.title in answer.output.replace("\n", " ") for effect in effects)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_what_was_not_imaged_is_named_and_never_called_free(language):
+    outside = ["BONE_SKULL", "BRAIN", "PROSTATE"]
+    draft = _draft(lesions=[_lesion(1)], technique={"not_covered": outside}, language=language)
+    assert draft.verification.passed
+    said = {"en": "skull, brain, prostate", "de": "Schädel, Gehirn, Prostata"}[language]
+    for section in ("technique", "impression"):
+        assert said in " ".join(one.text for one in draft.section(section).sentences)
+    assert not any(one.cites[0].startswith("negative") for one in draft.section("prostate").sentences)
+    assert "technique.not_covered" in draft.section("bone").sentences[-1].cites
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_region_can_be_named_as_not_imaged_and_a_full_coverage_is_said(language):
+    every = [region.value for region in Region]
+    assert _draft(technique={"not_covered": every}, language=language).verification.passed
+    complete = _draft(technique={"not_covered": []}, language=language)
+    assert complete.verification.passed
+    assert {"en": "coverage: complete", "de": "Untersuchungsbereich: vollständig"}[language] in _text(complete)
+
+
+def test_a_wrong_or_missing_word_on_the_coverage_is_found():
+    exam = Exam.model_validate({"tracer": "68Ga-PSMA-11", "technique": {"not_covered": ["BONE_SKULL"]}})
+    verifier, draft = Verifier(exam, assess(exam)), draft_report(exam, assess(exam))
+    assert draft.verification.passed
+
+    def checks(old, new):
+        lines = [
+            Line(section.name, one.text.replace(old, new), tuple(one.cites))
+            for section in draft.sections
+            for one in section.sentences
+        ]
+        return {check.name for check in verifier.verify(lines).checks if not check.passed}
+
+    assert "coverage" in checks("imaged: skull", "imaged: femur")
+    assert "omissions" in checks("Not imaged: skull.", "")
+    assert "context" in checks("not imaged: skull", "complete")

@@ -109,3 +109,39 @@ def test_long_text_is_read_in_time():
     find_instructions(text)
     find_identifiers(text)
     assert time.perf_counter() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Müller, Hans, geb. 12.03.1950", "Müller, Hans"),
+        ("John Smith (DOB 02/03/1947)", "John Smith"),
+        ("Sehr geehrte Frau Kollegin Dr. Stein,", "Frau Kollegin Dr. Stein"),
+        ("Mit freundlichen Grüßen\nThomas Krüger\nFacharzt", "Thomas Krüger"),
+        ("Reported by J. Smith FRCR", "J. Smith"),
+        ("WEBER^ANNA^^^", "WEBER^ANNA"),
+    ],
+)
+def test_a_name_without_a_label_is_found_by_what_stands_beside_it(text, name):
+    assert name in {one.quote for one in find_identifiers(f"Sternum normal.\n{text}\n") if one.kind == "name"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sehr geehrter Herr Kollege,",
+        "Kind regards,\nDepartment of Nuclear Medicine",
+        "Reported by the prior study.",
+        "Liver, Spleen, Kidneys: normal.",
+        "Hounsfield Units, MD-CT of the chest",
+    ],
+)
+def test_salutations_departments_and_lists_name_nobody(text):
+    assert find_identifiers(text) == ()
+
+
+@pytest.mark.parametrize("text", ["Dr med Prof ", "Aa Bb ", "A. A. ", "Grüßen\nAa ", "aAaAaA-AaA'"])
+def test_no_text_makes_the_search_for_names_slow(text):
+    started = time.process_time()
+    find_identifiers(text * (20_000 // len(text)))
+    assert time.process_time() - started < 5.0

@@ -6,7 +6,10 @@ import re
 
 import pytest
 
+from reporting.draft import Section
 from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
+from reporting.evaluation.kept import Kept
+from reporting.evaluation.report_scores import report_scores
 from reporting.evaluation.run import counts, distinct_requests, evaluation_cases, figures, gated, raw, seen, unseen
 from reporting.evaluation.wordings import Replayed, write_all
 from reporting.template_writer import TemplateWriter
@@ -76,7 +79,53 @@ def test_what_was_said_is_kept_and_not_asked_again(cases, tmp_path):
             asked.extend(requests)
             return super().write(requests)
 
-    first = write_all(tmp_path / "said.jsonl", requests[:3], Once)
-    second = write_all(tmp_path / "said.jsonl", requests, Once)
+    first = write_all(Kept(tmp_path / "said.jsonl", "m"), requests[:3], Once)
+    second = write_all(Kept(tmp_path / "said.jsonl", "m"), requests, Once)
     assert len(asked) == 5
     assert second | first == second
+
+
+def test_a_line_cut_off_by_a_stop_is_dropped_and_another_models_answers_are_not_read(tmp_path):
+    path = tmp_path / "kept.jsonl"
+    Kept(path, "m").add({"a": 1, "b": 2})
+    path.write_bytes(path.read_bytes()[:-4])
+    kept = Kept(path, "m")
+    kept.add({"c": 3})
+    assert Kept(path, "m").values == {"a": 1, "c": 3}
+    assert Kept(path, "another").values == {}
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "score"),
+    [
+        ("impression", lambda text: text.replace(": mi", ": mx"), "stage stated"),
+        (None, lambda text: re.sub(r"PSMA-RADS \d\w?\)", "PSMA-RADS 9)", text), "category right"),
+        (None, lambda text: re.sub(r"score \d", "score 7", text), "expression score right"),
+        ("indeterminate", lambda text: re.sub(r"\[L\d+\]", "[L99]", text), "indeterminate named"),
+        (
+            "indeterminate",
+            lambda text: re.sub(r"\[L\d+\]", "[L1, L2, L3, L4, L5]", text),
+            "indeterminate not over-called",
+        ),
+        ("indeterminate", lambda text: text.replace("uptake", "fever").replace("imaging", "a"), "rationale right"),
+        ("bone", None, "mandatory parts"),
+        (None, lambda text: text.replace("[not provided: body weight]", "80 kg"), "gaps named"),
+        ("impression", lambda text: re.sub(r"\[L\d+\]", "[L99]", text), "no contradiction"),
+    ],
+)
+def test_each_seeded_mistake_of_the_report_lowers_its_score(cases, section, change, score):
+    right, wrong = [], []
+    for case in cases:
+        sections = gated(case, TemplateWriter()).sections
+        spoilt = [_spoilt(one, change) if section in (None, one.name) else one for one in sections]
+        right.append(report_scores(case.exam, case.assessment, sections))
+        wrong.append(report_scores(case.exam, case.assessment, [one for one in spoilt if one is not None]))
+    assert counts(right)[score][0] == counts(right)[score][1] > 0
+    assert counts(wrong)[score][0] < counts(wrong)[score][1]
+
+
+def _spoilt(section, change):
+    if change is None:
+        return None
+    texts = [one.model_copy(update={"text": change(one.text)}) for one in section.sentences]
+    return Section(name=section.name, sentences=texts)

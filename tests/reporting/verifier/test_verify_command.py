@@ -79,7 +79,7 @@ def test_our_own_draft_in_every_form_is_clean(exam_file, tmp_path, language):
         report, ["draft", str(exam_file), "--out", str(made), "--writer", "template", "--language", language]
     )
     assert drafted.exit_code == 0, drafted.output
-    for name in ("draft.json", "report.md", "report.txt"):
+    for name in ("draft.json", "draft.md", "draft.txt"):
         result = CliRunner().invoke(report, ["verify", str(made / name), str(exam_file)])
         assert (result.exit_code, "nothing found" in result.output) == (0, True), result.output
 
@@ -156,7 +156,7 @@ def test_bad_input_is_one_clear_line(verify, text, message):
     assert message in str(result.exception)
 
 
-@pytest.mark.parametrize("form", ["report.md", "report.txt"])
+@pytest.mark.parametrize("form", ["draft.md", "draft.txt"])
 def test_a_wrong_cell_of_the_lesion_table_is_named(exam_file, tmp_path, form):
     made = tmp_path / "out"
     CliRunner().invoke(report, ["draft", str(exam_file), "--out", str(made), "--writer", "template"])
