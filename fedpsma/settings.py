@@ -156,5 +156,5 @@ def checked(kind: type[Config], table: Table) -> Config:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        name, what = first_problem(error)
-        raise InputError(what, where=name or "settings", remedy="correct the setting") from error
+        name, what = first_problem(error, "settings")
+        raise InputError(what, where=name, remedy="correct the setting") from error

@@ -43,8 +43,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealFederat
 def _with_clocks(federation: RealFederation, **seconds: int) -> None:
     """Start the sites anew with their clocks wrong by so much."""
     for name in NAMES:
-        if name in federation.processes:
-            federation.kill(name)
+        federation.end(name)
         federation.take_part(name, **(wrong_clock(seconds[name]) if seconds.get(name) else {}))
 
 

@@ -119,7 +119,7 @@ def _row(content: dict[str | None, str | None], line: int, path: Path) -> TableR
     try:
         return TableRow.model_validate({"line": line, **filled})
     except ValidationError as error:
-        field, what = first_problem(error)
+        field, what = first_problem(error, "the line")
         raise InputError(f"{field}: {what}", where=where, remedy="correct the field") from error
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from client.trainer import TrainingTask, Weights
 from fake_coordinator import GENEROUS, Coordinator, joined_site, refusal_of, set_policy
 
 from client.memory import is_out_of_memory
@@ -22,6 +21,7 @@ from client.steward.steward import Steward
 from fedpsma.contract import REPORT
 from fedpsma.errors import InputError
 from fedpsma.training.site_round import training_device
+from fedpsma.training.trainer import TrainingTask, Weights
 
 GIGABYTE = 2**30
 
