@@ -95,7 +95,12 @@ def test_ordinary_sentences_pass_and_the_same_with_another_number_side_or_denial
     for name in ("tuned", "held_out"):
         said = reporting_language.sentences(name)
         assert len(said) >= 60
-        missed = [one.text for right in said for one in changed(right) if not reporting_language.problems(one)]
+        missed = [
+            one.text
+            for right in said
+            for one in reporting_language.changed(right)
+            if not reporting_language.problems(one)
+        ]
         assert not missed
     tuned = reporting_language.sentences("tuned")
     assert sum(not reporting_language.problems(one) for one in tuned) >= 0.9 * len(tuned)
