@@ -4,7 +4,9 @@ Five unlike sites of synthetic patients; the first one attacks. Every strategy i
 loss is that of lesion average precision on the held-out patients of all sites against its own honest run. The bar for a
 robust strategy is a loss of at most 0.02 against every kind. Federated averaging runs with the check of norms switched
 off, to show the damage; a reply that is not finite is always set aside, so for it the mean that Flower would have made
-is given. Run it with ``python benchmarks/attacks.py``; ``--toy`` tries it in minutes with a network that knows nothing.
+is given. All start from a checkpoint whose lesion head is drawn anew: an honest federation learns it in a few steps,
+and what an attack takes from it can be seen. ``--keep-head`` leaves the head as it is.
+Run it with ``python benchmarks/attacks.py``; ``--toy`` tries it in minutes with a network that knows nothing.
 Finished runs in ``--folder`` are kept and not run again.
 """
 
@@ -28,15 +30,17 @@ from fedpsma.model.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from fedpsma.model.config import NetworkConfig
 from fedpsma.phantom.cohort import write_cohort
 from fedpsma.phantom.patient import PhantomOptions
+from fedpsma.training.subject import Figures
 from server.display import progress_bar
 from server.participation import Participation
 from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
-from server.simulation.judging import Figures, judge
+from server.simulation.judging import judge
 
 SITES = "ABCDE"
 SEED = 20501
-ATTACKS = (None, "nan", "scaled", "sign_flip", "label_flip")
+ATTACKS = ("nan", "scaled", "sign_flip", "label_flip")
+HEAD = "voxel_head."
 PLAIN, ROBUST = "fedavg", ("fedmedian", "trimmed_mean", "multi_krum")
 BAR = 0.02
 # Who finds nothing without an attack has nothing to lose.
@@ -61,7 +65,7 @@ def main() -> None:
     table = _table()
     for strategy in (PLAIN, *options.strategies):
         honest: Figures | None = None
-        for attack in ATTACKS:
+        for attack in (None, *options.attacks):
             found = None if strategy == PLAIN and attack == "nan" else _run(setup, strategy, attack, console)
             honest = honest or found
             table.add_row(*_row(strategy, attack, found, honest))
@@ -76,19 +80,22 @@ def _options() -> Any:
     parser.add_argument("--steps", type=int, default=8, help="of a site in a round")
     parser.add_argument("--patients-per-step", type=float, default=6.0, help="of a site")
     parser.add_argument("--patches", type=int, default=2, help="of a patient in a step")
-    parser.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
+    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--optimizer", default="adam", choices=("sgd", "adam"))
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--epsilon", type=float, help="privacy loss of each site; without privacy when left out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, help="checkpoint to start from; the base checkpoint when left out")
-    parser.add_argument("--strategies", nargs="+", default=ROBUST, help="robust ones")
+    parser.add_argument("--keep-head", action="store_true", help="start from the checkpoint as it is")
+    parser.add_argument("--strategies", nargs="*", default=ROBUST, help="robust ones")
+    parser.add_argument("--attacks", nargs="*", default=ATTACKS, choices=ATTACKS)
     parser.add_argument("--toy", action="store_true", help="coarse voxels, four patients, a tiny network")
     return parser.parse_args()
 
 
 def _setup(options: Any, console: Console) -> Setup:
     patients = 4 if options.toy else options.patients
-    init = _toy_checkpoint(options.folder) if options.toy else options.init
+    init = _toy_checkpoint(options.folder) if options.toy else _start(options)
     grid_mm = load_checkpoint(init).network.grid_mm
     with console.status("making patients"):
         for site in SITES:
@@ -101,6 +108,7 @@ def _setup(options: Any, console: Console) -> Setup:
         patches_per_patient=options.patches,
         patch_voxels=16 * round((128 if options.toy else 192) / grid_mm / 16),
         learning_rate=options.learning_rate,
+        optimizer=options.optimizer,
         target_epsilon=options.epsilon,
         delta=0.5 / patients,
         scope=options.scope,
@@ -116,6 +124,20 @@ def _toy_checkpoint(folder: Path) -> Path:
     path = folder / "toy.safetensors"
     card = ModelCard(name="untrained", data="none", recipe={}, metrics={})
     save_checkpoint(path, config, weights_of(build(config)), card)
+    return path
+
+
+def _start(options: Any) -> Path | None:
+    """Write the checkpoint with a new lesion head and return it."""
+    if options.keep_head:
+        return Path(options.init) if options.init else None
+    from fedpsma.model.network import build
+
+    known = load_checkpoint(options.init)
+    drawn = {name: array for name, array in weights_of(build(known.network)).items() if name.startswith(HEAD)}
+    path = Path(options.folder) / "start.safetensors"
+    card = ModelCard(name=f"{known.card.name}, new lesion head", data=known.card.data, recipe={}, metrics={})
+    save_checkpoint(path, known.network, {**known.weights, **drawn}, card)
     return path
 
 

@@ -32,7 +32,8 @@ from fedpsma.model.config import NetworkConfig
 from fedpsma.model.network import build
 from fedpsma.phantom.cohort import write_cohort
 from fedpsma.phantom.patient import PhantomOptions
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.accounting import epsilon_of, spend_of_round
+from fedpsma.training.charge import Charge
 from fedpsma.training.randomness import SeededRandomness
 
 BUDGETS = (1.0, 3.0, 8.0)
@@ -101,7 +102,7 @@ def _steps(options: Any) -> Table:
     return table
 
 
-def _row(spend: PrivacySpend, options: Any) -> list[str]:
+def _row(spend: Charge, options: Any) -> list[str]:
     started = time.perf_counter()
     randomness = SeededRandomness(torch.Generator().manual_seed(options.seed))
     bound, _ = audit_mechanism(spend, options.delta, randomness, options.trials)

@@ -18,6 +18,7 @@ afterwards; ``--toy`` shows only that it runs.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +87,9 @@ def _options() -> Any:
     parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
     parser.add_argument("--clip-norm", type=float, default=0.5)
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
-    parser.add_argument("--strategy", default="fedavg")
+    parser.add_argument("--strategy", default="fedavg", help="a name, or a table in JSON")
+    parser.add_argument("--averaging", type=float, help="share of the mean over the rounds that is kept in each")
+    parser.add_argument("--private", default="{}", help="settings that differ with privacy, in JSON")
     parser.add_argument("--toy", action="store_true", help="coarse voxels, few patients, a tiny network")
     return parser.parse_args()
 
@@ -159,7 +162,7 @@ def _judged(seed: int, start: Path | None, options: Any, console: Console) -> _F
     with Progress(console=console, transient=True) as bar:
         shown = bar.add_task(f"seed {seed}, judging", total=studies)
         judged = {
-            name: judge(load_checkpoint(path), sites, config.out / "judged", on_study=lambda: bar.advance(shown))
+            name: judge(load_checkpoint(path), sites, config.out / "judged", on_item=lambda: bar.advance(shown))
             for name, path in models.items()
         }
     return _Found(judged, paid)
@@ -187,17 +190,19 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
         scope=options.scope,
         seed=seed,
     )
-    return SimulationConfig.model_validate(
-        {
-            "datasets": [place / "sites" / site for site in SITES],
-            "out": place / (SHARED if epsilon is None else f"epsilon-{epsilon:g}"),
-            "init": start,
-            "plan": plan,
-            "strategy": options.strategy,
-            "held_out": HELD_OUT,
-            "compare": epsilon is None,
-        }
-    )
+    private = {} if epsilon is None else json.loads(options.private)
+    settings = {
+        "datasets": [place / "sites" / site for site in SITES],
+        "out": place / (SHARED if epsilon is None else f"epsilon-{epsilon:g}"),
+        "init": start,
+        "strategy": json.loads(options.strategy) if options.strategy.startswith("{") else options.strategy,
+        "averaging": options.averaging,
+        "held_out": HELD_OUT,
+        "compare": epsilon is None,
+        **private,
+        "plan": plan.model_dump() | private.get("plan", {}),
+    }
+    return SimulationConfig.model_validate(settings)
 
 
 def _trained(config: SimulationConfig, title: str, console: Console) -> tuple[Path, float]:

@@ -221,7 +221,7 @@ def _trained(cohort: Cohort, places: NDArray[np.intp], start: Path | None, minut
     checkpoint = load_checkpoint(start)
     recipe = TrainRecipe(minutes=minutes, learning_rate=TUNING_RATE, slab_share=0.0, validate_every=10_000)
     dataset = _dataset(cohort, places, folder / "data")
-    task = task_of_datasets([dataset], recipe, checkpoint.card.network, checkpoint, name="sarcomas")
+    task = task_of_datasets([dataset], recipe, checkpoint.network, checkpoint, name="sarcomas")
     train(task, folder / "run", compute_on("auto"))
     return folder / "run" / MODEL_FILE
 

@@ -42,12 +42,14 @@ import client.steward.gate, flwr.supernode.runtime.run_clientapp
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 from client.app import app
+from fedpsma.packing import FORMAT, PACKED, pack, unpack
 TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
-arrays = ArrayRecord({f"a{n}": Array(np.full(2**18, n, np.float32)) for n in range(%d)})
+packed = pack({f"a{n}": np.full(2**18, n, np.float32) for n in range(%d)})
+arrays = ArrayRecord({PACKED: Array("uint8", (len(packed),), FORMAT, packed)})
 message = Message(RecordDict({"order": ConfigRecord({"json": "{}"}), "weights": arrays}), 1, "train")
-del arrays
+del arrays, packed
 reply = app(message, Context(1, 1, {"steward": %r}, RecordDict(), {}))
-assert len(reply.content["weights"]) == %d
+assert len(unpack(reply.content["weights"][PACKED].data)) == %d
 """
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from client.ledger import Charge
-from client.policy import DEFAULT_TRAINER
-from client.trainer import TrainingTask, Weights, load_trainer
 from fedpsma.contract import TrainingPlan
-from fedpsma.io.dataset import Dataset
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.charge import Charge
+from fedpsma.training.subject import PatientData, Subject
+from fedpsma.training.trainer import DEFAULT_TRAINER, TrainingTask, load_trainer
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,11 @@ class Adversary:
     factor: float
     trainer: str = DEFAULT_TRAINER
 
-    def cost(self, dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+    def subject(self) -> Subject[Any]:
+        """Return what the honest trainer trains."""
+        return load_trainer(self.trainer).subject()
+
+    def cost(self, dataset: PatientData, plan: TrainingPlan) -> Charge | None:
         """Return what the honest trainer costs."""
         return load_trainer(self.trainer).cost(dataset, plan)
 
@@ -31,7 +36,7 @@ class Adversary:
         """Return what the honest trainer computes with."""
         return load_trainer(self.trainer).accountant()
 
-    def train(self, task: TrainingTask) -> Weights:
+    def train(self, task: TrainingTask[Any]) -> Weights:
         """Train honestly and spoil the result."""
         trained = load_trainer(self.trainer).train(task)
         return {name: (start + self.factor * (trained[name] - start)) for name, start in task.weights.items()}

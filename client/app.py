@@ -7,7 +7,7 @@ and this one passes messages on. In a simulation nothing stands between it and :
 from __future__ import annotations
 
 from client.envelope import Envelope
-from client.flower import Config, build_app
+from client.flower import Config, RunWatch, build_app
 
 STEWARD = "steward"
 
@@ -18,7 +18,8 @@ def answer(asked: Envelope, node_config: Config, run_config: Config) -> Envelope
     if STEWARD in node_config:
         from client.wire import ask
 
-        return ask(str(node_config[STEWARD]), asked)
+        watch = RunWatch.of(node_config)
+        return ask(str(node_config[STEWARD]), asked, None if watch is None else lambda: watch.is_over(asked))
     from client.site import answer_envelope, locate_site
 
     return answer_envelope(locate_site(node_config, run_config), asked)

@@ -16,6 +16,10 @@ Records = Mapping[str, Mapping[str, str]]
 Arrays = Mapping[str, NDArray[Any]]
 
 TRAIN, QUERY = "train", "query."
+# Between Flower's process and the steward: a bundle of code to be looked at, and messages whose code may not run.
+CODE, UNAPPROVED, ADMITTED = "code", "unapproved.", "admitted"
+# Where an account of its own runs Flower: it asks what to connect to, and tells what it sees of the connection.
+POST, NOTE = "post", "note"
 TEXT, NAME = "json", "name"
 RECORDS = (ORDER, REPORT, REFUSAL, SECURE, SITE)
 KEYS = (TEXT, NAME, SIGNATURE)

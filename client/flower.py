@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,8 +21,11 @@ from numpy.typing import NDArray
 
 from client.envelope import KEYS, RECORDS, Envelope
 from fedpsma.contract import IDENTIFY, STAGES, WEIGHTS
+from fedpsma.packing import FORMAT, PACKED, pack, unpack
 
 Config = Mapping[str, Any]
+# What the configuration of a node says beside the steward: where the coordinator is, and what a call needs.
+COORDINATOR, AUTHORITY, NODE_KEY = "coordinator", "authority", "node-key"
 Answer = Callable[[Envelope, Config, Config], Envelope]
 """Answers a message, given the configuration of the node and that of the run."""
 
@@ -54,34 +57,21 @@ def _opened(message: Message, asked: Envelope) -> Envelope:
         for record in RECORDS
         if record in found
     }
-    # Taken out of the message, so that the memory is free as soon as the envelope lets go of it.
+    # Taken out of the message, so that the memory is free as soon as it is unpacked.
     weights = message.content.pop(WEIGHTS) if WEIGHTS in message.content.array_records else {}
-    return Envelope(asked.kind, records, _Unpacked(weights), asked.flower_run, asked.node)
+    return Envelope(asked.kind, records, _unpacked(weights), asked.flower_run, asked.node)
 
 
-@dataclass(frozen=True)
-class _Unpacked(Mapping[str, NDArray[Any]]):
-    """Flower's arrays as those of numpy, each unpacked when it is asked for: a process may have room for one set."""
-
-    packed: Mapping[str, Array]
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        array: NDArray[Any] = self.packed[name].numpy()
-        return array
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.packed)
-
-    def __len__(self) -> int:
-        return len(self.packed)
+def _unpacked(record: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+    return {name: array.numpy() for name, array in unpack(record[PACKED].data).items()} if record else {}
 
 
 def _content(reply: Envelope) -> RecordDict:
     content = RecordDict({record: ConfigRecord(dict(texts)) for record, texts in reply.records.items()})
     if reply.arrays:
-        arrays = dict(reply.arrays)
+        packed = pack(reply.arrays)
         reply.let_go()
-        content[WEIGHTS] = ArrayRecord({name: Array(arrays.pop(name)) for name in sorted(arrays)})
+        content[WEIGHTS] = ArrayRecord({PACKED: Array("uint8", (len(packed),), FORMAT, packed)})
     return content
 
 
@@ -165,6 +155,14 @@ class RunWatch:
     ca_certificate: bytes
     node_key: bytes
 
+    @classmethod
+    def of(cls, node_config: Config) -> RunWatch | None:
+        """Return the watch that the configuration of a node names, if it does."""
+        if COORDINATOR not in node_config:
+            return None
+        authority, key = (Path(str(node_config[name])).read_bytes() for name in (AUTHORITY, NODE_KEY))
+        return cls(str(node_config[COORDINATOR]), authority, key)
+
     def is_over(self, asked: Envelope) -> bool:
         """Return whether the run of a message has ended; not known, as without a network, is no."""
         import httpx
@@ -185,6 +183,6 @@ class RunWatch:
         except httpx.HTTPStatusError as error:
             found = FlowerError.from_json(error.response.text)
             return found is not None and found.code == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED
-        except (httpx.HTTPError, RuntimeError):
+        except (httpx.HTTPError, RuntimeError, OSError):
             return False
         return False

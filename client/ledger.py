@@ -19,22 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedpsma.io.chain import FIRST, line_hash, read_lines, write_line
 from fedpsma.io.files import write_text
+from fedpsma.training.charge import Charge
 
 LEDGER_FILE = "ledger.jsonl"
 
 
 class LedgerError(Exception):
     """The ledger cannot be trusted: a line is unreadable or the chain of hashes is broken."""
-
-
-class Charge(BaseModel):
-    """Steps of the sampled Gaussian mechanism: each patient drawn with ``sample_rate``, noise relative to the clip."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sample_rate: float = Field(gt=0, le=1)
-    noise_multiplier: float = Field(gt=0)
-    steps: int = Field(ge=1)
 
 
 class RoundKey(BaseModel):

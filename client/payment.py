@@ -9,13 +9,14 @@ from math import inf
 from pathlib import Path
 
 from client.fingerprint import code_hash
-from client.ledger import LEDGER_FILE, Charge, Ledger, LedgerEntry, RoundKey
+from client.ledger import LEDGER_FILE, Ledger, LedgerEntry, RoundKey
 from client.policy import SitePolicy
 from client.refusal import RefusalError
-from client.trainer import Trainer
 from fedpsma.contract import RoundOrder
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset
+from fedpsma.training.charge import Charge
+from fedpsma.training.subject import PatientData
+from fedpsma.training.trainer import Trainer
 
 ANCHOR_FILE = "ledger.anchor"
 
@@ -36,7 +37,7 @@ class Account:
     ledger: Ledger
     policy: SitePolicy
     trainer: Trainer
-    dataset: Dataset
+    dataset: PatientData
     charge: Charge | None
 
     def preview(self, order: RoundOrder) -> None:
@@ -62,7 +63,7 @@ class Account:
             model_sha256=model_sha256,
             delta=None if self.charge is None else order.plan.delta,
             accountant=self.trainer.accountant(),
-            app_sha256=code_hash(),
+            app_sha256=code_hash(self.policy.trainer),
             patients_sha256=patients_hash(self.dataset),
             simulated=self.policy.simulated,
         )
@@ -93,7 +94,7 @@ class Account:
         return loss(self.trainer, history, order.plan.delta)
 
 
-def open_account(policy: SitePolicy, trainer: Trainer, state: Path, dataset: Dataset, order: RoundOrder) -> Account:
+def open_account(policy: SitePolicy, trainer: Trainer, state: Path, dataset: PatientData, order: RoundOrder) -> Account:
     """Return the account from which a round of an order is paid.
 
     Args:
@@ -121,7 +122,7 @@ def ledger_of(policy: SitePolicy, state: Path, dataset: Path) -> Ledger:
     return Ledger(path, state / ANCHOR_FILE)
 
 
-def patients_hash(dataset: Dataset) -> str:
+def patients_hash(dataset: PatientData) -> str:
     """Return a digest of the pseudonyms of all patients."""
     return hashlib.sha256("\n".join(dataset.patients).encode()).hexdigest()
 

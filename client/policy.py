@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from client.limits import Hours, Limit, Span
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import first_problem
+from fedpsma.training.trainer import DEFAULT_TRAINER
 
 POLICY_FILE = "site.toml"
-DEFAULT_TRAINER = "client.training"
 
 
 class SitePolicy(BaseModel):
@@ -23,7 +23,7 @@ class SitePolicy(BaseModel):
     limit), at ``delta`` or at the smallest delta that any of them promised, whichever is smaller.
     ``allow_without_privacy`` lets a plan train without noise. ``allow_fixed_seed`` lets the coordinator fix the
     random numbers: whoever knows them can take the noise away again, so this is for simulations on one machine only.
-    ``trainer`` is the module that trains (:class:`client.trainer.Trainer`); only the site can name it.
+    ``trainer`` is the module that trains (:class:`fedpsma.training.trainer.Trainer`); only the site can name it.
 
     ``ledger`` is the file that counts what the patients paid, seen from the state folder; without it, it lies in the
     data set's folder, so that all projects on the same patients share it. ``count_simulations`` has the rounds of
@@ -32,7 +32,9 @@ class SitePolicy(BaseModel):
 
     ``dataset`` is the folder of the patients of a real site. ``hours`` are the local times of day at which it takes up
     rounds; none means any. ``settings`` bounds what a plan may ask for, by the name of the setting (``min_sites``,
-    ``rounds``, ``device``, ``gpu_share`` ...). ``memory_gb`` is the main memory that the steward may take.
+    ``rounds``, ``device``, ``gpu_share`` ...). ``memory_gb`` is the main memory that the steward may take,
+    and ``gpu_share`` the share of a GPU's, whatever more a plan asks for. ``reply_slot_s`` has a private round take a
+    whole number of so many seconds (:mod:`client.slots`).
 
     ``require_secure_aggregation`` refuses plans that show this site's update to the server. ``peers`` names the only
     sites that may take part in it, each with its key; without it a site is known by the key it showed first.
@@ -54,6 +56,8 @@ class SitePolicy(BaseModel):
     hours: tuple[Span, ...] = ()
     settings: dict[str, Limit] = Field(default_factory=dict)
     memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    gpu_share: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    reply_slot_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("settings")
     @classmethod
@@ -89,6 +93,16 @@ class SitePolicy(BaseModel):
         bounded = [name for name in self.settings if name != "gpu_share" or plan.device != "cpu"]
         outside = [name for name in bounded if not self.settings[name].allows(asked[name])]
         return sorted({*outside, *(name for name, found in forbidden.items() if found)})
+
+    def within(self, plan: TrainingPlan) -> TrainingPlan:
+        """Return a plan that takes no more of the GPU than the site gives; nothing else of it changes.
+
+        Example:
+            >>> SitePolicy(epsilon_budget=8, gpu_share=0.5).within(TrainingPlan()).gpu_share
+            0.5
+        """
+        share = min(plan.gpu_share, self.gpu_share or plan.gpu_share)
+        return plan.model_copy(update={"gpu_share": share})
 
     def is_open(self, now: datetime) -> bool:
         """Return whether rounds are taken up at a local time."""

@@ -18,11 +18,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
-from client.ledger import Charge, LedgerError
+from client.ledger import LedgerError
+from client.memory import is_out_of_memory
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
-from client.trainer import TrainingTask, Weights, load_trainer
+from client.slots import whole_slots
 from fedpsma.contract import (
     IDENTIFY,
     ORDER,
@@ -39,9 +40,10 @@ from fedpsma.contract import (
     Stage,
 )
 from fedpsma.errors import InputError
-from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import read_json
-from fedpsma.model.checkpoint import model_hash
+from fedpsma.model.checkpoint import Weights, model_hash
+from fedpsma.model.config import model_config_of
+from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import TrainingStoppedError
 from fedpsma.training.local_rules import (
     RoundMemory,
@@ -51,6 +53,8 @@ from fedpsma.training.local_rules import (
     to_release,
     with_own,
 )
+from fedpsma.training.subject import PatientData
+from fedpsma.training.trainer import Trainer, TrainingTask, load_trainer
 
 ERROR_LOG = "errors.log"
 LARGEST_LOG = 10_000_000
@@ -146,6 +150,8 @@ def code_of(error: Exception) -> RefusalReason:
         return "stopped"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "disk_full"
+    if is_out_of_memory(error):
+        return "out_of_memory"
     if isinstance(error, InputError):
         return "data_unreadable"
     return "ledger_unreadable" if isinstance(error, LedgerError) else "internal_error"
@@ -162,19 +168,19 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
     mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
     payment = account.pay(order, model_hash(weights))
     try:
-        trained = account.trainer.train(
-            TrainingTask(
-                weights=start,
-                network=order.network,
-                dataset=account.dataset,
-                plan=order.plan,
-                round=order.round,
-                site=site.name,
-                charge=account.charge,
-                history=payment.before,
-                correction=steering,
-            )
+        task = TrainingTask(
+            weights=start,
+            network=order.network,
+            dataset=account.dataset,
+            plan=account.policy.within(order.plan),
+            round=order.round,
+            site=site.name,
+            charge=account.charge,
+            history=payment.before,
+            correction=steering,
         )
+        with whole_slots(None if account.charge is None else account.policy.reply_slot_s):
+            trained = account.trainer.train(task)
         memory.keep(order.round, to_keep(order.plan, start, trained, steering))
         released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:
@@ -188,7 +194,7 @@ def _admit(site: Site, order: RoundOrder) -> Account:
     """Return the account a round is paid from, if the site allows the round at all."""
     policy = _allowing_policy(site, order)
     trainer = load_trainer(policy.trainer)
-    return open_account(policy, trainer, site.state, _open(site, order), order)
+    return open_account(policy, trainer, site.state, _open(site, order, trainer), order)
 
 
 def _mask_of(
@@ -217,8 +223,13 @@ def _allowing_policy(site: Site, order: RoundOrder) -> SitePolicy:
     return policy
 
 
-def _open(site: Site, order: RoundOrder) -> Dataset:
-    dataset = read_dataset(site.dataset)
+def _open(site: Site, order: RoundOrder, trainer: Trainer) -> PatientData:
+    subject = trainer.subject()
+    try:
+        subject.require(model_config_of(order.network, where="network"), where="the order")
+    except InputError as error:
+        raise RefusalError("plan_not_allowed", str(error)) from error
+    dataset: PatientData = subject.open(site.dataset)
     # With delta at or above one patient in all, publishing a whole patient would count as private.
     if order.plan.target_epsilon is not None and order.plan.delta * len(dataset.patients) >= 1:
         raise RefusalError("delta_too_large")

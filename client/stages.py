@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from client.masking import Participant, ProtocolError, TooFewSitesError
 from client.policy import read_policy
 from client.refusal import RefusalError
-from client.trainer import Weights
 from fedpsma.contract import MASKED, RoundOrder, Stage
+from fedpsma.model.checkpoint import Weights
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook, KeyNotTrustedError
 from fedpsma.secure_aggregation.messages import Invitation, MaskOrder, Roster, Session, UnmaskOrder
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Mask = Callable[[Weights, Weights, float], dict[str, NDArray[Any]]]
 
 
 def _coded(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -70,7 +71,7 @@ def answer_stage(site: str, state: Path, stage: Stage, text: str, admit: Callabl
 
 
 @_coded
-def mask_of(site: str, state: Path, order: RoundOrder, text: str) -> Callable[[Weights, Weights, float], Weights]:
+def mask_of(site: str, state: Path, order: RoundOrder, text: str) -> Mask:
     """Return what masks the update of this round, given old and new weights and how much the site counts.
 
     Asked again for the same session, this refuses.

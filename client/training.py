@@ -1,43 +1,25 @@
-"""The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`client.trainer.Trainer`."""
+"""The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`fedpsma.training.trainer.Trainer`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.metadata import version
-
-from client.ledger import Charge
-from client.trainer import TrainingTask, Weights
-from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
+from fedpsma.model.checkpoint import Weights
 from fedpsma.model.config import NetworkConfig
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.accounting import accountant, cost
+from fedpsma.training.accounting import epsilon_of as epsilon
+from fedpsma.training.lesion_subject import LesionSubject
 from fedpsma.training.site_round import train_round
+from fedpsma.training.trainer import SpentOtherwiseError, TrainingTask
+
+__all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 
 
-class SpentOtherwiseError(Exception):
-    """The training spent something else than the ledger was charged, so nothing of it may leave."""
+def subject() -> LesionSubject:
+    """Return what is trained: a lesion network, on data sets of studies."""
+    return LesionSubject()
 
 
-def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:
-    """Return what one round will cost the patients of the data set; ``None`` trains without privacy.
-
-    Raises:
-        InputError: No noise keeps the plan's promise for so few patients.
-    """
-    return _charge(spend_of_round(plan, len(dataset.patients)))
-
-
-def epsilon(history: Sequence[Charge], delta: float) -> float:
-    """Return the privacy loss of a history, the larger of the RDP and the PRV accountant."""
-    return epsilon_of(_spends(history), delta)
-
-
-def accountant() -> str:
-    """Return what :func:`epsilon` computes with."""
-    return f"larger of RDP and PRV, opacus {version('opacus')}"
-
-
-def train(task: TrainingTask) -> Weights:
+def train(task: TrainingTask[Dataset]) -> Weights:
     """Train one round.
 
     Raises:
@@ -50,18 +32,10 @@ def train(task: TrainingTask) -> Weights:
         task.plan,
         task.round,
         task.site,
-        history=_spends(task.history),
+        history=task.history,
         network=NetworkConfig.model_validate(task.network),
         correction=task.correction,
     )
-    if _charge(result.spend) != task.charge:
+    if result.spend != task.charge:
         raise SpentOtherwiseError
     return result.weights
-
-
-def _charge(spend: PrivacySpend | None) -> Charge | None:
-    return None if spend is None else Charge.model_validate(spend.model_dump())
-
-
-def _spends(history: Sequence[Charge]) -> list[PrivacySpend]:
-    return [PrivacySpend.model_validate(charge.model_dump()) for charge in history]

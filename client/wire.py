@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import select
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,8 @@ from client.envelope import KEYS, RECORDS, Envelope
 LONGEST_HEADER = 16 * 2**20
 LARGEST_ARRAYS = 4 * 2**30
 MOST_ARRAYS = 20_000
+# Together with a step of training, well within ten seconds.
+LOOK_S = 3.0
 _LENGTH = struct.Struct(">I")
 
 
@@ -92,19 +95,27 @@ def receive(connection: socket.socket) -> Envelope:
     return Envelope(header.kind, header.records, arrays, header.flower_run, header.node)
 
 
-def ask(path: str | Path, envelope: Envelope) -> Envelope:
+def ask(path: str | Path, envelope: Envelope, is_over: Callable[[], bool] | None = None) -> Envelope:
     """Send a message to the steward at a socket and return its answer, however long that takes.
 
     The message lets go of its arrays as soon as they are sent.
 
+    Args:
+        path: The socket.
+        envelope: The message.
+        is_over: Whether nobody waits for the answer any more; asked now and then. The steward sees that we are gone.
+
     Raises:
         OSError: No steward listens there.
-        WireError: Its answer is none.
+        WireError: Its answer is none, or nobody waits for it.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         send(connection, envelope)
         envelope.let_go()
+        while is_over is not None and not select.select([connection], [], [], LOOK_S)[0]:
+            if is_over():
+                raise WireError("nobody waits for the answer any more")
         return receive(connection)
 
 

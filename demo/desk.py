@@ -24,7 +24,7 @@ from demo.viewer.route import OpenStudies
 from demo.wording import Progress, Wanted, WordingDesk
 from fedpsma.domain.exam import Exam, unknown_fields
 from fedpsma.domain.region import Region
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.exam_file import read_exam
 from fedpsma.lesions.by_hand import HandContour
 from reporting.draft import Draft
@@ -171,7 +171,7 @@ class Desk:
         try:
             return ACTIONS.validate_python(asked)
         except ValidationError as error:
-            raise InputError(error.errors()[0]["msg"], where="the page") from error
+            raise InputError(first_problem(error)[1], where="the page") from error
 
     def _drawn(self, asked: Mapping[str, Any]) -> Any:
         """Return the edit that adds or splits a lesion on the images."""
@@ -182,7 +182,7 @@ class Desk:
         try:
             point = Point.model_validate(asked)
         except ValidationError as error:
-            raise InputError(error.errors()[0]["msg"], where="the point") from error
+            raise InputError(first_problem(error)[1], where="the point") from error
         return self.images.drawn(self.reading, point.at, point.contour, point.region)
 
     def _draft(self) -> Draft:

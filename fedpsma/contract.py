@@ -34,8 +34,11 @@ RefusalReason = Literal[
     "paused",
     "stopped",
     "disk_full",
+    "out_of_memory",
     "internal_error",
 ]
+# A run is named in logs, on terminals and in paths of every site, so nothing else may stand in its name.
+RUN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 # The records of a message: the server sends an order with weights, the site answers a report with weights or a refusal.
 WEIGHTS, ORDER, REPORT, REFUSAL, SITE = "weights", "order", "report", "refusal", "site"
 IDENTIFY = "identify"
@@ -109,14 +112,14 @@ class TrainingPlan(BaseModel):
 
     rounds: int = Field(default=3, ge=1)
     steps_per_round: int = Field(default=8, ge=1)
-    patients_per_step: float = Field(default=6.0, gt=0)
+    patients_per_step: float = Field(default=6.0, gt=0, allow_inf_nan=False)
     patches_per_patient: int = Field(default=2, ge=1)
     patch_voxels: int = Field(default=48, ge=16, multiple_of=16)
     slab_share: float = Field(default=0.5, ge=0, le=1)
-    learning_rate: float = Field(default=0.02, gt=0)
+    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     optimizer: OptimizerKind = "sgd"
     schedule: Schedule = "constant"
-    clip_norm: float = Field(default=1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     clipping: ClippingKind = "flat"
     clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0)
@@ -128,7 +131,7 @@ class TrainingPlan(BaseModel):
     threads: int = Field(default=1, ge=1)
     device: Literal["cpu", "cuda"] = "cpu"
     gpu_share: float = Field(default=1.0, gt=0, le=1)
-    proximal_mu: float = Field(default=0.0, ge=0)
+    proximal_mu: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     control_variates: bool = False
     kept_at_site: KeptAtSite = "nothing"
     secure_aggregation: SecureAggregation | None = None
@@ -180,7 +183,7 @@ class RoundOrder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str
+    run: str = Field(pattern=RUN)
     round: int = Field(ge=1)
     plan: TrainingPlan
     network: dict[str, Any] = Field(default_factory=dict)
@@ -215,7 +218,7 @@ class Federation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str
+    run: str = Field(pattern=RUN)
     sites: tuple[FederationSite, ...] = Field(min_length=1)
     round_timeout_s: float = Field(default=12 * 3600.0, gt=0)
     name: str | None = None

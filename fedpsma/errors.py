@@ -33,7 +33,7 @@ class InputError(Exception):
         return f"{line}; {self.remedy}" if self.remedy else line
 
 
-def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Return the first field that a model refused, empty where it is the whole, and what is wrong with it."""
+def first_problem(error: ValidationError, whole: str = "the whole") -> tuple[str, str]:
+    """Return the first field that a model refused, or the name of the whole, and what is wrong with it."""
     problem = error.errors()[0]
-    return ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
+    return ".".join(str(part) for part in problem["loc"]) or whole, problem["msg"].removeprefix("Value error, ")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reporting.llm.adapter_commands import adapter
 from reporting.llm.tuning_commands import corpus, evaluate, train
 from reporting.options import ReportLanguage, Style
 
@@ -127,6 +128,7 @@ def read_prior(
     typer.echo(prior_as_json(text) if output is OutputFormat.JSON else prior_as_text(text, where=str(text_file)))
 
 
+report.add_typer(adapter, name="adapter")
 for command in (corpus, train, evaluate):
     report.command()(command)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from server.simulation import SimulationConfig, SimulationResult
 
 
-def simulate(  # noqa: PLR0913 - a command has as many parameters as options
+def simulate(
     datasets: Annotated[
         list[Path] | None, typer.Argument(help="Data set folders, one a site.", show_default=False)
     ] = None,
@@ -28,9 +28,6 @@ def simulate(  # noqa: PLR0913 - a command has as many parameters as options
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training and averaging. Default: 3.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Also train pooled and alone, and judge all on held-out patients.")
-    ] = False,
-    secure: Annotated[
-        bool, typer.Option("--secure", help="Hide each site's update from the server; needs three sites.")
     ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; give it as often.")
@@ -57,8 +54,6 @@ def simulate(  # noqa: PLR0913 - a command has as many parameters as options
         "plan.target_epsilon": epsilon,
         "plan.rounds": rounds,
         "compare": compare or None,
-        "plan.secure_aggregation": {} if secure else None,
-        "plan.min_sites": 3 if secure else None,
     }
     wanted = read_config(config, options, settings or [])
     console = Console()
@@ -81,15 +76,14 @@ def _report(config: SimulationConfig, console: Console) -> Path:
     """Train what the shared model is compared with, judge all models, and write the page."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from server.simulation.datasets import site_data
     from server.simulation.page import write_report
-    from server.simulation.report import baselines, judgements, make_report
+    from server.simulation.report import baselines, judged_items, make_report
 
     for name, one in baselines(config).items():
         _run(one, console, name)
-    studies = sum(len(site.held_out.rows) for site in site_data(config) if site.held_out)
+    items = judged_items(config)
     columns: tuple[Any, ...] = (TextColumn("judging held-out patients"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not studies) as bar:
-        task = bar.add_task("", total=studies * judgements(config))
+    with Progress(*columns, console=console, transient=True, disable=not items) as bar:
+        task = bar.add_task("", total=items)
         report = make_report(config, lambda: bar.advance(task))
     return write_report(config.out, report)

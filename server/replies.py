@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedpsma.contract import SiteRefusal, SiteReport, TrainingPlan
 from fedpsma.model.checkpoint import Weights
+from fedpsma.packing import PackedArray
 from server.signing import UNSIGNED, Sealed, Signing
 
 QuarantineReason = Literal[
@@ -34,18 +35,6 @@ QuarantineReason = Literal[
     "false_share",
 ]
 ReplyKind = Literal["report", "refusal", "answer", "error", "malformed", "unsigned"]
-HEADER_BYTES = 4096
-
-
-class WireArray(Protocol):
-    """An array as it came, still in bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    def numpy(self) -> NDArray[Any]:
-        """Decode it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,7 @@ class Reply:
     node: int
     kind: ReplyKind
     text: str = ""
-    arrays: Mapping[str, WireArray] = field(default_factory=dict)
+    arrays: Mapping[str, PackedArray] = field(default_factory=dict)
     signature: str = ""
 
     @property
@@ -139,7 +128,7 @@ def _check_report(report: SiteReport, asked: Asked) -> None:
         raise QuarantineError("privacy_missing")
 
 
-def _read_weights(arrays: Mapping[str, WireArray], expected: Mapping[str, NDArray[Any]]) -> Weights:
+def _read_weights(arrays: Mapping[str, PackedArray], expected: Mapping[str, NDArray[Any]]) -> Weights:
     if expected.keys() - arrays.keys():
         raise QuarantineError("missing_array")
     if arrays.keys() - expected.keys():
@@ -147,15 +136,9 @@ def _read_weights(arrays: Mapping[str, WireArray], expected: Mapping[str, NDArra
     return {name: _read_array(arrays[name], expected[name]) for name in sorted(expected)}
 
 
-def _read_array(array: WireArray, expected: NDArray[Any]) -> NDArray[Any]:
-    # The sizes are checked before decoding, so that a small reply cannot claim a huge array.
+def _read_array(array: PackedArray, expected: NDArray[Any]) -> NDArray[Any]:
     _require_same(array.shape, array.dtype, expected)
-    if len(array.data) > expected.nbytes + HEADER_BYTES:
-        raise QuarantineError("malformed_reply")
     values = array.numpy()
-    if not isinstance(values, np.ndarray):
-        raise QuarantineError("malformed_reply")
-    _require_same(values.shape, str(values.dtype), expected)
     if not np.isfinite(values).all():
         raise QuarantineError("not_finite")
     return values

@@ -19,11 +19,12 @@ from fedpsma.history.events import EventKind, EventLog
 from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
+from server.averaging import averaged
 from server.card import federated_card
 from server.flower import EngineStoppedError, Link, Waits
 from server.participation import away_sites, drawn_sites
 from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
-from server.run_folder import RoundState, RunFolder, RunRules, SiteState
+from server.run_folder import RoundOutcome, RoundState, RunFolder, RunRules, SiteState
 from server.signing import Sealed, Signing, signing_of
 from server.stopping import heeded
 from server.strategies.rule import Given
@@ -87,14 +88,14 @@ def _run_to_the_end(run: _Run) -> None:
     try:
         while state.round < run.plan.rounds:
             state = _play_round(run, state)
-        _write_model(run, state)
+        model = _write_model(run, state)
     except BaseException as error:
         # On a full disk this fails as well, and the error that counts is the first one.
         with suppress(OSError):
             run.events.append("run_failed", round=state.round, reason=_failure_code(error))
         raise
     seconds = _seconds_since(started)
-    run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=state.model_sha256)
+    run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=model)
 
 
 def _play_round(run: _Run, state: RoundState) -> RoundState:
@@ -116,7 +117,8 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     if len(harvest.reports) < _least(run):
         raise FederationError(_too_few(run, number, harvest))
     made = run.rules.strategy.aggregate(_given(run, number, harvest, memory))
-    state = _finish(run, state, stepped(weights, made.step), made.memory, harvest.reports)
+    new = stepped(weights, made.step)
+    state = _finish(run, state, RoundOutcome(new, _mean(run, state, weights, new), made.memory), harvest.reports)
     run.folder.clear_incoming()
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
     return state
@@ -331,22 +333,29 @@ def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
     return Given(number, run.plan, harvest.updates, len(run.federation.sites), patients, memory)
 
 
-def _finish(
-    run: _Run, state: RoundState, weights: Weights, memory: Arrays, reports: Mapping[str, SiteReport]
-) -> RoundState:
+def _mean(run: _Run, state: RoundState, before: Weights, weights: Weights) -> Weights:
+    decay = run.rules.averaging
+    if decay is None:
+        return {}
+    return averaged(run.folder.mean(state.round) or before, weights, state.round + 1, decay)
+
+
+def _finish(run: _Run, state: RoundState, outcome: RoundOutcome, reports: Mapping[str, SiteReport]) -> RoundState:
     sites = dict(state.sites)
     for name, report in reports.items():
         rounds = sites.get(name, SiteState()).rounds + 1
         sites[name] = SiteState(rounds=rounds, epsilon=report.epsilon, delta=report.delta)
-    new = RoundState(run=state.run, round=state.round + 1, model_sha256=model_hash(weights), sites=sites)
-    run.folder.finish_round(new, weights, memory, _card(run, new))
+    new = RoundState(run=state.run, round=state.round + 1, model_sha256=model_hash(outcome.weights), sites=sites)
+    run.folder.finish_round(new, outcome, _card(run, new))
     return new
 
 
-def _write_model(run: _Run, state: RoundState) -> None:
-    card = _card(run, state)
+def _write_model(run: _Run, state: RoundState) -> str:
+    """Write the model and return its fingerprint."""
+    card, weights = _card(run, state), run.folder.outcome(state)
     with finished_folder(run.folder.model_path.parent) as draft:
-        save_checkpoint(draft / run.folder.model_path.name, card.network, run.folder.weights(state), card)
+        save_checkpoint(draft / run.folder.model_path.name, card.network, weights, card)
+    return model_hash(weights)
 
 
 def _card(run: _Run, state: RoundState) -> ModelCard:

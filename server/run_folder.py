@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.numpy import load, save
 
 from fedpsma.contract import Federation, TrainingPlan
@@ -39,12 +39,16 @@ class SiteState(BaseModel):
 
 
 class RunRules(BaseModel):
-    """``rules.json``: how the coordinator makes one model of the replies, and whom it asks."""
+    """``rules.json``: how the coordinator makes one model of the replies, and whom it asks.
+
+    With ``averaging`` the run ends with the mean of its weights over the rounds (:mod:`server.averaging`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: Strategy = FedAvg()
     participation: Participation = Participation()
+    averaging: float | None = Field(default=None, gt=0, lt=1)
 
 
 class RoundState(BaseModel):
@@ -57,6 +61,15 @@ class RoundState(BaseModel):
     round: int
     model_sha256: str
     sites: dict[str, SiteState]
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a round leaves: the weights, their mean over the rounds (empty: none is taken), the strategy's memory."""
+
+    weights: Weights
+    mean: Weights
+    memory: Arrays
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class RunFolder:
 
     def prepare(self, plan: TrainingPlan, federation: Federation, initial: Checkpoint, rules: RunRules) -> None:
         """Write what a run needs."""
-        save_checkpoint(self.initial_path, initial.network, initial.weights, initial.card)
+        save_checkpoint(self.initial_path, initial.card.network, initial.weights, initial.card)
         write_json(self.path / "federation.json", federation.model_dump(mode="json"))
         write_json(self.path / "rules.json", rules.model_dump(mode="json"))
         write_json(self.path / "plan.json", plan.model_dump(mode="json"))
@@ -154,18 +167,40 @@ class RunFolder:
             raise InputError("holds other weights than its round left", where=str(path), remedy="delete that round")
         return checkpoint.weights
 
+    def mean(self, round_number: int) -> Weights:
+        """Read the mean of the weights over the rounds up to one; empty where none is taken."""
+        path = self._mean_path(round_number)
+        return load(path.read_bytes()) if path.exists() else {}
+
+    def outcome(self, state: RoundState) -> Weights:
+        """Return the weights that a run which ended here would end with.
+
+        Raises:
+            InputError: The file holds other weights than the state names.
+        """
+        return self.mean(state.round) or self.weights(state)
+
     def memory(self, state: RoundState) -> Arrays:
         """Read what the strategy kept after a round; empty where it keeps nothing."""
         path = self._memory_path(state.round)
         return load(path.read_bytes()) if path.exists() else {}
 
-    def finish_round(self, state: RoundState, weights: Weights, memory: Arrays, card: ModelCard) -> None:
-        """Write weights first and the state last, so that a round is finished or did not happen."""
+    def finish_round(self, state: RoundState, outcome: RoundOutcome, card: ModelCard) -> None:
+        """Write weights first and the state last, so that a round is finished or did not happen.
+
+        What the strategy kept is needed by the next round only, so that of the round before goes.
+        """
         path = self.checkpoint_path(state.round)
-        save_checkpoint(path, card.network, weights, card)
-        if memory:
-            write_bytes(self._memory_path(state.round), save(dict(memory)))
+        save_checkpoint(path, card.network, outcome.weights, card)
+        if outcome.mean:
+            write_bytes(self._mean_path(state.round), save(outcome.mean))
+        if outcome.memory:
+            write_bytes(self._memory_path(state.round), save(dict(outcome.memory)))
         write_json(path.with_suffix(".json"), state.model_dump(mode="json"))
+        self._memory_path(state.round - 1).unlink(missing_ok=True)
+
+    def _mean_path(self, round_number: int) -> Path:
+        return self.path / "checkpoints" / f"round_{round_number:02d}.mean"
 
     def _memory_path(self, round_number: int) -> Path:
         return self.path / "checkpoints" / f"round_{round_number:02d}.memory"

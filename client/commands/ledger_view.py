@@ -10,9 +10,9 @@ from rich.table import Table
 from client.commands.spending import RunSpending, Spending
 from client.ledger import Ledger
 from client.payment import ledger_of
-from client.policy import DEFAULT_TRAINER, SitePolicy, read_policy
-from client.trainer import Trainer, load_trainer
+from client.policy import SitePolicy, read_policy
 from fedpsma.errors import InputError
+from fedpsma.training.trainer import DEFAULT_TRAINER, Trainer, load_trainer
 
 
 def open_ledger(place: Path, state: Path | None) -> tuple[Ledger, SitePolicy | None, Trainer]:

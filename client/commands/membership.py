@@ -1,4 +1,4 @@
-"""``fedpsma site init|join|run|service|status|pause|resume|leave``: a site in a federation."""
+"""``fedpsma site init|join|run|carry|service|status|pause|resume|leave``: a site in a federation."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def init(
         str | None, typer.Option(help="Name of the site; the data set's own if left out.", show_default=False)
     ] = None,
     patients: Annotated[bool, typer.Option(help="Tell the coordinator how many patients there are.")] = True,
+    trainer: Annotated[
+        str, typer.Option(help="What trains here; reporting.llm.federated for adapters, on a report corpus.")
+    ] = "client.training",
 ) -> None:
     """Make this a site: keys, a policy to read and change, and a request for the coordinator.
 
@@ -31,7 +34,7 @@ def init(
     from client.steward.joining import make_site
 
     home = _home(state)
-    request = make_site(home, dataset, name, tell_patients=patients)
+    request = make_site(home, dataset, name, tell_patients=patients, trainer=trainer)
     typer.echo(f"site {request.site} in {state}")
     typer.echo(f"1. read and change the policy: {state / 'site.toml'}")
     typer.echo(f"2. give this to the coordinator: {home.request_path}")
@@ -73,7 +76,16 @@ def join(
     typer.echo("joined; take part with: fedpsma site run" if is_new else "joined; a site run takes it up by itself")
 
 
-def run(state: State = STATE) -> None:
+def run(
+    state: State = STATE,
+    carried_by: Annotated[
+        str | None,
+        typer.Option(help="Account of this machine that runs Flower: fedpsma site carry.", show_default=False),
+    ] = None,
+    socket: Annotated[
+        Path | None, typer.Option(help="Where to listen for it, with --carried-by.", show_default=False)
+    ] = None,
+) -> None:
     """Take part: wait for rounds, train what the policy allows, send what it releases. Ends with Ctrl-C or SIGTERM.
 
     Connects from here to the coordinator, never the other way, and connects again whenever the connection is lost. A
@@ -81,25 +93,60 @@ def run(state: State = STATE) -> None:
 
     Example: fedpsma site run
     """
+    from client.steward.home import SiteHome
     from client.steward.run import ended_by_signals, run_site
+    from fedpsma.errors import InputError
 
-    home = _home(state)
+    if (carried_by is None) != (socket is None):
+        raise InputError("belong together", where="--carried-by and --socket", remedy="give both, or neither")
+    home = SiteHome(state, socket)
     with ended_by_signals() as ended:
         typer.echo(f"taking part in {home.bundle().federation}; end with Ctrl-C")
-        run_site(home, ended)
+        run_site(home, ended, carried_by)
     typer.echo("ended")
 
 
-def service(state: State = STATE) -> None:
+def carry(
+    socket: Annotated[Path, typer.Option(help="Where the steward listens.")],
+    folder: Annotated[Path, typer.Option(help="Folder of this account, for Flower's files.")],
+) -> None:
+    """Run Flower for a steward under another account, which has the data; this one has the network and no data.
+
+    Start it as that account; the steward is: fedpsma site run --carried-by ACCOUNT --socket SOCKET.
+
+    Example: fedpsma site carry --socket /run/fedpsma/steward.sock --folder /var/lib/fedpsma-flower
+    """
+    from client.steward.carrier import carry as carry_for
+    from client.steward.home import SiteHome
+    from client.steward.run import ended_by_signals
+
+    with ended_by_signals() as ended:
+        typer.echo("carrying; end with Ctrl-C")
+        carry_for(SiteHome(folder, socket), ended)
+    typer.echo("ended")
+
+
+def service(
+    part: Annotated[
+        str, typer.Argument(metavar="[all|steward|carrier]", help="Of one account, or of two: print both parts.")
+    ] = "all",
+    state: State = STATE,
+) -> None:
     """Print a systemd unit that starts this site with its machine, as an account of its own with no more rights.
 
-    The account is called fedpsma: it owns the site's folder, and may read the data set and nothing else of yours.
+    The account is called fedpsma: it owns the site's folder, and may read the data set and nothing else of yours. In
+    two parts, the steward has the data and no network, and fedpsma-flower runs Flower, with the network and no data.
 
     Example: fedpsma site service > /etc/systemd/system/fedpsma-site.service
     """
-    from client.steward.service import unit_of
+    from client.steward.service import PARTS, unit_of
+    from fedpsma.errors import InputError
 
-    typer.echo(unit_of(_home(state)), nl=False)
+    for known in PARTS:
+        if part == known:
+            typer.echo(unit_of(_home(state), known), nl=False)
+            return
+    raise InputError("is no part of a site", where=part, remedy=f"name one of: {', '.join(PARTS)}")
 
 
 def status(
@@ -192,4 +239,4 @@ def _require_same(shown: str, heard: str | None) -> None:
         )
 
 
-COMMANDS = (init, join, run, service, status, pause, resume, leave)
+COMMANDS = (init, join, run, carry, service, status, pause, resume, leave)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from client.ledger import Ledger, LedgerEntry
 from client.payment import loss, smallest_delta
-from client.trainer import Trainer
+from fedpsma.training.trainer import Trainer
 
 
 class RunSpending(BaseModel):

@@ -32,14 +32,18 @@ EventKind = Literal[
     "stage_answered",
     "refused",
     "certificate_ends",
+    "certificate_renewed",
+    "clock_differs",
+    "clock_agrees",
 ]
 
 
 class SiteEvent(BaseModel):
     """Something that happened at a site; fields that do not belong to its kind are ``None``.
 
-    ``reason`` is the code of a refusal, or why the site is not connected, ``sha256`` that of application code, and
-    ``until`` the end of a certificate.
+    ``reason`` is the code of a refusal, or why the site is not connected, ``sha256`` that of application code,
+    ``until`` the end of a certificate, and ``seconds`` how long a round took, or how far the clock here is ahead of the
+    coordinator's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -19,9 +19,15 @@ _LONGEST_SOCKET = 107
 
 @dataclass(frozen=True)
 class SiteHome:
-    """Where everything of a site lies; only its owner can read the folder."""
+    """Where everything of a site lies; only its owner can read the folder.
+
+    Args:
+        folder: The folder.
+        socket: Where the steward listens, if that is elsewhere: then an account of its own runs Flower.
+    """
 
     folder: Path
+    socket: Path | None = None
 
     @property
     def request_path(self) -> Path:
@@ -41,7 +47,7 @@ class SiteHome:
     @property
     def socket_path(self) -> Path:
         """Where the steward listens."""
-        return self.folder / "steward.sock"
+        return self.socket or self.folder / "steward.sock"
 
     @property
     def events_path(self) -> Path:
@@ -84,7 +90,8 @@ class SiteHome:
             InputError: Its path is too long for a socket.
         """
         if len(os.fsencode(self.socket_path.absolute())) > _LONGEST_SOCKET:
-            raise InputError("is too long a path", where=str(self.folder), remedy="choose a folder nearer to the root")
+            where = str(self.socket or self.folder)
+            raise InputError("is too long a path", where=where, remedy="choose a folder nearer to the root")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
 

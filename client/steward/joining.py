@@ -16,19 +16,27 @@ from client.steward.events import SiteLog
 from client.steward.home import SiteHome
 from client.steward.kept import KeptReport
 from fedpsma.errors import InputError, first_problem
-from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import write_text
 from fedpsma.joining.keys import make_node_key
 from fedpsma.joining.names import Name
 from fedpsma.joining.records import JoinBundle, SiteRequest
 from fedpsma.secure_aggregation.identity import identity_of
+from fedpsma.training.subject import PatientData
+from fedpsma.training.trainer import DEFAULT_TRAINER, load_trainer
 
 TEMPLATE = "site.toml"
 WARN_BEFORE = timedelta(days=14)
 _NAME = TypeAdapter(Name)
 
 
-def make_site(home: SiteHome, dataset: Path, name: str | None = None, *, tell_patients: bool = True) -> SiteRequest:
+def make_site(
+    home: SiteHome,
+    dataset: Path,
+    name: str | None = None,
+    *,
+    tell_patients: bool = True,
+    trainer: str = DEFAULT_TRAINER,
+) -> SiteRequest:
     """Make keys, a policy to be read and changed, and the request for the coordinator.
 
     Args:
@@ -36,23 +44,24 @@ def make_site(home: SiteHome, dataset: Path, name: str | None = None, *, tell_pa
         dataset: The patients.
         name: Of the site; the data set's own if left out.
         tell_patients: Whether the request says how many patients there are, so that the site can count by them.
+        trainer: What trains here, by its dotted name; it opens the data set.
 
     Raises:
         InputError: There is a site already, or the data set cannot be read.
     """
     if home.request_path.exists():
         raise InputError("is a site already", where=str(home.folder), remedy="choose another folder, or join with it")
-    data = read_dataset(dataset)
-    called = _named(name or data.info.site)
+    data = _opened(dataset, trainer)
+    called = _named(name or data.site)
     home.make()
     request = SiteRequest(
         site=called,
         node_key=make_node_key(home.node_key_path),
         signing_key=identity_of(home.folder).public_key().public_bytes_raw().hex(),
         patients=len(data.patients) if tell_patients else None,
-        synthetic=data.info.synthetic,
+        synthetic=data.synthetic,
     )
-    write_text(home.folder / POLICY_FILE, _policy(dataset))
+    write_text(home.folder / POLICY_FILE, _policy(dataset, trainer))
     # Last, because it makes the folder a site.
     request.write(home.request_path)
     return request
@@ -135,6 +144,18 @@ def _named(text: str) -> str:
         raise InputError(first_problem(error)[1], where="name of the site", remedy="give one with --name") from error
 
 
-def _policy(dataset: Path) -> str:
+def _opened(dataset: Path, trainer: str) -> PatientData:
+    try:
+        subject = load_trainer(trainer).subject()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError("is no trainer", where=trainer, remedy="see docs/for-sites.md for those there are") from error
+    opened: PatientData = subject.open(dataset)
+    return opened
+
+
+def _policy(dataset: Path, trainer: str) -> str:
     text = resources.files("client").joinpath("data", TEMPLATE).read_text("utf-8")
-    return text.replace("@DATASET@", json.dumps(str(dataset.resolve()), ensure_ascii=False))
+    line = json.dumps(str(dataset.resolve()), ensure_ascii=False)
+    if trainer != DEFAULT_TRAINER:
+        line += f"\n\n# What trains here.\ntrainer = {json.dumps(trainer, ensure_ascii=False)}"
+    return text.replace("@DATASET@", line)

@@ -1,4 +1,7 @@
-"""The socket of the steward: readable and writable by its owner alone, one thread a message."""
+"""The socket of the steward: for its owner alone, or for the group of the account that runs Flower as well.
+
+One thread answers a message.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Protocol
 from client.envelope import Envelope
 from client.steward.watch import Check
 from client.wire import WireError, receive, send
+from fedpsma.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 # Flower sends one message at a time; more at once would be somebody else.
@@ -35,13 +39,17 @@ class Listener:
     Args:
         path: The socket; one that an earlier process left is replaced.
         answer: Answers a message.
+        group: Number of the group that may use it beside its owner; ``None`` lets nobody else.
+
+    Raises:
+        InputError: It cannot be made there, or not for this group.
     """
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: Answer, group: int | None = None) -> None:
         self._path = path
         self._answer = answer
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._socket = _bound(path)
+        self._socket = _bound(path, group)
         threading.Thread(target=self._accept, name="steward", daemon=True).start()
 
     def close(self) -> None:
@@ -74,12 +82,18 @@ class Listener:
             self._places.release()
 
 
-def _bound(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
+def _bound(path: Path, group: int | None) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
+        path.unlink(missing_ok=True)
         listening.bind(str(path))
+        if group is not None:
+            os.chown(path, -1, group)
+            path.chmod(0o660)
+    except OSError as error:
+        remedy = "let this account write there, and put it into that group"
+        raise InputError(f"cannot be listened at ({error.strerror})", where=str(path), remedy=remedy) from error
     finally:
         os.umask(before)
     listening.listen(MOST_AT_ONCE)

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from client.envelope import TEXT, Envelope
 from client.refusal import RefusalError
 from client.steward.home import SiteHome
-from fedpsma.contract import ORDER, SECURE, SITE, RoundOrder
+from fedpsma.contract import ORDER, RUN, SECURE, SITE, RoundOrder
 from fedpsma.io.files import read_json, write_json
+from fedpsma.joining.clocks import LARGEST_SKEW
 from fedpsma.joining.records import JoinBundle
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed
 
 # As long as Flower keeps a message for a site that is away.
 OLDEST = timedelta(hours=12)
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 class _Session(BaseModel):
@@ -27,7 +27,7 @@ class _Session(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    run: str
+    run: str = Field(pattern=RUN)
     round: int
 
 
@@ -125,7 +125,9 @@ class OrderDesk:
         if last is not None and (order.round < last.round or issued <= last.issued):
             raise RefusalError("order_repeated")
         book[order.run] = Answered(round=order.round, issued=issued)
-        write_json(self.path, _BOOK.dump_python(book, mode="json"))
+        # What is older is refused for its age; so runs without end do not fill the file.
+        kept = {run: last for run, last in book.items() if last.issued >= datetime.now(UTC) - 2 * OLDEST}
+        write_json(self.path, _BOOK.dump_python(kept, mode="json"))
 
     def book(self) -> dict[str, Answered]:
         """Return the last order of each run."""
@@ -134,7 +136,7 @@ class OrderDesk:
 
 def _current(order: RoundOrder) -> datetime:
     now = datetime.now(UTC)
-    if order.issued is None or not now - OLDEST <= order.issued <= now + CLOCK_SKEW:
+    if order.issued is None or not now - OLDEST <= order.issued <= now + LARGEST_SKEW:
         raise RefusalError("order_not_current")
     return order.issued
 

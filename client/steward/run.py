@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import resource
 import signal
 import threading
@@ -10,30 +11,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from client.flower import RunWatch
 from client.policy import SitePolicy, problem_of, read_policy
-from client.steward.events import EventKind, SiteLog
+from client.steward.carrier import CarrierDesk
+from client.steward.connection import Connection
+from client.steward.events import SiteLog
 from client.steward.home import SiteHome
-from client.steward.joining import ends_soon, require_current
+from client.steward.joining import require_current
 from client.steward.listener import Listener
-from client.steward.reach import Unreached, why_not_connected
 from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
-from fedpsma.joining.records import JoinBundle
+from fedpsma.training.trainer import load_trainer
 
+LOOK_S = 0.5
 _GIGABYTE = 2**30
 
 
-def run_site(home: SiteHome, ended: threading.Event) -> None:
+def run_site(home: SiteHome, ended: threading.Event, carrier: str | None = None) -> None:
     """Serve the federation that this site joined until ``ended`` is set or the site leaves.
 
+    Args:
+        home: The site.
+        ended: Ends it.
+        carrier: The account of this machine that runs Flower; ``None`` leaves it to this process.
+
     Raises:
-        InputError: This is no site, it has joined nothing, its policy is wrong, or it runs already.
+        InputError: This is no site, it has joined nothing, its policy is wrong, it runs already, or there is no such
+            account.
     """
     home.request()
+    group = None if carrier is None else _group_of(carrier)
     bundle = home.bundle()
     policy = checked_policy(home.folder)
     log = SiteLog(home.events_path)
@@ -42,21 +50,30 @@ def run_site(home: SiteHome, ended: threading.Event) -> None:
         # Loaded while it connects, so that the first round does not wait for it.
         threading.Thread(target=load_trainer, args=(policy.trainer,), daemon=True).start()
         while True:
-            _serve(home, log, ended)
+            _serve(home, log, ended, group)
             if ended.is_set() or not home.joined:
                 return
 
 
-def _serve(home: SiteHome, log: SiteLog, ended: threading.Event) -> None:
+def _serve(home: SiteHome, log: SiteLog, ended: threading.Event, group: int | None) -> None:
     """Serve until ``ended`` is set, the site leaves, or it joins again with another bundle."""
     joined, bundle = file_state(home.bundle_path), home.bundle()
-    _warn_of_certificate(bundle, log)
-    watch = RunWatch(bundle.address, bundle.ca_certificate.encode(), home.node_key_path.read_bytes())
-    steward = Steward(home, run_is_over=watch.is_over)
-    listener = Listener(home.socket_path, steward.answer)
-    node = SuperNode(home, bundle, _Connection(log, bundle, ended).changed)
+    require_current(bundle)
+    carrier = None if group is None else CarrierDesk(home)
+    steward = Steward(home, carrier=carrier)
+    listener = Listener(home.socket_path, steward.answer, group)
+
+    def stands() -> bool:
+        return file_state(home.bundle_path) == joined
+
     try:
-        node.keep_running(ended, lambda: file_state(home.bundle_path) == joined)
+        if carrier is None:
+            connection = Connection(log.append, bundle, ended)
+            with connection.looked_after():
+                SuperNode(home, bundle, connection.changed).keep_running(ended, stands)
+        else:
+            while stands() and not ended.wait(LOOK_S):
+                carrier.look()
     finally:
         steward.stops.stop()
         listener.close()
@@ -78,31 +95,6 @@ def ended_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Connection:
-    """Notes when the site is connected, when no more, and why not."""
-
-    def __init__(self, log: SiteLog, bundle: JoinBundle, ended: threading.Event) -> None:
-        self._log = log
-        self._bundle = bundle
-        self._ended = ended
-        self._connected = False
-        self._why: Unreached | None = None
-
-    def changed(self, connected: bool) -> None:
-        if connected != self._connected:
-            kind: EventKind = "connected" if connected else "disconnected"
-            self._log.append(kind)
-        self._connected = connected
-        if connected or self._ended.is_set():
-            self._why = None
-            return
-        why = why_not_connected(self._bundle)
-        # It tries again and again, and says it once.
-        if why != self._why:
-            self._log.append("not_connected", reason=why)
-        self._why = why
-
-
 @contextmanager
 def _noted(log: SiteLog, federation: str) -> Iterator[None]:
     log.append("started", federation=federation)
@@ -110,6 +102,14 @@ def _noted(log: SiteLog, federation: str) -> Iterator[None]:
         yield
     finally:
         log.append("ended", federation=federation)
+
+
+def _group_of(account: str) -> int:
+    try:
+        return pwd.getpwnam(account).pw_gid
+    except KeyError as error:
+        remedy = f"make it: useradd --system {account}"
+        raise InputError("is no account of this machine", where=account, remedy=remedy) from error
 
 
 def checked_policy(folder: Path) -> SitePolicy:
@@ -129,9 +129,3 @@ def checked_policy(folder: Path) -> SitePolicy:
         most = int(policy.memory_gb * _GIGABYTE)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     return policy
-
-
-def _warn_of_certificate(bundle: JoinBundle, log: SiteLog) -> None:
-    end = require_current(bundle)
-    if ends_soon(end):
-        log.append("certificate_ends", until=end.isoformat(timespec="seconds"))

@@ -19,8 +19,11 @@ from client.steward.events import SiteEvent, SiteLog
 from client.steward.home import Pause, SiteHome
 from client.steward.joining import certificate_end, ends_soon
 from client.steward.reach import WORDS, Unreached
-from client.trainer import load_trainer
 from fedpsma.errors import InputError
+from fedpsma.history.reasons import plain
+from fedpsma.joining.clocks import skew_in_words
+from fedpsma.joining.records import JoinBundle
+from fedpsma.training.trainer import load_trainer
 
 EVENTS_SHOWN = 10
 _ENDS_ROUND = ("round_released", "refused", "ended")
@@ -30,8 +33,9 @@ class SiteStatus(BaseModel):
     """The state of a site.
 
     ``trains`` names run and round that train now. ``epsilon`` is what the patients have paid over all rounds, ``None``
-    where a round had no privacy; ``unreached`` is why it is not connected; ``problem`` says what has to be put right
-    before a round can run.
+    where a round had no privacy; ``unreached`` is why it is not connected; ``clock_ahead_s`` how far the clock here is
+    ahead of the coordinator's, where that is much; ``certificate_ends`` when the first of the coordinator's
+    certificates ends, as far as is known; ``problem`` says what has to be put right before a round can run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +46,7 @@ class SiteStatus(BaseModel):
     running: bool
     connected: bool
     unreached: Unreached | None
+    clock_ahead_s: float | None
     paused: Pause | None
     trains: str | None
     epsilon: float | None
@@ -70,12 +75,13 @@ def status_of(home: SiteHome) -> SiteStatus:
         running=running,
         connected=running and _is_connected(events),
         unreached=_unreached(events) if running else None,
+        clock_ahead_s=_clock_ahead(events) if running else None,
         paused=home.paused,
         trains=_trains(events) if running else None,
         epsilon=epsilon,
         budget=None if policy is None else policy.epsilon_budget,
         code_waiting=tuple(CodeBook(home.code_path).waiting()),
-        certificate_ends=None if bundle is None else certificate_end(bundle),
+        certificate_ends=None if bundle is None else _certificate_end(bundle, events),
         problem=problem,
         last=tuple(events[-EVENTS_SHOWN:]),
     )
@@ -88,6 +94,7 @@ def status_table(found: SiteStatus) -> Table:
         "site": found.site,
         "federation": "none" if found.federation is None else f"{found.federation} at {found.address}",
         "process": _process(found),
+        "clock": _clock(found.clock_ahead_s),
         "trains": found.trains or "nothing now",
         "paid by its patients": _paid(found),
         "code that waits": ", ".join(map(short, found.code_waiting)) or "none",
@@ -146,6 +153,23 @@ def _unreached(events: list[SiteEvent]) -> Unreached | None:
     return None
 
 
+def _clock_ahead(events: list[SiteEvent]) -> float | None:
+    """Return how far the clock here is ahead, as it was seen last."""
+    for event in reversed(events):
+        if event.kind in ("clock_agrees", "started"):
+            return None
+        if event.kind == "clock_differs":
+            return event.seconds
+    return None
+
+
+def _certificate_end(bundle: JoinBundle, events: list[SiteEvent]) -> datetime:
+    """Return when the authority's certificate ends, or the one that the front door showed last, if that is earlier."""
+    kinds = ("certificate_ends", "certificate_renewed")
+    told = [datetime.fromisoformat(event.until) for event in events if event.kind in kinds and event.until]
+    return min([certificate_end(bundle), *told[-1:]])
+
+
 def _trains(events: list[SiteEvent]) -> str | None:
     for event in reversed(events):
         if event.kind in _ENDS_ROUND:
@@ -158,7 +182,11 @@ def _trains(events: list[SiteEvent]) -> str | None:
 def _until(end: datetime | None) -> str:
     if end is None:
         return "-"
-    return f"{end:%Y-%m-%d}" + ("; ask the coordinator for a new bundle file" if ends_soon(end) else "")
+    return f"{end:%Y-%m-%d}" + ("; tell the coordinator, who renews it" if ends_soon(end) else "")
+
+
+def _clock(ahead_s: float | None) -> str:
+    return "agrees with the coordinator's" if ahead_s is None else f"{skew_in_words(ahead_s)}: set it, here or there"
 
 
 def _process(found: SiteStatus) -> str:
@@ -175,7 +203,12 @@ def _paid(found: SiteStatus) -> str:
 
 
 def _told(event: SiteEvent) -> str:
-    told = {"run": event.run, "round": event.round, "reason": event.reason, "epsilon": event.epsilon}
+    why = None if event.reason is None else plain(event.reason) if event.kind == "refused" else event.reason
+    told = {"run": event.run, "round": event.round, "reason": why, "epsilon": event.epsilon}
+    if event.kind == "clock_differs" and event.seconds is not None:
+        told["clock here"] = skew_in_words(event.seconds)
+    if event.until is not None:
+        told["until"] = event.until[:10]
     if event.sha256 is not None:
         told["code"] = short(event.sha256)
     details = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)

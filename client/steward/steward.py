@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from client.envelope import QUERY, TRAIN, Envelope, about
+from client.envelope import CODE, NOTE, POST, QUERY, TRAIN, UNAPPROVED, Envelope, about
 from client.policy import SitePolicy, read_policy
 from client.refusal import RefusalError
 from client.site import Site, answer_envelope, code_of, note
+from client.steward.carrier import CarrierDesk
+from client.steward.code_desk import CodeDesk
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
 from client.steward.kept import KeptReport
@@ -27,9 +29,7 @@ from client.steward.watch import Check, Stops, watched
 from fedpsma.contract import IDENTIFY, REPORT, STAGES, RoundOrder, SiteReport
 from fedpsma.training.interruption import stoppable
 
-# Together with a step of training, well within ten seconds.
-LOCAL_INTERVAL_S, REMOTE_INTERVAL_S = 0.5, 3.0
-RunIsOver = Callable[[Envelope], bool]
+LOOK_S = 0.5
 
 
 def local_now() -> datetime:
@@ -43,13 +43,13 @@ class Steward:
 
     Args:
         home: The folder of the site.
-        run_is_over: Whether the run of a message has ended at the coordinator; asked while a round trains.
         clock: The local time, for the hours of the policy.
+        carrier: Answers the account that runs Flower, where it is another one.
     """
 
     home: SiteHome
-    run_is_over: RunIsOver = lambda _: False
     clock: Callable[[], datetime] = local_now
+    carrier: CarrierDesk | None = None
     stops: Stops = field(default_factory=Stops)
     _training: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,6 +85,12 @@ class Steward:
             return self._train(asked, gone)
         if asked.kind.removeprefix(QUERY) in STAGES:
             return self._stage(asked)
+        if asked.kind == CODE:
+            return CodeDesk(self.home).looked_at(asked)
+        if asked.kind.startswith(UNAPPROVED):
+            return CodeDesk(self.home).refusal(asked)
+        if self.carrier is not None and asked.kind in (POST, NOTE):
+            return self.carrier.post(asked) if asked.kind == POST else self.carrier.note(asked)
         raise RefusalError("protocol_violated")
 
     def _stage(self, asked: Envelope) -> Envelope:
@@ -104,7 +110,7 @@ class Steward:
             self._kept.forget()
             started = time.monotonic()
             self._log.append("round_started", run=order.run, round=order.round)
-            with self.stops.running(order.run) as stop, self._watched(stop, asked, gone), stoppable(stop):
+            with self.stops.running(order.run) as stop, watched(stop, (gone, self._is_closed), LOOK_S), stoppable(stop):
                 reply = answer_envelope(self._place(), asked)
             reply = self._released(asked, reply, order.run, order.round, time.monotonic() - started)
             self._keep(order, asked, reply)
@@ -116,15 +122,6 @@ class Steward:
         except OSError as error:
             # It was paid for and can leave now; only a second time it could not.
             note(self.home.folder, error)
-
-    @contextmanager
-    def _watched(self, stop: threading.Event, asked: Envelope, gone: Check) -> Iterator[None]:
-        """End the round as soon as nobody can take its result any more, or nobody here wants it."""
-        with (
-            watched(stop, (gone, self._is_closed), LOCAL_INTERVAL_S),
-            watched(stop, (lambda: self.run_is_over(asked),), REMOTE_INTERVAL_S),
-        ):
-            yield
 
     def _released(
         self, asked: Envelope, reply: Envelope, run: str, number: int, seconds: float | None = None

@@ -19,7 +19,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from client.app import STEWARD
-from client.steward.gate import HOME_VARIABLE
+from client.flower import AUTHORITY, COORDINATOR, NODE_KEY
+from client.steward.gate import SOCKET_VARIABLE
 from client.steward.home import SiteHome
 from client.steward.reach import is_reachable
 from fedpsma.io.files import write_text
@@ -31,20 +32,25 @@ GATE = "flwr-clientapp"
 LOG_FILE = "supernode.log"
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 1.0, 60.0, 60.0
+# How often Flower looks for a message that waits to be answered, which is once a second by itself.
+PROMPT = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}
 LOOK_S = 0.5
 STOP_TIMEOUT_S = 10.0
 # What it prints when the coordinator has let it in, when it tries in vain, and when that helped.
 CONNECTED, LOST, FOUND = "SuperNode ID", "Connection attempt failed", "Connection successful"
 # It does not always say so when a later call went well, so after such a silence the coordinator's door is asked.
 QUIET_S = 20.0
+# Its main thread can die while another keeps the process; who says nothing at all for so long is started again.
+FIRST_WORD_S = 180.0
 _END_WITH_PARENT = 1
 
 
 @dataclass
 class _Loss:
-    """When a call last failed; ``None`` while nothing is known to be wrong."""
+    """When a call last failed; ``None`` while nothing is known to be wrong. ``heard`` is whether one ended at all."""
 
     at: float | None = None
+    heard: bool = False
 
     def is_quiet(self) -> bool:
         """Return whether a call failed, and none since for a while."""
@@ -81,12 +87,14 @@ class SuperNode:
 
     def _run_once(self, ended: threading.Event, still_wanted: Callable[[], bool]) -> None:
         process = self._start()
-        loss = _Loss()
+        loss, started = _Loss(), time.monotonic()
         reader = threading.Thread(target=self._read, args=(process, loss), daemon=True)
         reader.start()
         try:
             while process.poll() is None and still_wanted() and not ended.wait(LOOK_S):
                 self._look_again(loss)
+                if not loss.heard and time.monotonic() - started > FIRST_WORD_S:
+                    return
         finally:
             _end(process)
             reader.join(STOP_TIMEOUT_S)
@@ -110,7 +118,7 @@ class SuperNode:
             *("flower-supernode", "--superlink", self.bundle.address, "--root-certificates", str(certificate)),
             *("--auth-supernode-private-key", str(self.home.node_key_path.absolute())),
             *("--host", HOST, "--port", str(_free_port())),
-            *("--node-config", f'{STEWARD}="{self.home.socket_path.absolute()}"'),
+            *("--node-config", self._node_config(certificate)),
         ]
         return subprocess.Popen(
             command,
@@ -125,12 +133,25 @@ class SuperNode:
             preexec_fn=_end_with_parent,
         )
 
+    def _node_config(self, certificate: Path) -> str:
+        """Return what Flower's process of a message is told: where the steward and the coordinator are."""
+        told = {
+            STEWARD: self.home.socket_path.absolute(),
+            COORDINATOR: self.bundle.address,
+            AUTHORITY: certificate,
+            NODE_KEY: self.home.node_key_path.absolute(),
+        }
+        return " ".join(f'{name}="{value}"' for name, value in told.items())
+
     def environment(self) -> dict[str, str]:
         """Return the environment of Flower's processes: the gate first in the search path, nothing calls out."""
         own = Path(sys.executable).parent
         path = os.pathsep.join([str(self.home.tools_path.absolute()), str(own), os.environ.get("PATH", "")])
-        places = {"FLWR_HOME": str(self.home.flower_path.absolute()), HOME_VARIABLE: str(self.home.folder.absolute())}
-        return {**os.environ, **SWITCHES, **places, "PATH": path, "OMP_NUM_THREADS": "1"}
+        places = {
+            "FLWR_HOME": str(self.home.flower_path.absolute()),
+            SOCKET_VARIABLE: str(self.home.socket_path.absolute()),
+        }
+        return {**os.environ, **SWITCHES, **PROMPT, **places, "PATH": path, "OMP_NUM_THREADS": "1"}
 
     def _write_gate(self) -> None:
         script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m client.steward.gate "$@"\n'
@@ -145,10 +166,10 @@ class SuperNode:
             for line in process.stdout or ():
                 handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
                 if CONNECTED in line or FOUND in line:
-                    loss.at = None
+                    loss.at, loss.heard = None, True
                     self.tell(True)
                 elif LOST in line:
-                    loss.at = time.monotonic()
+                    loss.at, loss.heard = time.monotonic(), True
                     self.tell(False)
         handler.close()
 

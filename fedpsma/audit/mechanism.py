@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fedpsma.audit.lower_bounds import Floats, LowerBound, Rates, epsilon_from_trials
-from fedpsma.training.accounting import PrivacySpend
+from fedpsma.training.charge import Charge
 from fedpsma.training.clipping.flat import FlatClipping
 from fedpsma.training.dp import PrivateStep, draw_patients, private_gradient
 from fedpsma.training.randomness import Randomness
@@ -28,7 +28,7 @@ OnTrial = Callable[[int, int], None]
 
 
 def audit_mechanism(
-    spend: PrivacySpend,
+    spend: Charge,
     delta: float,
     randomness: Randomness,
     trials: int = TRIALS,
@@ -54,7 +54,7 @@ def audit_mechanism(
     return epsilon_from_trials(np.concatenate(inside), np.concatenate(outside), delta)
 
 
-def _scores(spend: PrivacySpend, randomness: Randomness, count: int) -> Floats:
+def _scores(spend: Charge, randomness: Randomness, count: int) -> Floats:
     """Run all steps once on ``count`` patients with gradients at right angles to each other.
 
     Returns:
@@ -76,7 +76,7 @@ def _canary(direction: int, size: int) -> Tensor:
     return gradient
 
 
-def _log_ratio(seen: Floats, spend: PrivacySpend) -> Floats:
+def _log_ratio(seen: Floats, spend: Charge) -> Floats:
     """Return log((1 - q) + q N(x; 1, s) / N(x; 0, s)) of what is seen of one step in each direction."""
     exponent = (2 * seen - 1) / (2 * spend.noise_multiplier**2)
     rate = spend.sample_rate

@@ -31,7 +31,8 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import write_text
 from fedpsma.model.checkpoint import Checkpoint, load_checkpoint
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.accounting import epsilon_of, spend_of_round
+from fedpsma.training.charge import Charge
 from fedpsma.training.randomness import SeededRandomness
 from fedpsma.training.sources import SourceCache
 
@@ -54,7 +55,7 @@ class AuditConfig(BaseModel):
 
     dataset: Path
     out: Path
-    plan: TrainingPlan
+    plan: TrainingPlan = TrainingPlan()
     init: Path | None = None
     targets: int = Field(default=4, ge=1)
     shadows: int = Field(default=16, ge=4)
@@ -89,7 +90,7 @@ class _Subject:
         return max(1, min(_RATE_STEPS, round(_RATE_STEPS * rate))) / _RATE_STEPS
 
     @property
-    def spend(self) -> PrivacySpend | None:
+    def spend(self) -> Charge | None:
         """What the training of a private model costs its patients, all rounds together."""
         half = len(self.real) // 2
         plan = self.config.plan.model_copy(update={"patients_per_step": self.rate * half})

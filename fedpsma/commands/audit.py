@@ -12,54 +12,50 @@ if TYPE_CHECKING:
     from fedpsma.audit.run import AuditConfig
 
 
-def audit(  # noqa: PLR0913 - a command has as many parameters as options
+def audit(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set with lesion masks.")],
     out: Annotated[Path, typer.Option(help="Folder to write; run again to go on in it.")] = Path("audit"),
-    epsilon: Annotated[float, typer.Option(min=0.0, help="Privacy loss over all rounds; 0 audits plain models.")] = 8.0,
-    delta: Annotated[float, typer.Option(help="Less than one over the number of patients.")] = 0.01,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps in a round.")] = 8,
-    scope: Annotated[str, typer.Option(help="Train the few 'adaptive' weights or 'all' of them.")] = "adaptive",
-    targets: Annotated[int, typer.Option(min=1, help="Models to attack.")] = 4,
-    shadows: Annotated[int, typer.Option(min=4, help="Models to learn from how members look.")] = 16,
-    canaries: Annotated[int, typer.Option(min=12, help="Made-up patients to know by heart.")] = 24,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Privacy loss over all rounds (8), or none: plain models only.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training. Default: 3.")] = None,
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint to start from. Default: the base checkpoint.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same audit.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting, may be repeated: targets (models to attack, 4), shadows (models that show what "
+            "members look like, 16), canaries (made-up patients, 24), or of the plan, like steps_per_round, delta, "
+            "scope, learning_rate.",
+        ),
+    ] = None,
 ) -> None:
     """Attack models trained with and without privacy, and compare what is proved with what is claimed.
 
     Trains each model on half of the patients, drawn by coin; tells members from others by loss and by likelihood ratio
     (LiRA); bounds epsilon from below by guesses about canaries, and by the noisy steps alone. Writes audit.json; the
     models' outcomes are kept in OUT, so that a stopped audit goes on. Exit code 1 means that the claim is contradicted.
+
+    Example: fedpsma audit data/ours --epsilon 8 --out audit --set targets=8 --set shadows=32
     """
     from fedpsma.audit.run import AuditConfig
-    from fedpsma.contract import TrainingPlan
-    from fedpsma.io.dataset import parse_record
     from fedpsma.io.files import require_folder_or_nothing
+    from fedpsma.settings import read_settings
 
     require_folder_or_nothing(out)
-    settings = {
-        "rounds": rounds,
-        "steps_per_round": steps,
-        "target_epsilon": epsilon or None,
-        "delta": delta,
-        "scope": scope,
+    options = {
+        "dataset": dataset,
+        "out": out,
+        "plan.target_epsilon": epsilon,
+        "plan.rounds": rounds,
+        "init": init,
+        "seed": seed,
     }
-    plan = parse_record(TrainingPlan, settings, "the options")
-    report = _run(
-        AuditConfig(
-            dataset=dataset,
-            out=out,
-            plan=plan,
-            init=init,
-            targets=targets,
-            shadows=shadows,
-            canaries=canaries,
-            seed=seed,
-        )
-    )
+    report = _run(read_settings(AuditConfig, None, options, settings or []))
     _show(report, out)
     if report.contradicted:
         raise typer.Exit(1)

@@ -28,7 +28,7 @@ def read_policies(settings: Sequence[str] | None) -> StagingOptions:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from fedpsma.errors import InputError
+    from fedpsma.errors import InputError, first_problem
     from fedpsma.staging import StagingOptions
     from fedpsma.staging.options import TITLES
 
@@ -42,7 +42,7 @@ def read_policies(settings: Sequence[str] | None) -> StagingOptions:
     try:
         return TypeAdapter(StagingOptions).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
+        field, what = first_problem(error)
+        name = field.split(".")[0]
         wrong = f"{name}={values[name]}"
-        raise InputError(f"{wrong} is not possible: {first['msg']}", where="--set", remedy=TITLES[name]) from None
+        raise InputError(f"{wrong} is not possible: {what}", where="--set", remedy=TITLES[name]) from None

@@ -19,6 +19,7 @@ REFUSALS = {
     "paused": "somebody paused it there",
     "stopped": "its training was stopped",
     "disk_full": "its disk is full",
+    "out_of_memory": "the round needs more memory than its machine has, or its policy gives",
     "internal_error": "its training failed; the site's own log says why",
 }
 QUARANTINES = {

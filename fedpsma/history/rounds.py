@@ -20,6 +20,7 @@ class RoundRecord:
         started: When the sites were asked.
         asked: The sites that were asked.
         epsilon: By the sites that reported and count: what their patients have paid so far, ``None`` without privacy.
+        paid: The same of all that reported: what was set aside afterwards was paid all the same.
         answered_s: By the sites that reported and count: seconds from the start of the round to their report.
         missing: By the sites that did not count: the code that says why.
         finished: Whether there is a model of it.
@@ -33,6 +34,7 @@ class RoundRecord:
     started: datetime
     asked: tuple[str, ...]
     epsilon: Mapping[str, float | None]
+    paid: Mapping[str, float | None]
     answered_s: Mapping[str, float]
     missing: Mapping[str, str]
     finished: bool
@@ -81,8 +83,9 @@ def _attempt(part: Sequence[Event]) -> RoundRecord:
     first, last = part[0], part[-1]
     number, started = first.round or 0, datetime.fromisoformat(first.time)
     missing = {one.site: one.reason or "" for one in part if one.kind in _MISSED and one.site}
+    reported = {one.site: one for one in part if one.kind == "site_reported" and one.site}
     # What was set aside after its report does not count.
-    counted = {one.site: one for one in part if one.kind == "site_reported" and one.site and one.site not in missing}
+    counted = {site: one for site, one in reported.items() if site not in missing}
     # The model of a round is on the disk a moment before the line that says so.
     went_on = last.kind in ("run_resumed", "run_failed", "run_ended") and (last.round or 0) >= number
     return RoundRecord(
@@ -90,6 +93,7 @@ def _attempt(part: Sequence[Event]) -> RoundRecord:
         started=started,
         asked=first.sites or (),
         epsilon={site: one.epsilon for site, one in counted.items()},
+        paid={site: one.epsilon for site, one in reported.items()},
         answered_s={site: _seconds_since(started, one) for site, one in counted.items()},
         missing=missing,
         finished=last.kind == "round_ended" or went_on,

@@ -185,7 +185,7 @@ def _late(current: RoundRecord, now: datetime) -> dict[str, str]:
 
 def _paid(name: str, attempts: Sequence[RoundRecord]) -> list[float]:
     """Return what a site's patients had paid after each round; a round that was played again counts once."""
-    told = {one.number: one.epsilon.get(name) for one in attempts}
+    told = {one.number: one.paid.get(name) for one in attempts}
     return [epsilon for epsilon in told.values() if epsilon is not None]
 
 

@@ -77,6 +77,16 @@ class Dataset:
     rows: tuple[StudyRow, ...]
 
     @property
+    def site(self) -> str:
+        """Name of the site that it belongs to."""
+        return self.info.site
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its patients are phantoms."""
+        return self.info.synthetic
+
+    @property
     def patients(self) -> tuple[str, ...]:
         """Pseudonyms of all patients, sorted."""
         return tuple(sorted({row.patient for row in self.rows}))
@@ -142,7 +152,7 @@ def parse_record(model: type[Model], content: object, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         field, what = first_problem(error)
-        raise InputError(f"{field or 'the whole'}: {what}", where=where, remedy="correct the field") from error
+        raise InputError(f"{field}: {what}", where=where, remedy="correct the field") from error
 
 
 def _rows(path: Path) -> Iterator[StudyRow]:

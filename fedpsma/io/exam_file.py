@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fedpsma.domain.exam import Exam
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json, write_json
 
 
@@ -57,13 +57,12 @@ def _exam_in(content: Any, *, where: str) -> Exam:
 
 
 def _first_problem(error: ValidationError, where: str) -> InputError:
-    problem = error.errors()[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    field, what = first_problem(error)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = what[0].lower() + what[1:]
     if len(message) > 200:
         message = message[:200].rsplit(" ", 1)[0] + " ..."
-    given = str(problem["input"])[:40]
+    given = str(error.errors()[0]["input"])[:40]
     return InputError(f"{field}: {message}, not {given!r}{more}", where=where, remedy="correct the field")
 
 

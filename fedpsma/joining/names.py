@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
-_ADDRESS = re.compile(r"(?:[^\s/:]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _LAST_PORT = 65535
 
 

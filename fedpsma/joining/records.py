@@ -43,9 +43,9 @@ class _HandedOver(BaseModel):
         try:
             record = cls.model_validate(read_json(path))
         except ValidationError as error:
-            field, what = first_problem(error)
+            field, what = first_problem(error, "content")
             remedy = "ask the sender for the file again"
-            raise InputError(f"{field or 'content'}: {what}", where=str(path), remedy=remedy) from error
+            raise InputError(f"{field}: {what}", where=str(path), remedy=remedy) from error
         return record
 
 

@@ -14,7 +14,7 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
-{user}ExecStart={command}
+{user}{more}ExecStart={command}
 Restart=always
 RestartSec=5
 KillSignal=SIGTERM
@@ -24,7 +24,7 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=strict
 ReadWritePaths={writable}
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictAddressFamilies={families}
 LockPersonality=yes
 
 [Install]
@@ -41,12 +41,16 @@ class SystemdUnit:
         arguments: Of the ``fedpsma`` command.
         writable: The only folders that it may write.
         user: The account of the machine that it runs as.
+        more: Further lines of the service.
+        network: Whether it may speak to other machines.
     """
 
     description: str
     arguments: Sequence[str]
     writable: Iterable[Path]
     user: str | None = None
+    more: Sequence[str] = ()
+    network: bool = True
 
     def text(self) -> str:
         """Return the file.
@@ -58,13 +62,15 @@ class SystemdUnit:
         return _UNIT.format(
             description=self.description,
             user="" if self.user is None else f"User={self.user}\n",
-            command=" ".join(_quoted(one) for one in (str(Path(sys.executable).with_name("fedpsma")), *self.arguments)),
-            writable=" ".join(_quoted(str(path.resolve())) for path in self.writable),
+            more="".join(f"{line}\n" for line in self.more),
+            families="AF_UNIX AF_INET AF_INET6" if self.network else "AF_UNIX",
+            command=" ".join(quoted(one) for one in (str(Path(sys.executable).with_name("fedpsma")), *self.arguments)),
+            writable=" ".join(quoted(str(path.resolve())) for path in self.writable),
             target="default.target" if self.user is None else "multi-user.target",
         )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a word as systemd reads it; a per cent sign would stand for something else."""
     text = text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"' if any(char.isspace() or char in "\"'" for char in text) else text

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fedpsma.domain.region import Region
 from fedpsma.domain.tracer import Tracer
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.lesions.facts import Facts
 
 Verdict = Literal["malignant", "indeterminate", "physiological"]
@@ -116,9 +116,8 @@ def load_judge(path: Path, model_sha256: str) -> Judge | None:
     except UnicodeDecodeError as error:
         raise InputError("is not a text file", where=str(path), remedy="calibrate the model again") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="calibrate the model again") from error
+        field, what = first_problem(error)
+        raise InputError(f"{field}: {what}", where=str(path), remedy="calibrate the model again") from error
     if judge.model_sha256 != model_sha256:
         raise InputError("was fitted for other weights", where=str(path), remedy="calibrate the model again")
     return judge

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_json, require_file, write_bytes, write_json
-from fedpsma.model.config import NetworkConfig
+from fedpsma.model.config import ModelConfig, NetworkConfig, require_network
 
 if TYPE_CHECKING:
     from fedpsma.model.network import LesionNet
@@ -28,7 +28,7 @@ class ModelCard(BaseModel):
 
     ``data`` names what it was trained on, ``recipe`` how, ``metrics`` what it reached on which data. ``epsilon`` and
     ``delta`` are the privacy loss towards the patients of the training data, ``None`` where there was no such
-    protection. ``sha256`` is :func:`model_hash` of the weights.
+    protection. ``sha256`` is :func:`model_hash` of the weights, and ``network`` what they are the weights of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,17 +42,25 @@ class ModelCard(BaseModel):
     licence: str = "Apache-2.0"
     intended_use: str = "Research only: not a medical device, and no clinician has reviewed its output."
     sha256: str = ""
-    network: NetworkConfig = NetworkConfig()
+    network: ModelConfig = NetworkConfig()
 
 
 class Checkpoint(BaseModel):
-    """A checkpoint in memory."""
+    """A checkpoint in memory: of a lesion network, or of an adapter."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
-    network: NetworkConfig
     weights: dict[str, Any]
     card: ModelCard
+
+    @property
+    def network(self) -> NetworkConfig:
+        """The configuration of the lesion network.
+
+        Raises:
+            InputError: The weights are others.
+        """
+        return require_network(self.card.network, where=f"the checkpoint {self.card.name}")
 
 
 def card_path(path: Path) -> Path:
@@ -81,9 +89,9 @@ def judge_path(path: Path | None = None) -> Path:
     return path.with_name(f"{path.stem}.judge.json")
 
 
-def save_checkpoint(path: Path, net_config: NetworkConfig, weights: Weights, card: ModelCard) -> None:
-    """Write weights and card; the card gets the network's configuration and the hash of the weights."""
-    full = card.model_copy(update={"network": net_config, "sha256": model_hash(weights)})
+def save_checkpoint(path: Path, config: ModelConfig, weights: Weights, card: ModelCard) -> None:
+    """Write weights and card; the card gets the configuration of the model and the hash of the weights."""
+    full = card.model_copy(update={"network": config, "sha256": model_hash(weights)})
     write_bytes(path, save({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)}))
     write_json(card_path(path), full.model_dump(mode="json"))
 
@@ -113,7 +121,7 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
             where=str(path),
             remedy="keep the two files of a checkpoint together",
         )
-    return Checkpoint(network=card.network, weights=weights, card=card)
+    return Checkpoint(weights=weights, card=card)
 
 
 def load_network(path: Path | None = None) -> LesionNet:
@@ -183,6 +191,5 @@ def _read_card(path: Path) -> ModelCard:
     try:
         return ModelCard.model_validate(read_json(path))
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        raise InputError(f"{field}: {problem['msg']}", where=str(path), remedy="get the checkpoint again") from error
+        field, what = first_problem(error)
+        raise InputError(f"{field}: {what}", where=str(path), remedy="get the checkpoint again") from error

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fedpsma.contract import RoundOrder, SecureAggregation
+from fedpsma.contract import RUN, RoundOrder, SecureAggregation
 from fedpsma.secure_aggregation.ring import FixedPoint
 
 Bytes32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -41,7 +41,7 @@ class _Message(BaseModel):
 class Session(_Message):
     """One attempt to sum one round; ``token`` is new for each, ``sites`` are those invited, ``bounds`` the plan's."""
 
-    run: str
+    run: str = Field(pattern=RUN)
     round: int
     token: Bytes32
     sites: tuple[str, ...]

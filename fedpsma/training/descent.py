@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedpsma.contract import TrainingPlan
+from fedpsma.training.schedule import share_of_rate
 
 # Kingma and Ba 2015 propose 0.999; with it the mean square of a round of a few steps would be the first step's.
 _ADAM_DECAYS = (0.9, 0.99)
@@ -28,7 +28,7 @@ class Descent:
     @classmethod
     def of(cls, plan: TrainingPlan, parameters: Sequence[nn.Parameter], round_number: int) -> Descent:
         """Return the descent of a round of a plan."""
-        rate = rate_of_round(plan, round_number)
+        rate = plan.learning_rate * share_of_rate(plan.schedule, round_number, plan.rounds)
         if plan.optimizer == "adam":
             return cls(parameters, torch.optim.Adam(parameters, rate, betas=_ADAM_DECAYS))
         return cls(parameters, torch.optim.SGD(parameters, rate))
@@ -42,16 +42,3 @@ class Descent:
             offset += parameter.numel()
         self.optimizer.step()
         self.optimizer.zero_grad()
-
-
-def rate_of_round(plan: TrainingPlan, round_number: int) -> float:
-    """Return the learning rate of a round, counted from 1: constant, or down a cosine that would end after the last.
-
-    Example:
-        >>> plan = TrainingPlan(rounds=4, learning_rate=1.0, schedule="cosine")
-        >>> [round(rate_of_round(plan, number), 2) for number in (1, 2, 3, 4)]
-        [1.0, 0.85, 0.5, 0.15]
-    """
-    if plan.schedule == "constant":
-        return plan.learning_rate
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (round_number - 1) / plan.rounds))

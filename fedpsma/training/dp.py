@@ -5,6 +5,7 @@ The patient is the unit: he gives one gradient, whatever the number of patches, 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fedpsma.training.gradients.engine import Block
 from fedpsma.training.gradients.engine import TrainingDivergedError as TrainingDivergedError
 from fedpsma.training.randomness import Randomness
 
+_LOG = logging.getLogger(__name__)
 ADAPTIVE_PARTS = ("tracer_film", "lesion_film", "voxel_head", "anatomy_head")
 
 
@@ -67,6 +69,9 @@ def draw_patients(patients: int, rate: float, randomness: Randomness) -> list[in
 def private_gradient(blocks: Iterable[Block], size: int, step: PrivateStep, randomness: Randomness) -> Tensor:
     """Return the noisy mean gradient of one step as one float64 vector in main memory; then the clipping adapts.
 
+    With noise, a patient whose gradient is not finite adds nothing: to give the round up would tell, of a patient whom
+    the weights were made to overflow on, that he was drawn.
+
     Args:
         blocks: The gradients of the drawn patients, some patients a block; none at all makes a step of noise alone.
         size: Length of the vector: the elements of all parameters.
@@ -74,20 +79,29 @@ def private_gradient(blocks: Iterable[Block], size: int, step: PrivateStep, rand
         randomness: Where the noise comes from.
 
     Raises:
-        TrainingDivergedError: An element of a gradient is not finite.
+        TrainingDivergedError: An element of a gradient is not finite, in a step without noise.
     """
     total = torch.zeros(size, dtype=torch.float64)
     seen = []
     for block in blocks:
         lengths = patient_lengths(block)
-        if not bool(torch.isfinite(lengths).all()):
-            raise TrainingDivergedError("a gradient is not finite; lower the learning rate")
+        finite = torch.isfinite(lengths).all(dim=0)
+        if not bool(finite.all()):
+            if not step.noise_multiplier:
+                raise TrainingDivergedError("a gradient is not finite; lower the learning rate")
+            block, lengths = _without(block, ~finite), lengths.masked_fill(~finite, 0.0)
         total += clipped_sum(block, step.clipping.scales(lengths)).cpu()
         seen.append(lengths.cpu())
     total += randomness.normal(size) * step.noise
     everyone = torch.cat(seen, dim=1) if seen else torch.zeros(1, 0, dtype=torch.float64)
     step.clipping.adapt(everyone, step.noise_multiplier, step.expected_patients, randomness.normal)
     return total / step.expected_patients
+
+
+def _without(block: Block, patients: Tensor) -> Block:
+    """Return a block in which some patients add nothing."""
+    _LOG.warning("%d patients of a step have gradients that are not finite", int(patients.sum()))
+    return [part.masked_fill(patients.view(-1, *[1] * (part.dim() - 1)), 0.0) for part in block]
 
 
 def patient_lengths(block: Block) -> Tensor:

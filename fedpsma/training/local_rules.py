@@ -38,7 +38,10 @@ def kept_names(names: Iterable[str], kept: KeptAtSite) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class RoundMemory:
-    """A folder with one file a round; the last rounds are kept, so that a round can be repeated from where it was."""
+    """A folder with one file a round; the last rounds are kept, so that a round can be repeated from where it was.
+
+    Of older rounds only the site's own parameters stay: they are few, and make its whole model of any round known.
+    """
 
     folder: Path
 
@@ -59,7 +62,15 @@ class RoundMemory:
             return
         write_bytes(self.folder / _FILE.format(round_number), save(arrays))
         for number in self._rounds()[:-_KEPT_ROUNDS]:
-            (self.folder / _FILE.format(number)).unlink(missing_ok=True)
+            self._shrink(self.folder / _FILE.format(number))
+
+    def _shrink(self, path: Path) -> None:
+        arrays = load(path.read_bytes())
+        own = {name: array for name, array in arrays.items() if name.startswith(OWN)}
+        if not own:
+            path.unlink()
+        elif len(own) < len(arrays):
+            write_bytes(path, save(own))
 
     def _rounds(self) -> list[int]:
         return sorted(int(path.stem.removeprefix("round_")) for path in self.folder.glob("round_*.safetensors"))

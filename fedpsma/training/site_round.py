@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fedpsma.contract import SiteReport, TrainingPlan
 from fedpsma.errors import InputError
@@ -19,18 +18,17 @@ from fedpsma.model.checkpoint import Weights, apply_weights, weights_of
 from fedpsma.model.config import NetworkConfig
 from fedpsma.model.losses import dense_loss
 from fedpsma.model.network import LesionNet
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, sample_rate, spend_of_round
-from fedpsma.training.clipping.rule import clipping_of
-from fedpsma.training.descent import Descent
-from fedpsma.training.dp import PrivateStep, draw_patients, private_gradient, select_parameters
+from fedpsma.training.accounting import epsilon_of, spend_of_round
+from fedpsma.training.charge import Charge
+from fedpsma.training.dp import select_parameters
 from fedpsma.training.gradients.choice import GradientChoice, choose_gradients
-from fedpsma.training.gradients.engine import Trainee
+from fedpsma.training.gradients.engine import Block, Trainee
 from fedpsma.training.interruption import raise_if_stopped
 from fedpsma.training.patches import PatchBatch, cross_section, cut_patches, draw_patches, edges
-from fedpsma.training.randomness import Randomness, generator_of, integer_below, randomness_of
+from fedpsma.training.private_round import PrivateRound, limited_threads, training_device
+from fedpsma.training.randomness import generator_of, integer_below, randomness_of
 from fedpsma.training.readiness import check_trainable
 from fedpsma.training.sources import SourceCache
-from fedpsma.training.steering import Steering
 from fedpsma.training.supervised.device import moved
 
 # A site trains many rounds in one process; what it read once stays.
@@ -47,7 +45,7 @@ class RoundResult:
 
     weights: Weights
     report: SiteReport
-    spend: PrivacySpend | None
+    spend: Charge | None
     gradients: GradientChoice
 
 
@@ -58,12 +56,13 @@ class _Site:
     dataset: Dataset
     plan: TrainingPlan
     net: LesionNet
-    parameters: list[nn.Parameter]
-    steering: Steering
-    step: PrivateStep
     gradients: GradientChoice
     generator: torch.Generator
-    randomness: Randomness
+    steps: PrivateRound
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.steps.parameters.values())
 
     @property
     def device(self) -> torch.device:
@@ -76,7 +75,7 @@ def train_round(
     plan: TrainingPlan,
     round_number: int,
     site: str,
-    history: Sequence[PrivacySpend] = (),
+    history: Sequence[Charge] = (),
     network: NetworkConfig | None = None,
     correction: Weights | None = None,
 ) -> RoundResult:
@@ -99,18 +98,26 @@ def train_round(
     Raises:
         InputError: The weights are of another network, a study cannot be read, the patch does not fit the network,
             delta is too large for so few patients, or a layer mixes patients or cannot be trained.
-        TrainingDivergedError: A loss or gradient is not finite.
+        TrainingDivergedError: A gradient is not finite, in a plan without privacy.
         TrainingStoppedError: Somebody asked it to stop (:mod:`fedpsma.training.interruption`).
     """
     started = time.monotonic()
     spend = spend_of_round(plan, len(dataset.patients))
-    with _threads(plan.threads):
+    with limited_threads(plan.threads):
         generator = generator_of(plan.seed, site, round_number)
-        here = _prepare(weights, dataset, plan, spend, generator, network, correction)
-        descent = Descent.of(plan, here.parameters, round_number)
-        for _ in range(plan.steps_per_round):
-            raise_if_stopped()
-            descent.step(here.steering.added_to(_gradient(here), here.parameters))
+        net = _network(weights, plan, network or NetworkConfig())
+        steps = PrivateRound(
+            plan=plan,
+            parameters=select_parameters(net, plan.scope),
+            patients=len(dataset.patients),
+            charge=spend,
+            randomness=randomness_of(plan.seed, generator),
+            number=round_number,
+            correction=correction,
+        )
+        gradients = _way_to_gradients(LesionNet, net.config, plan, steps.expected_patients)
+        here = _Site(dataset, plan, net, gradients, generator, steps)
+        steps.run(lambda drawn: _gradients(here, drawn))
     report = SiteReport(
         site=site,
         round=round_number,
@@ -120,19 +127,10 @@ def train_round(
         steps=plan.steps_per_round,
         seconds=time.monotonic() - started if spend is None else None,
     )
-    return RoundResult(weights_of(here.net), report, spend, here.gradients)
+    return RoundResult(weights_of(net), report, spend, gradients)
 
 
-def _prepare(
-    weights: Weights,
-    dataset: Dataset,
-    plan: TrainingPlan,
-    spend: PrivacySpend | None,
-    generator: torch.Generator,
-    network: NetworkConfig | None,
-    correction: Weights | None,
-) -> _Site:
-    config = network or NetworkConfig()
+def _network(weights: Weights, plan: TrainingPlan, config: NetworkConfig) -> LesionNet:
     if plan.patch_voxels % config.stride:
         raise InputError(
             f"{plan.patch_voxels} is not a multiple of {config.stride}",
@@ -141,20 +139,7 @@ def _prepare(
         )
     net = LesionNet(config).to(training_device(plan))
     apply_weights(net, weights)
-    chosen = select_parameters(net, plan.scope)
-    expected = sample_rate(plan, len(dataset.patients)) * len(dataset.patients)
-    noise_multiplier = 0.0 if spend is None else spend.noise_multiplier
-    return _Site(
-        dataset=dataset,
-        plan=plan,
-        net=net.train(),
-        parameters=list(chosen.values()),
-        steering=Steering.of(chosen, plan.proximal_mu, correction),
-        step=PrivateStep(clipping_of(plan, list(chosen)), noise_multiplier, expected),
-        gradients=_way_to_gradients(LesionNet, config, plan, expected),
-        generator=generator,
-        randomness=randomness_of(plan.seed, generator),
-    )
+    return net.train()
 
 
 @lru_cache(maxsize=16)
@@ -173,15 +158,11 @@ def _way_to_gradients(
     return choice
 
 
-def _gradient(here: _Site) -> Tensor:
-    everyone = here.dataset.patients
-    drawn = draw_patients(len(everyone), sample_rate(here.plan, len(everyone)), here.randomness)
-    batches = (_patches(here, everyone[index]) for index in drawn)
+def _gradients(here: _Site, drawn: Sequence[int]) -> Iterator[Block]:
+    batches = (_patches(here, here.dataset.patients[index]) for index in drawn)
     trainee = Trainee(here.net, here.parameters, dense_loss)
     groups = _in_groups(batches, here.gradients.patients_at_once, here.plan.patch_voxels)
-    blocks = (here.gradients.engine(trainee, group) for group in groups)
-    size = sum(parameter.numel() for parameter in here.parameters)
-    return private_gradient(blocks, size, here.step, here.randomness)
+    return (here.gradients.engine(trainee, group) for group in groups)
 
 
 def _patches(here: _Site, patient: str) -> PatchBatch:
@@ -210,27 +191,3 @@ def _in_groups(batches: Iterable[PatchBatch], size: int, edge: int) -> Iterator[
             cubes = []
     if cubes:
         yield cubes
-
-
-def training_device(plan: TrainingPlan) -> torch.device:
-    """Return the device of a plan, with the site's share of its memory set aside.
-
-    Raises:
-        InputError: The plan asks for a GPU and there is none.
-    """
-    if plan.device == "cpu":
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise InputError("no CUDA device is available", where="plan.device", remedy='use device = "cpu"')
-    torch.cuda.set_per_process_memory_fraction(plan.gpu_share)
-    return torch.device("cuda")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

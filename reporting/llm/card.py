@@ -49,8 +49,8 @@ def card(folder: Path, made: Made, quality: Mapping[str, Quality]) -> dict[str, 
         "about": "LoRA adapter that words PSMA-PET findings from codes; research software, no clinician has "
         "reviewed its wording",
         "licence": "Apache-2.0",
-        "base": _base(made.base),
-        "adapter_sha256": hashlib.sha256((folder / ADAPTER_WEIGHTS).read_bytes()).hexdigest(),
+        "base": base_entry(made.base),
+        "adapter_sha256": file_sha256(folder / ADAPTER_WEIGHTS),
         "recipe": asdict(made.plan),
         "corpus": _corpus(made),
         "loss": {
@@ -64,7 +64,13 @@ def card(folder: Path, made: Made, quality: Mapping[str, Quality]) -> dict[str, 
     }
 
 
-def _base(folder: Path) -> dict[str, Any]:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def base_entry(folder: Path) -> dict[str, Any]:
+    """Return what a card says of the language model in a folder."""
     embedded = embedded_model()
     if folder == model_folder():
         return {"name": embedded.name, "weights_sha256": embedded.weights_sha256, "licence": embedded.licence}

@@ -33,17 +33,22 @@ _WITH_SUVMAX = 0.9
 _WITH_SIZE = 0.5
 _WITH_CATEGORY = 0.7
 _EXAMS_A_SEED = 10_000
+CARD_FILE, TRAIN_FILE, TEST_FILE = "card.json", "train.jsonl", "test.jsonl"
 _MOST_REPEATS = 4
 
 
 @dataclass(frozen=True)
 class Example:
-    """A combination of codes, the placeholders to use, and one right wording."""
+    """A combination of codes, the placeholders to use, and one right wording.
+
+    ``patient`` is the pseudonym of whose finding it is; empty where it is nobody's.
+    """
 
     codes: tuple[str, ...]
     placeholders: tuple[str, ...]
     answer: str
     language: Language = "en"
+    patient: str = ""
 
 
 def draw_examples(count: int, seed: int, *, held_out: bool = False, phrasing: Phrasing | None = None) -> list[Example]:
@@ -62,29 +67,37 @@ def draw_examples(count: int, seed: int, *, held_out: bool = False, phrasing: Ph
     return [_example(codes, used, rng) for codes in itertools.islice(_evenly(rng, held_out), count)]
 
 
-def exam_examples(count: int, seed: int, *, held_out: bool, phrasing: Phrasing) -> list[Example]:
-    """Draw sentences for what the rules make of synthetic exams; each request comes up a few times at most."""
+def exam_examples(count: int, seed: int, *, held_out: bool, phrasing: Phrasing, first: int = 0) -> list[Example]:
+    """Draw sentences for what the rules make of synthetic exams; each request comes up a few times at most.
+
+    Every exam is a patient of its own; ``first`` leaves so many exams of the seed out.
+    """
     rng, times, found = np.random.default_rng(seed), Counter[SentenceRequest](), list[Example]()
-    for number in range(count * _MOST_REPEATS):
-        exam = synthetic_exam((seed * _EXAMS_A_SEED + number) % FIRST_TEST_SEED, phrasing.language)
+    for number in range(first, first + count * _MOST_REPEATS):
+        exam_seed = (seed * _EXAMS_A_SEED + number) % FIRST_TEST_SEED
+        exam = synthetic_exam(exam_seed, phrasing.language)
         for request in _requests(exam):
             if is_held_out(request.codes) == held_out and times[request] < _MOST_REPEATS:
                 times[request] += 1
                 answer = compose(phrasing, split_codes(request.codes) or {}, request.placeholders, Drawn(rng))
-                found.append(Example(request.codes, request.placeholders, answer, phrasing.language))
+                patient = f"exam-{exam_seed:06d}"
+                found.append(Example(request.codes, request.placeholders, answer, phrasing.language, patient))
         if len(found) >= count:
             break
     return found[:count]
 
 
-def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing) -> dict[str, int]:
+def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing, site: str | None = None) -> dict[str, int]:
     """Write ``train.jsonl``, ``test.jsonl`` and ``card.json``: half from synthetic exams, half from all combinations.
+
+    For a site of a federation all pairs are from exams, so that each one belongs to a patient.
 
     Args:
         out: The folder; one that is there is replaced when all is written.
         pairs: Pairs to train on; the test file holds a tenth as many.
         seed: Decides everything that is drawn.
         phrasing: The style of the sentences.
+        site: Name of the site of a federation whose pairs these are.
 
     Returns:
         How many pairs are in each file.
@@ -92,12 +105,16 @@ def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing) -> dict[s
     Raises:
         InputError: The folder holds something else than an earlier corpus.
     """
-    require_own_folder(out, "card.json", ("train.jsonl", "test.jsonl"))
+    require_own_folder(out, CARD_FILE, (TRAIN_FILE, TEST_FILE))
     written = {}
     with finished_folder(out) as unfinished:
         for name, wanted, held_out in (("train", pairs, False), ("test", pairs // 10, True)):
-            found = exam_examples(wanted // 2, seed, held_out=held_out, phrasing=phrasing)
-            found += draw_examples(wanted - len(found), seed, held_out=held_out, phrasing=phrasing)
+            from_exams = wanted // 2 if site is None else wanted
+            # The patients of a site are on one side of the split.
+            first = _EXAMS_A_SEED // 2 if site is not None and held_out else 0
+            found = exam_examples(from_exams, seed, held_out=held_out, phrasing=phrasing, first=first)
+            if site is None:
+                found += draw_examples(wanted - len(found), seed, held_out=held_out, phrasing=phrasing)
             Dataset.from_list([asdict(one) for one in found]).to_json(unfinished / f"{name}.jsonl")
             written[name] = len(found)
         card = {
@@ -108,8 +125,9 @@ def write_corpus(out: Path, pairs: int, seed: int, phrasing: Phrasing) -> dict[s
             "phrasing": phrasing.fingerprint(),
             "split": "by combination of codes",
             **written,
+            **({} if site is None else {"site": site, "synthetic": True}),
         }
-        write_json(unfinished / "card.json", card)
+        write_json(unfinished / CARD_FILE, card)
     return written
 
 
@@ -124,7 +142,13 @@ def read_corpus(folder: Path, name: Literal["train", "test"]) -> list[Example]:
     try:
         rows = [json.loads(line) for line in lines]
         return [
-            Example(tuple(row["codes"]), tuple(row["placeholders"]), str(row["answer"]), row["language"])
+            Example(
+                tuple(row["codes"]),
+                tuple(row["placeholders"]),
+                str(row["answer"]),
+                row["language"],
+                str(row.get("patient") or ""),
+            )
             for row in rows
         ]
     except (ValueError, KeyError, TypeError) as error:

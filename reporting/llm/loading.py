@@ -23,17 +23,22 @@ def silence_transformers() -> None:
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
 
 
-def load_base(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_base(folder: Path, device: torch.device | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a transformers folder with its tokenizer: in float32, or on a GPU, where there is one, in bfloat16.
 
     No code that lies in the folder is run.
+
+    Args:
+        folder: Where the model lies.
+        device: Where the model is to be, always in float32 there.
 
     Raises:
         InputError: There is no causal language model with a chat template in the folder, or its files are damaged.
     """
     require_file(folder / "config.json")
     silence_transformers()
-    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    on_gpu = device is None and torch.cuda.is_available()
+    place, dtype = (torch.device("cuda"), torch.bfloat16) if on_gpu else (device or torch.device("cpu"), torch.float32)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -48,4 +53,4 @@ def load_base(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise InputError("has no chat template", where=str(folder), remedy="give an instruction-tuned model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(device), tokenizer
+    return model.to(place), tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ Progress = Callable[[int, int, float], None]
 IGNORED = -100
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _STATE = "training.pt"
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,19 @@ def tune(
 
 
 def save_adapter(model: PeftModel, out: Path) -> None:
-    """Write the LoRA matrices in float16 and their configuration."""
-    out.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.to(torch.float16).contiguous() for name, value in get_peft_model_state_dict(model).items()}
-    save_file(weights, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    """Write the LoRA matrices of a model and their configuration."""
     config = model.peft_config["default"].to_dict()
-    kept = ("peft_type", "task_type", "r", "lora_alpha", "target_modules", "lora_dropout", "bias")
-    write_json(out / "adapter_config.json", {name: _plain(config[name]) for name in kept})
+    write_adapter(out, get_peft_model_state_dict(model), config)
+
+
+def write_adapter(out: Path, weights: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> None:
+    """Write LoRA matrices in float16, and of their configuration what is needed to use them again."""
+    out.mkdir(parents=True, exist_ok=True)
+    halved = {name: value.to(torch.float16).contiguous() for name, value in weights.items()}
+    save_file(halved, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    always = {"peft_type": "LORA", "task_type": "CAUSAL_LM"}
+    chosen = {name: _plain(config[name]) for name in ("r", "lora_alpha", "target_modules")}
+    write_json(out / ADAPTER_CONFIG, {**always, **chosen, "lora_dropout": 0.0, "bias": "none"})
 
 
 class _Trainer:

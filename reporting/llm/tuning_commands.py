@@ -24,18 +24,20 @@ def corpus(
     language: Annotated[ReportLanguage, typer.Option(help="Language of the sentences.")] = ReportLanguage.ENGLISH,
     style: Annotated[Style, typer.Option(help="Style of the sentences.")] = Style.PROSE,
     phrasing: Annotated[Path | None, typer.Option(help="A site's own phrasing file instead of a style.")] = None,
+    site: Annotated[str | None, typer.Option(help="Make the pairs of this site of a federation, by patient.")] = None,
 ) -> None:
     """Make synthetic pairs of codes and sentence templates to tune a model on.
 
     The codes are those of synthetic exams under the rules and, so that rare ones are seen, of all combinations that can
-    occur. No combination of codes is in both files. No patient has any part in it.
+    occur. No combination of codes is in both files. No patient has any part in it. With --site all pairs are those of
+    synthetic exams, each a patient of its own; give every site another seed.
 
     Example: fedpsma report corpus --out corpus --pairs 10000
     """
     from reporting.llm.corpus import write_corpus
 
     words = _words(language, style, phrasing)
-    written = write_corpus(out, pairs, seed, words)
+    written = write_corpus(out, pairs, seed, words, site)
     typer.echo(f"{written['train']} pairs to train on, {written['test']} of other combinations to test")
     typer.echo(f"written to {out}")
 

@@ -51,10 +51,23 @@ class KeyPair:
         except (OSError, ValueError) as error:
             raise InputError("is no certificate", where=str(self.certificate), remedy="bring it back") from error
 
+    def require_whole(self) -> None:
+        """Require the key to be that of the certificate.
+
+        Raises:
+            InputError: It is another one, or one of the two is not there.
+        """
+        if self.load().public_key() != _load_key(self.key).public_key():
+            remedy = "run: fedpsma federation renew"
+            raise InputError("does not belong to its key", where=str(self.certificate), remedy=remedy)
+
 
 def make_authority(pair: KeyPair, federation: str, now: datetime | None = None) -> None:
-    """Make the authority of a federation; it can sign servers and nothing else."""
-    key = generate_private_key(SECP256R1())
+    """Make the authority of a federation; it can sign servers and nothing else.
+
+    One that is there keeps its key: what it has signed stays valid, for who has its old certificate and its new one.
+    """
+    key = _load_key(pair.key) if pair.key.exists() else generate_private_key(SECP256R1())
     name = _name(f"{federation} authority")
     usage = _key_usage(signs_certificates=True)
     builder = _builder(name, name, key, AUTHORITY_LASTS, now)
@@ -63,11 +76,17 @@ def make_authority(pair: KeyPair, federation: str, now: datetime | None = None) 
     _write(pair, builder.sign(key, SHA256()), key)
 
 
-def make_server(pair: KeyPair, authority: KeyPair, names: Sequence[str], now: datetime | None = None) -> None:
+def make_server(
+    pair: KeyPair,
+    authority: KeyPair,
+    names: Sequence[str],
+    now: datetime | None = None,
+    lasts: timedelta = SERVER_LASTS,
+) -> None:
     """Make a server certificate for host names and addresses, and its key; what was there is replaced."""
     key = generate_private_key(SECP256R1())
     signer = authority.load()
-    builder = _builder(_name(names[0]), signer.subject, key, SERVER_LASTS, now)
+    builder = _builder(_name(names[0]), signer.subject, key, lasts, now)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

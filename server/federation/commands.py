@@ -114,7 +114,7 @@ def revoke(
 
 
 def sites(folder: Folder = HOME) -> None:
-    """List the sites with their fingerprints.
+    """List the sites with their fingerprints, and whose clock differs from yours.
 
     Example: fedpsma federation sites
     """
@@ -122,6 +122,7 @@ def sites(folder: Folder = HOME) -> None:
     from rich.table import Table
 
     from server.federation.admission import admitted_sites
+    from server.federation.clocks import clock_in_words, clocks_apart
     from server.federation.home import FederationHome
 
     home = FederationHome(folder)
@@ -133,20 +134,32 @@ def sites(folder: Folder = HOME) -> None:
         out = "" if one.revoked is None else f"revoked {one.revoked:%Y-%m-%d}"
         table.add_row(one.name, f"{one.admitted:%Y-%m-%d}", one.request.fingerprint, out)
     Console(highlight=False).print(table if table.rows else "no site yet; let one in with: fedpsma federation admit")
+    for name, ahead_s in clocks_apart(home).items():
+        typer.echo(f"{name}: {clock_in_words(ahead_s)}")
 
 
-def renew(folder: Folder = HOME) -> None:
-    """Make the server's certificates anew; sites notice nothing. Restart the federation afterwards.
+def renew(
+    authority: Annotated[
+        bool, typer.Option("--authority", help="Renew the authority as well; the sites need a new bundle then.")
+    ] = False,
+    folder: Folder = HOME,
+) -> None:
+    """Make the server's certificates anew; a federation that is up shows them within seconds, and sites notice nothing.
+
+    In its last 14 days the authority is renewed with them, under its old key. Then hand the new bundle out and let each
+    site join with it: what a site has, admission included, stays.
 
     Example: fedpsma federation renew
     """
     from server.federation.home import FederationHome
 
     home = FederationHome(folder)
-    home.make_certificates(home.config())
-    home.note("certificates renewed")
+    is_new = home.renew(authority=authority)
     for expiry in home.expiries():
         typer.echo(str(expiry))
+    if is_new:
+        _write_bundle(home, folder / f"{_file_name(home.config().name)}.json")
+        typer.echo("each site joins with it before the old one ends: fedpsma site join BUNDLE")
 
 
 def up(folder: Folder = HOME) -> None:

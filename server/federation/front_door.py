@@ -12,7 +12,7 @@ import logging
 import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,8 @@ class _RefusedError(Exception):
         self.status = status
 
 
+Heard = Callable[[Mapping[bytes, bytes]], None]
+"""Called with the headers of every call that passes."""
 _FAILED = (OSError, h11.ProtocolError, _RefusedError)
 
 
@@ -124,7 +126,16 @@ class FrontDoor:
     """Answers connections until it is closed; ``open`` counts them by address."""
 
     door: Door
+    heard: Heard = lambda _: None
     open: Counter[str] = field(default_factory=Counter)
+    _context: ssl.SSLContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._context = self.door.server_context()
+
+    def show_anew(self) -> None:
+        """Show the certificate that lies there now to everybody who connects from now on."""
+        self._context.load_cert_chain(self.door.shown.certificate, self.door.shown.key)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.Server]:
@@ -133,7 +144,7 @@ class FrontDoor:
             self._connected,
             self.door.host,
             self.door.port,
-            ssl=self.door.server_context(),
+            ssl=self._context,
             ssl_handshake_timeout=self.door.limits.header_s,
             limit=_READ_BYTES,
         )
@@ -168,6 +179,7 @@ class FrontDoor:
                     return
                 try:
                     _require_passing(request, caller.limits)
+                    self.heard(dict(request.headers))
                     if inside is None:
                         inside = await stack.enter_async_context(self._superlink())
                     async with asyncio.timeout(caller.limits.request_s):

@@ -90,6 +90,11 @@ class FederationHome:
         return self.folder / "superlink"
 
     @property
+    def clocks_path(self) -> Path:
+        """Whose clock differs by how many seconds, while the federation is up."""
+        return self.flower / "clocks.json"
+
+    @property
     def journal(self) -> Path:
         """Who was admitted or revoked, and when; chained."""
         return self.folder / "journal.jsonl"
@@ -114,7 +119,21 @@ class FederationHome:
     def make_certificates(self, config: FederationConfig) -> None:
         """Make both server certificates, or make them anew; the sites' bundle stays as it is."""
         make_server(self.front_door, self.authority, config.names)
-        make_server(self.superlink, self.authority, LOOPBACK)
+        # Nobody outside sees this one, so that it has to be renewed with its authority only.
+        make_server(self.superlink, self.authority, LOOPBACK, lasts=expiry_of(self.authority).left)
+
+    def renew(self, *, authority: bool = False) -> bool:
+        """Make the certificates anew, and where asked for or about to end, that of the authority, under its old key.
+
+        Returns:
+            Whether that of the authority is new, so that the sites need a new bundle.
+        """
+        config, ends = self.config(), expiry_of(self.authority)
+        if authority or ends.is_near:
+            make_authority(self.authority, config.name)
+        self.make_certificates(config)
+        self.note("certificates renewed", authority=authority or ends.is_near)
+        return authority or ends.is_near
 
     def config(self) -> FederationConfig:
         """Read the configuration.

@@ -39,10 +39,10 @@ def run(
 
     Example: fedpsma federation run first --rounds 20 --epsilon 8 --secure
     """
+    from fedpsma.settings import read_settings
     from server.federation.home import FederationHome
     from server.federation.runs import FederationRun, RunConfig, prepare, running_superlink, start
     from server.federation.supervisor import superlink_of
-    from server.simulation.settings import read_settings
 
     home = FederationHome(folder)
     home.config()
@@ -51,8 +51,7 @@ def run(
         "sites": sites or None,
         "plan.target_epsilon": epsilon,
         "plan.rounds": rounds,
-        "plan.secure_aggregation": {} if secure else None,
-        "plan.min_sites": 3 if secure else None,
+        "plan.secure_aggregation": secure or None,
     }
     wanted = FederationRun(home, name)
     given = config is not None or bool(settings) or any(value is not None for value in options.values())

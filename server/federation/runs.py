@@ -17,13 +17,13 @@ from fedpsma.errors import InputError
 from fedpsma.history.summary import RunSummary, Standing, events_of, standing_of, summary_of
 from fedpsma.io.files import file_state, is_held, read_json, write_json, write_text
 from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.settings import SHORT
 from server.federation.admission import AdmittedSite, admitted_sites
 from server.federation.app import write_app
 from server.federation.home import FederationHome
 from server.federation.superlink import CONNECTION, SuperLink, SuperLinkError
 from server.participation import Participation
 from server.run_folder import RunFolder, RunRules
-from server.simulation.config import SHORT
 from server.strategies import Strategy
 from server.strategies.fedavg import FedAvg
 
@@ -38,7 +38,8 @@ class RunConfig(BaseModel):
     """What a run is: a TOML file and the options of the command fill the same fields.
 
     ``sites`` are those that are asked (none named: all admitted). ``init`` is the checkpoint to start from (``None``:
-    the base checkpoint). ``round_timeout_s`` ends the wait for a site that does not answer.
+    the base checkpoint). With ``averaging`` the model is the mean of the weights over the rounds, of which so much is
+    kept in every round. ``round_timeout_s`` ends the wait for a site that does not answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class RunConfig(BaseModel):
     plan: TrainingPlan = TrainingPlan()
     strategy: Strategy = FedAvg()
     participation: Participation = Participation()
+    averaging: float | None = Field(default=None, gt=0, lt=1)
     init: Path | None = None
     round_timeout_s: float = Field(default=12 * 3600.0, gt=0)
 
@@ -147,7 +149,7 @@ def prepare(home: FederationHome, name: str, config: RunConfig) -> FederationRun
         name=home.config().name,
         signing_key=home.signing_key_path.resolve(),
     )
-    rules = RunRules(strategy=config.strategy, participation=config.participation)
+    rules = RunRules(strategy=config.strategy, participation=config.participation, averaging=config.averaging)
     run.folder.prepare(plan, federation, initial, rules)
     home.note("run prepared", run=name, id=federation.run)
     return run

@@ -25,6 +25,7 @@ from fedpsma.offline import SWITCHES
 
 HOST = "127.0.0.1"
 CONNECTION = "fedpsma"
+PROGRAM = "server.engines.superlink_process"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 PAUSE_S = 0.5
@@ -70,7 +71,7 @@ class SuperLink:
             SuperLinkError: It ended, or is not well in time.
         """
         self._write_connection()
-        command = ["flower-superlink", "--host", HOST, "--port", str(self.port), *self.options]
+        command = [sys.executable, "-P", "-m", PROGRAM, "--host", HOST, "--port", str(self.port), *self.options]
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
                 [*command, "--disable-runtime-dependency-installation"], env=self.environment, stdout=log, stderr=log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fedpsma.errors import InputError
-from fedpsma.io.files import held_alone, write_json
+from fedpsma.io.files import file_state, held_alone, write_json
 from server.federation.admission import Registrar
+from server.federation.certificates import expiry_of
+from server.federation.clocks import SiteClocks
 from server.federation.front_door import Door, FrontDoor
 from server.federation.home import FederationHome
 from server.federation.runs import resume_cut_off
@@ -48,8 +51,10 @@ def require_valid(home: FederationHome, say: Say) -> None:
     """Say which certificates end soon.
 
     Raises:
-        InputError: One has ended.
+        InputError: One has ended, or does not belong to its key.
     """
+    for pair in (home.front_door, home.superlink):
+        pair.require_whole()
     for expiry in home.expiries():
         if expiry.is_over:
             raise InputError(str(expiry), where=str(expiry.certificate), remedy="run: fedpsma federation renew")
@@ -69,7 +74,8 @@ def keep_up(home: FederationHome, say: Say) -> None:
         superlink = superlink_of(home, config.superlink_port or free_port())
         # What an earlier supervisor left when it was killed.
         superlink.end_processes()
-        asyncio.run(_Supervisor(home, superlink, say).run())
+        home.clocks_path.unlink(missing_ok=True)
+        asyncio.run(_Supervisor(home, superlink, say, SiteClocks(home, say)).run())
 
 
 @dataclass
@@ -77,6 +83,7 @@ class _Supervisor:
     home: FederationHome
     superlink: SuperLink
     say: Say
+    clocks: SiteClocks
 
     async def run(self) -> None:
         over = asyncio.Event()
@@ -86,12 +93,12 @@ class _Supervisor:
         host, _, port = config.listen.rpartition(":")
         authority = self.home.authority.certificate
         door = Door(host.strip("[]"), int(port), self.home.front_door, self.superlink.port, authority)
+        front = FrontDoor(door, self.clocks.heard)
         try:
-            async with FrontDoor(door).serving():
+            async with front.serving():
                 self.say(f"{config.name}: the front door is open at {config.listen} for {config.address}")
-                work = [
-                    asyncio.create_task(one) for one in (self._keep_superlink(over), self._watch_certificates(over))
-                ]
+                duties = (self._keep_superlink(over), self._show_renewed(front, over), self._warn_daily(over))
+                work = [asyncio.create_task(one) for one in duties]
                 await over.wait()
                 # Each ends what it has started.
                 await asyncio.gather(*work)
@@ -129,6 +136,7 @@ class _Supervisor:
             while process.poll() is None and not over.is_set():
                 await _wait(over, LOOK_S)
                 await asyncio.to_thread(registrar.sync)
+                await asyncio.to_thread(self.clocks.note, registrar.wanted())
         finally:
             (self.home.flower / "up.json").unlink(missing_ok=True)
             await asyncio.to_thread(self.superlink.stop, process)
@@ -137,7 +145,20 @@ class _Supervisor:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(self.home.flower / "up.json", {"superlink_port": self.superlink.port, "since": since})
 
-    async def _watch_certificates(self, over: asyncio.Event) -> None:
+    async def _show_renewed(self, front: FrontDoor, over: asyncio.Event) -> None:
+        """Show a certificate that was renewed meanwhile."""
+        shown = file_state(self.home.front_door.certificate)
+        while not over.is_set():
+            await _wait(over, LOOK_S)
+            found = file_state(self.home.front_door.certificate)
+            # Between the new key and the new certificate the two do not belong together.
+            with suppress(ssl.SSLError):
+                if found not in (None, shown):
+                    front.show_anew()
+                    self.say(f"the front door shows its new certificate: {expiry_of(self.home.front_door)}")
+                    shown = found
+
+    async def _warn_daily(self, over: asyncio.Event) -> None:
         """Say every day which certificates end soon."""
         while not over.is_set():
             await _wait(over, _DAY_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import typer
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedpsma.history.summary import RunSummary, SiteSummary
+from server.federation.clocks import clock_in_words, clocks_apart
 from server.federation.runs import FederationRun
 
 LOOK_S = 1.0
@@ -35,18 +37,18 @@ def watch_json(run: FederationRun, *, once: bool) -> None:
 def watch_table(run: FederationRun, *, once: bool) -> None:
     """Show the view as a table that changes in place."""
     console = Console(highlight=False)
-    view = run.summary()
+    view, clocks = run.summary(), clocks_apart(run.home)
     if not once and view.standing in _GOES_ON:
-        with Live(table_of(view), console=console, auto_refresh=False, transient=True) as live:
+        with Live(table_of(view, clocks), console=console, auto_refresh=False, transient=True) as live:
             while view.standing in _GOES_ON:
                 time.sleep(LOOK_S)
-                view = run.summary()
-                live.update(table_of(view), refresh=True)
-    console.print(table_of(view))
+                view, clocks = run.summary(), clocks_apart(run.home)
+                live.update(table_of(view, clocks), refresh=True)
+    console.print(table_of(view, clocks))
 
 
-def table_of(view: RunSummary) -> Group:
-    """Return a run as a line and a table, one row a site."""
+def table_of(view: RunSummary, clocks: Mapping[str, float] | None = None) -> Group:
+    """Return a run as a line and a table, one row a site, and whose clock differs by how many seconds."""
     table = Table(box=None, pad_edge=False)
     for title in ("site", "now", "rounds", "missed"):
         table.add_column(title, overflow="fold")
@@ -55,7 +57,9 @@ def table_of(view: RunSummary) -> Group:
         table.add_column(f"at the end, of {view.epsilon_budget:g}", justify="right")
     for site in view.sites:
         table.add_row(*_row(site, private=view.epsilon_budget is not None))
-    return Group(Text(_title(view), style="bold"), table)
+    apart = [(site.site, (clocks or {}).get(site.site)) for site in view.sites]
+    notes = [Text(f"{name}: {clock_in_words(by)}", style="yellow") for name, by in apart if by is not None]
+    return Group(Text(_title(view), style="bold"), table, *notes)
 
 
 def _title(view: RunSummary) -> str:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from fedpsma.contract import TrainingPlan
-from fedpsma.io.dataset import read_dataset
+from fedpsma.settings import SHORT
+from fedpsma.training.subject import Subject
+from fedpsma.training.trainer import DEFAULT_TRAINER, load_trainer
 from server.participation import Participation
 from server.run_folder import RunRules
 from server.strategies import Strategy
+from server.strategies.adaptive import AdaptiveRule
 from server.strategies.fedavg import FedAvg
+from server.strategies.fedbn import FedBN
+from server.strategies.personal_head import PersonalHead
 
 Engine = Literal["inprocess", "ray", "flwr"]
 AttackKind = Literal["nan", "scaled", "sign_flip", "label_flip"]
 DEFAULT_HELD_OUT = 0.2
-SHORT = {"strategy": "name", "partition": "by", "attack": "kind"}
-"""The field of each table that a plain word stands for."""
 
 
 class Partition(BaseModel):
@@ -67,7 +71,9 @@ class SimulationConfig(BaseModel):
     ``out`` is the run folder; running again with the same settings goes on in it. ``init`` is the checkpoint to start
     from (``None``: the base checkpoint). ``held_out`` is the share of each site's patients that nobody trains on and
     all models are judged on (``None``: a fifth where models are compared, else nobody). ``compare`` also trains on
-    the pooled patients and at every site alone. ``trainer`` names another module to train with at the simulated sites.
+    the pooled patients and at every site alone. With ``averaging`` the model is the mean of the weights over the
+    rounds, of which so much is kept in every round. ``trainer`` names another module to train with at the simulated
+    sites; "reporting.llm.federated" trains adapters of a language model on report corpora.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +83,7 @@ class SimulationConfig(BaseModel):
     plan: TrainingPlan = TrainingPlan()
     strategy: Strategy = FedAvg()
     participation: Participation = Participation()
+    averaging: float | None = Field(default=None, gt=0, lt=1)
     partition: Partition | None = None
     attack: Attack | None = None
     engine: Engine = "inprocess"
@@ -98,6 +105,11 @@ class SimulationConfig(BaseModel):
         return self
 
     @property
+    def subject(self) -> Subject[Any]:
+        """What is trained at the sites."""
+        return load_trainer(self.trainer or DEFAULT_TRAINER).subject()
+
+    @property
     def held_out_share(self) -> float:
         """The share of patients to judge on."""
         if self.held_out is None:
@@ -112,23 +124,41 @@ class SimulationConfig(BaseModel):
     @property
     def rules(self) -> RunRules:
         """What the coordinator goes by."""
-        return RunRules(strategy=self.strategy, participation=self.participation)
+        return RunRules(strategy=self.strategy, participation=self.participation, averaging=self.averaging)
 
     def alone(self, dataset: Path) -> SimulationConfig:
         """Return the same training at one site only, in a folder inside this run's: what the site gets by itself."""
-        out = self.out / "alone" / read_dataset(dataset).info.site
+        out = self.out / "alone" / self.subject.open(dataset).site
         return self.of_one(dataset, out)
+
+    def all_shared(self, datasets: Sequence[Path], out: Path) -> SimulationConfig:
+        """Return the same federation, honest and with nothing kept at the sites: what their own parts are judged by."""
+        strategy: Strategy = self.strategy
+        if isinstance(strategy, FedBN | PersonalHead):
+            strategy = FedAvg(weighting=strategy.weighting)
+        changes: dict[str, Any] = {
+            "datasets": tuple(datasets),
+            "out": out,
+            "plan": self.plan.model_copy(update={"kept_at_site": "nothing"}),
+            "strategy": strategy,
+            "partition": None,
+            "attack": None,
+            "held_out": None,
+            "compare": False,
+        }
+        return self.model_copy(update=changes)
 
     def of_one(self, dataset: Path, out: Path, *, sites: int = 1) -> SimulationConfig:
         """Return the same training on one data set, honest, whole and averaged with nobody.
 
         ``sites`` is how many sites' patients the data set holds: as many times as many take part in each step. Delta
-        stays below one over the patients.
+        stays below one over the patients. An optimiser at the server works on the only update as on a mean.
         """
-        patients = len(read_dataset(dataset).patients)
+        patients = len(self.subject.open(dataset).patients)
         changes = {
             "min_sites": 1,
             "secure_aggregation": None,
+            "kept_at_site": "nothing",
             "patients_per_step": sites * self.plan.patients_per_step,
             "delta": min(self.plan.delta, 0.5 / patients),
         }
@@ -136,6 +166,8 @@ class SimulationConfig(BaseModel):
             datasets=(dataset,),
             out=out,
             plan=self.plan.model_copy(update=changes),
+            strategy=self.strategy if isinstance(self.strategy, AdaptiveRule) else FedAvg(),
+            averaging=self.averaging,
             engine=self.engine,
             init=self.init,
             trainer=self.trainer,

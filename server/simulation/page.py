@@ -13,8 +13,10 @@ from typing import Any
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.io.files import write_json, write_text
 from fedpsma.pages.parts import UNKNOWN, page, table
+from fedpsma.training.subject import Figures, Measure
 from server.simulation.curves import Line, chart
-from server.simulation.judging import Figures, Judgement
+from server.simulation.gains import site_gains
+from server.simulation.judging import Judgement
 from server.simulation.report import REPORT_FILE, SHARED, ModelLine, RoundLine, SimulationReport, SiteLine
 
 PAGE_FILE = "simulation.html"
@@ -40,6 +42,7 @@ def render_page(report: SimulationReport) -> str:
         banner=_banner(report),
         cards=_cards(report),
         models=_models(report),
+        gains=site_gains(report),
         curves=_curves(report),
         privacy=_privacy(report),
         sites=_sites(report),
@@ -72,65 +75,69 @@ def _models(report: SimulationReport) -> str:
     if not report.models:
         return '<p class="quiet">No patient was held out, so no model was judged: set held_out, or --compare.</p>'
     names = list(report.models[0].judgement.sites)
-    titles = ["model", "epsilon", "lesion AP", "Dice", *(f"AP at {name}" for name in names)]
-    rows = [_model(line, names) for line in report.models]
+    measures = report.yardstick.measures
+    at_sites = (f"{measures[0].title} at {name}" for name in names)
+    titles = ["model", "epsilon", *(measure.title for measure in measures), *at_sites]
+    rows = [_model(line, names, measures) for line in report.models]
     shown = table(titles, rows, numeric=range(1, len(titles)))
     return f"{_gain(report)}{shown}<p class='quiet'>{escape(_how_judged(report))}</p>"
 
 
-def _model(line: ModelLine, names: Sequence[str]) -> list[str]:
+def _model(line: ModelLine, names: Sequence[str], measures: Sequence[Measure]) -> list[str]:
     name = f"<strong>{escape(line.name)}</strong>" if line.kind == SHARED else escape(line.name)
     together = line.judgement.together
-    at_sites = [_value(line.judgement.sites[site].average_precision) for site in names]
+    at_sites = [_value(line.judgement.sites[site].of(measures[0])) for site in names]
     epsilon = "none" if line.epsilon is None else f"{line.epsilon:.2f}"
-    return [name, epsilon, _figure(together.average_precision), _figure(together.dice), *at_sites]
+    return [name, epsilon, *(_figure(together.of(measure)) for measure in measures), *at_sites]
 
 
 def _gain(report: SimulationReport) -> str:
     """Say in one sentence what sharing brought, where it was compared."""
+    first = report.yardstick.measures[0]
+    best, worst = (max, min) if first.higher_is_better else (min, max)
     by_kind: dict[str, ModelLine] = {line.kind: line for line in report.models}
-    alone = [_known(line) for line in report.models if line.kind == "alone"]
-    shared, pool = by_kind[SHARED], by_kind.get("pooled")
+    alone = [_known(line.judgement.together, first) for line in report.models if line.kind == "alone"]
+    shared, pool = by_kind[SHARED].judgement, by_kind.get("pooled")
     if not alone or pool is None:
         return ""
-    own = _known(shared)
-    worst = min(shared.judgement.sites.items(), key=lambda item: item[1].average_precision.value or 0.0)
+    own = _known(shared.together, first)
+    name, figures = worst(shared.sites.items(), key=lambda item: _known(item[1], first))
     return (
-        f"<p>The shared model's AP is <strong>{own - fmean(alone):+.3f}</strong> against the mean of the sites alone, "
-        f"{own - max(alone):+.3f} against the best of them, and {own - _known(pool):+.3f} against training on the "
-        f"pooled patients. Worst site: {escape(worst[0])}, AP {_value(worst[1].average_precision)}.</p>"
+        f"<p>The shared model's {escape(first.title)} is <strong>{own - fmean(alone):+.3f}</strong> against the "
+        f"mean of the sites alone, {own - best(alone):+.3f} against the best of them, and "
+        f"{own - _known(pool.judgement.together, first):+.3f} against training on the pooled patients. "
+        f"Worst site: {escape(name)}, {escape(first.title)} {_value(figures.of(first))}.</p>"
     )
 
 
-def _known(line: ModelLine) -> float:
-    return line.judgement.together.average_precision.value or 0.0
+def _known(figures: Figures, measure: Measure) -> float:
+    return figures.of(measure).value or 0.0
 
 
 def _how_judged(report: SimulationReport) -> str:
     together = report.models[0].judgement.together
     who = "synthetic patients" if report.synthetic else "patients"
     return (
-        f"On {together.patients} held-out {who} with {together.lesions} lesions; 95 % intervals over patients. AP: "
-        "average precision of connected voxels above 0.5 that meet a lesion with an intersection over union of at "
-        "least 0.1. Dice: mean over the studies with lesions. The baselines are trained by the same plan with the "
-        "same privacy; the pooled one takes as many patients into each step as all sites together."
+        f"On {together.patients} held-out {who} with {together.counted} {report.yardstick.counted}; 95 % intervals "
+        f"over patients. {report.yardstick.explanation} The baselines are trained by the same plan with the same "
+        "privacy; the pooled one takes as many patients into each step as all sites together."
     )
 
 
 def _curves(report: SimulationReport) -> str:
     judged = [(line.round, line.judgement) for line in report.rounds if line.judgement is not None]
     if not judged:
-        return '<p class="quiet">Not drawn: no patient was held out, or every site keeps a part of the model.</p>'
+        return '<p class="quiet">Not drawn: no patient was held out.</p>'
     drawn = [
-        chart("lesion AP on held-out patients", _figure_lines(judged, "average_precision"), top=1.0),
-        chart("Dice on held-out patients", _figure_lines(judged, "dice"), top=1.0),
+        chart(f"{measure.title} on held-out patients", _figure_lines(judged, measure), top=measure.top)
+        for measure in report.yardstick.measures
     ]
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
-def _figure_lines(judged: Sequence[tuple[int, Judgement]], name: str) -> list[Line]:
+def _figure_lines(judged: Sequence[tuple[int, Judgement]], measure: Measure) -> list[Line]:
     def points(of: Iterable[tuple[int, Figures | None]]) -> list[tuple[int, float]]:
-        found = ((number, getattr(one, name).value) for number, one in of if one is not None)
+        found = ((number, one.of(measure).value) for number, one in of if one is not None)
         return [(number, value) for number, value in found if value is not None]
 
     sites = sorted({site for _, one in judged for site in one.sites})

@@ -8,17 +8,20 @@ import numpy as np
 
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset, StudyRow, write_dataset
+from fedpsma.training.subject import PatientData
 
 # What a reader would see at a glance and no tumour is.
 _NORMAL_SUV = 3.0
 
 
-def poisoned(dataset: Dataset, folder: Path) -> Dataset:
+def poisoned(dataset: PatientData, folder: Path) -> Dataset:
     """Write a data set with flipped labels; PET and CT stay where they are.
 
     Raises:
-        InputError: A study has no lesion mask.
+        InputError: The data holds no studies, or a study has no lesion mask.
     """
+    if not isinstance(dataset, Dataset):
+        raise InputError("flips lesion masks, and there are none", where="attack.kind", remedy="choose another attack")
     return write_dataset(folder, dataset.info, [_flipped(dataset, row, folder) for row in dataset.rows])
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from fedpsma.contract import Federation, FederationSite, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.history.events import OnEvent, followed
-from fedpsma.io.dataset import Dataset, read_dataset
 from fedpsma.io.files import require_folder_or_nothing, write_text
-from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.model.checkpoint import load_checkpoint, model_hash
 from fedpsma.offline import go_offline
+from fedpsma.training.subject import PatientData
 from server.run_folder import RunFolder, SiteState
 from server.simulation.config import Engine, SimulationConfig
 from server.simulation.datasets import SiteData, site_data
@@ -103,11 +103,11 @@ def _check(config: SimulationConfig, sites: Sequence[SiteData]) -> None:
         raise InputError(f"{min(unknown)!r} is no site", where="attack.sites", remedy="name sites of the federation")
 
 
-def _require_small_delta(plan: TrainingPlan, dataset: Dataset) -> None:
+def _require_small_delta(plan: TrainingPlan, dataset: PatientData) -> None:
     patients = len(dataset.patients)
     if plan.target_epsilon is not None and plan.delta * patients >= 1:
         raise InputError(
-            f"{plan.delta:g} is not below one over the {patients} patients of {dataset.info.site}",
+            f"{plan.delta:g} is not below one over the {patients} patients of {dataset.site}",
             where="delta",
             remedy=f"give less than {1 / patients:.2g}",
         )
@@ -115,6 +115,7 @@ def _require_small_delta(plan: TrainingPlan, dataset: Dataset) -> None:
 
 def _prepare(config: SimulationConfig, folder: RunFolder, sites: Sequence[SiteData]) -> None:
     initial = load_checkpoint(config.init)
+    config.subject.require(initial.card.network, where=str(config.init or "the base checkpoint"))
     admitted = tuple(_site(site) for site in sites)
     if folder.is_prepared:
         known = load_checkpoint(folder.initial_path).card.sha256
@@ -142,7 +143,7 @@ def _ledger(config: SimulationConfig, site: FederationSite) -> str:
 
     What real patients pay is written down in the one given data set they come from, if it is one.
     """
-    given = [path for path in config.datasets if config.partition or read_dataset(path).info.site == site.name]
+    given = [path for path in config.datasets if config.partition or config.subject.open(path).site == site.name]
     if site.synthetic or len(given) != 1:
         return 'ledger = "ledger.jsonl"\n'
     return f"ledger = {json.dumps(str(given[0].resolve() / 'ledger.jsonl'), ensure_ascii=False)}\n"
@@ -154,17 +155,16 @@ def _site(site: SiteData) -> FederationSite:
         name=site.name,
         dataset=dataset.folder.resolve(),
         state=Path("sites") / site.name,
-        synthetic=dataset.info.synthetic,
+        synthetic=dataset.synthetic,
         patients=len(dataset.patients),
     )
 
 
 def _result(folder: RunFolder, sites: Sequence[SiteData], seconds: float) -> SimulationResult:
     state = folder.last_state()
+    model = model_hash(folder.outcome(state))
     outcomes = []
     for site in sites:
         given = state.sites.get(site.name, SiteState())
         outcomes.append(SiteOutcome(site.name, len(site.training.patients), given.rounds, given.epsilon))
-    return SimulationResult(
-        folder.path, folder.model_path, state.model_sha256, state.round, tuple(outcomes), round(seconds, 1)
-    )
+    return SimulationResult(folder.path, folder.model_path, model, state.round, tuple(outcomes), round(seconds, 1))

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from packed_record import arrays_in, packed_record
 
 from client.flower import build_app
 from client.site import Site, answer_envelope
@@ -32,7 +33,7 @@ def _raise(error: BaseException) -> Callable[..., Any]:
 
 def _send(app: Any, kind: str, order: str = ORDER) -> Message:
     take_identity()
-    arrays = ArrayRecord({"a": Array(np.zeros(2, np.float32))})
+    arrays = packed_record({"a": np.zeros(2, np.float32)})
     content = RecordDict({"order": ConfigRecord({"json": order}), "weights": arrays})
     return app(Message(content, 1, kind), CONTEXT)
 
@@ -73,7 +74,7 @@ def test_report_and_weights_arrive_as_they_were_sent() -> None:
     app = build_app(lambda asked, *_: asked.reply("report", {"json": report.model_dump_json()}, weights))
     reply = _send(app, "train")
     assert SiteReport.model_validate_json(str(reply.content["report"]["json"])) == report
-    np.testing.assert_array_equal(reply.content["weights"]["a"].numpy(), weights["a"])
+    np.testing.assert_array_equal(arrays_in(reply)["a"], weights["a"])
 
 
 def test_the_process_that_answers_flower_starts_without_what_trains() -> None:

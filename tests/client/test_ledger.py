@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ledger import Charge, Ledger, LedgerError, RoundKey
+from client.ledger import Ledger, LedgerError, RoundKey
+from fedpsma.training.charge import Charge
 
 KEY = RoundKey(run="r", round=1, model_sha256="0" * 64, delta=0.01)
 CHARGE = Charge(sample_rate=0.1, noise_multiplier=1.5, steps=8)

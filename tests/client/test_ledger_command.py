@@ -11,9 +11,10 @@ from tiny_trainer import make_sites, tiny_config
 from typer.testing import CliRunner, Result
 
 from client.commands import site as site_commands
-from client.ledger import Charge, Ledger, RoundKey
+from client.ledger import Ledger, RoundKey
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset, write_dataset
+from fedpsma.training.charge import Charge
 from server.simulation import simulate
 
 HISTORY = [(0.1, 1.2, 40), (0.25, 2.0, 15), (0.1, 1.2, 40), (0.05, 0.9, 100)]

@@ -17,8 +17,9 @@ from tiny_trainer import make_sites
 from client.fingerprint import code_hash
 from client.ledger import Ledger
 from client.site import Site, answer_order
-from client.trainer import TrainingTask, Weights
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.trainer import TrainingTask
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 WATCHED = ("client/ledger.py", "client/payment.py", "client/site.py", "tiny_trainer.py")
@@ -42,7 +43,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         return honest(task)
 
     monkeypatch.setattr(tiny_trainer, "train", train)
-    code_hash()  # kept for the children, which would each read all files again
+    code_hash("tiny_trainer")  # kept for the children, which would each read all files again
     return made
 
 

@@ -12,14 +12,15 @@ import tiny_trainer
 from tiny_trainer import make_sites
 
 from client.fingerprint import code_hash
-from client.ledger import Charge, Ledger, LedgerError, RoundKey
+from client.ledger import Ledger, LedgerError, RoundKey
 from client.payment import Account, ledger_of, open_account
 from client.policy import SitePolicy
 from client.refusal import RefusalError
 from client.site import Site, answer_order
-from client.trainer import Trainer
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.dataset import Dataset, read_dataset
+from fedpsma.training.charge import Charge
+from fedpsma.training.trainer import Trainer
 
 ROUND_COST = 2.0
 TRAINER: Trainer = tiny_trainer  # type: ignore[assignment]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from math import inf
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import numpy as np
 import pytest
 from tiny_trainer import SECRET, make_sites
 
-from client.ledger import Charge, Ledger, RoundKey
+from client.ledger import Ledger, RoundKey
 from client.site import Site, answer_order, locate_site
 from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.files import write_json
+from fedpsma.training.charge import Charge
+from fedpsma.training.interruption import stoppable
 
 WEIGHTS = {"layer": np.ones((3, 4), np.float32), "bias": np.ones(4, np.float32), "frozen": np.ones(5, np.float32)}
 ALLOW_ALL = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\n"
@@ -54,6 +58,27 @@ def test_loss_adds_up_over_rounds_and_runs(site: Site) -> None:
         assert report.epsilon == pytest.approx(done * ROUND_COST)
     keys = [entry.key for entry in _ledger(site).entries() if entry.key]
     assert [(key.run, key.round) for key in keys] == [("r", 1), ("r", 2), ("other", 1)]
+
+
+@pytest.mark.parametrize(("fault", "least_s"), [("", 0.4), ("slow", 0.8), ("raises", 0.4)])
+def test_a_private_round_takes_whole_slots_however_it_ends(site: Site, fault: str, least_s: float) -> None:
+    # The slow one trains for half a second, more than one slot.
+    _policy(site, ALLOW_ALL + "reply_slot_s = 0.4\n")
+    if fault:
+        (site.dataset / "fault.txt").write_text(fault, "utf-8")
+    began = time.monotonic()
+    answer = answer_order(site, _order(), WEIGHTS)
+    assert time.monotonic() - began >= least_s
+    assert isinstance(answer, SiteRefusal) == (fault == "raises")
+
+
+def test_an_answer_that_tells_its_seconds_anyway_or_a_stopped_one_is_not_held(site: Site) -> None:
+    _policy(site, ALLOW_ALL + "reply_slot_s = 3600.0\n")
+    stop = threading.Event()
+    stop.set()
+    with stoppable(stop):
+        assert _refusal(site, _order()) == "stopped"
+    assert not isinstance(answer_order(site, _order(run="other", target_epsilon=None), WEIGHTS), SiteRefusal)
 
 
 def test_the_ledger_is_charged_before_training_starts(site: Site) -> None:

@@ -142,49 +142,13 @@ def test_a_study_is_read_corrected_signed_and_exported(site: Site, folder: Path,
         assert "IIR" in _stage(page)
         page.get_by_text("Right internal iliac node with intense uptake").first.wait_for()
 
-        _point_at(page, MISSED)
-        page.get_by_role("button", name="Add here").click()
-        page.get_by_label("Region").last.select_option("LIVER")
-        page.get_by_role("button", name="Add", exact=True).click()
-        page.locator('[data-row="L8"]').wait_for()
-        assert "M1c" in _stage(page)
-        assert "12.0" in page.locator('[data-row="L8"]').inner_text()
-        page.keyboard.press("Control+z")
-        page.locator('[data-row="L8"]').wait_for(state="detached")
-        assert "M1c" not in _stage(page)
-        page.keyboard.press("Control+y")
-        page.locator('[data-row="L8"]').wait_for()
-
-        sentence = page.locator(".fp-sentence", has_text="Right internal iliac node").first
-        sentence.hover()
-        sentence.get_by_role("button", name="Edit this sentence").click()
-        box = page.locator(".fp-box")
-        box.fill("Small node at the right internal iliac vessels [L3].")
-        box.press("Control+Enter")
-        page.locator(".fp-is-yours").wait_for()
-        own = page.locator(".fp-is-yours")
-        own.hover()
-        own.get_by_role("button", name="Regenerate").click()
-        page.locator(".fp-is-regenerated").wait_for()
-
+        _add_what_was_missed_and_undo_it(page)
+        _write_a_sentence_and_have_it_written_again(page)
         page.locator(".fp-chip", has_text="L5").first.click()
         page.locator('.fp-card [data-lesion="L5"]').wait_for()
         page.wait_for_function("document.querySelector('.fpv').dataset.lesion === 'L5'")
-
-        _all_seen(page, 8)
-        page.locator("#fp-looked").check()
-        page.get_by_role("button", name="Mark as reviewed").click()
-        page.locator("#fp-signer").fill("Dr Anna Example")
-        page.get_by_role("button", name="Sign", exact=True).click()
-        page.locator(".fp-signed", has_text="by Dr Anna Example").wait_for()
-        for kind in ("docx", "pdf", "fhir", "csv"):
-            page.locator("#fp-format").select_option(kind)
-            with page.expect_download() as got:
-                page.get_by_role("button", name="Export").click()
-            target = tmp_path / got.value.suggested_filename
-            got.value.save_as(target)
-            assert target.stat().st_size > 300
-        assert "L8" in (tmp_path / "report.csv").read_text("utf-8")
+        _sign_off(page)
+        _export_in_every_format(page, tmp_path)
         stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
         databases = page.evaluate("indexedDB.databases().then(found => found.length)")
 
@@ -195,6 +159,55 @@ def test_a_study_is_read_corrected_signed_and_exported(site: Site, folder: Path,
     assert databases == 0
     assert not re.search(r"a-seven|iliac|Anna|L3|miT", stored)
     assert site.complaints == []
+
+
+def _add_what_was_missed_and_undo_it(page: Any) -> None:
+    _point_at(page, MISSED)
+    page.get_by_role("button", name="Add here").click()
+    page.get_by_label("Region").last.select_option("LIVER")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.locator('[data-row="L8"]').wait_for()
+    assert "M1c" in _stage(page)
+    assert "12.0" in page.locator('[data-row="L8"]').inner_text()
+    page.keyboard.press("Control+z")
+    page.locator('[data-row="L8"]').wait_for(state="detached")
+    assert "M1c" not in _stage(page)
+    page.keyboard.press("Control+y")
+    page.locator('[data-row="L8"]').wait_for()
+
+
+def _write_a_sentence_and_have_it_written_again(page: Any) -> None:
+    sentence = page.locator(".fp-sentence", has_text="Right internal iliac node").first
+    sentence.hover()
+    sentence.get_by_role("button", name="Edit this sentence").click()
+    box = page.locator(".fp-box")
+    box.fill("Small node at the right internal iliac vessels [L3].")
+    box.press("Control+Enter")
+    page.locator(".fp-is-yours").wait_for()
+    own = page.locator(".fp-is-yours")
+    own.hover()
+    own.get_by_role("button", name="Regenerate").click()
+    page.locator(".fp-is-regenerated").wait_for()
+
+
+def _sign_off(page: Any) -> None:
+    _all_seen(page, 8)
+    page.locator("#fp-looked").check()
+    page.get_by_role("button", name="Mark as reviewed").click()
+    page.locator("#fp-signer").fill("Dr Anna Example")
+    page.get_by_role("button", name="Sign", exact=True).click()
+    page.locator(".fp-signed", has_text="by Dr Anna Example").wait_for()
+
+
+def _export_in_every_format(page: Any, folder: Path) -> None:
+    for kind in ("docx", "pdf", "fhir", "csv"):
+        page.locator("#fp-format").select_option(kind)
+        with page.expect_download() as got:
+            page.get_by_role("button", name="Export").click()
+        target = folder / got.value.suggested_filename
+        got.value.save_as(target)
+        assert target.stat().st_size > 300
+    assert "L8" in (folder / "report.csv").read_text("utf-8")
 
 
 def test_the_whole_reading_works_with_the_keyboard_alone(site: Site, folder: Path) -> None:

@@ -13,6 +13,7 @@ from client.ledger import Ledger
 from fedpsma.contract import TrainingPlan
 from fedpsma.model.checkpoint import load_checkpoint, save_checkpoint
 from fedpsma.model.config import NetworkConfig
+from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -97,9 +98,10 @@ def test_weights_of_another_network_are_refused_not_trained(
 def test_what_a_site_keeps_never_leaves_it_and_makes_it_a_model_of_its_own(
     sites: tuple[Path, ...], initial: Path, tmp_path: Path, strategy: str, part: str
 ) -> None:
-    from server.simulation.report import make_report
+    from server.simulation.report import baselines, make_report
 
-    settings = {**_config(sites, initial, tmp_path / "run").model_dump(), "strategy": strategy, "held_out": 0.25}
+    wanted = {"strategy": strategy, "held_out": 0.25, "compare": True}
+    settings = {**_config(sites, initial, tmp_path / "run").model_dump(), **wanted}
     config = SimulationConfig.model_validate(settings)
     result = simulate(config)
     before, after = load_checkpoint(initial).weights, load_checkpoint(result.model).weights
@@ -110,7 +112,14 @@ def test_what_a_site_keeps_never_leaves_it_and_makes_it_a_model_of_its_own(
     own = [load_file(path) for path in sorted(result.folder.glob("sites/*/runs/*/round_0002.safetensors"))]
     assert [{name.removeprefix("own/") for name in one} for one in own] == [kept, kept]
     assert any(not np.array_equal(own[0][name], own[1][name]) for name in own[0])
+    for one in baselines(config).values():
+        simulate(one)
+        assert any(
+            not np.array_equal(before[name], load_checkpoint(RunFolder(one.out).model_path).weights[name])
+            for name in kept
+        )
     report = make_report(config)
-    assert [line.kind for line in report.models] == ["start", "shared"]
-    assert [line.judgement for line in report.rounds] == [None, None], "no round has one model for all"
+    assert [line.kind for line in report.models] == ["start", "shared", "all shared", "pooled", "alone", "alone"]
+    assert report.rounds[-1].judgement == report.models[1].judgement, "each site with its own part"
+    assert report.rounds[0].judgement != report.rounds[1].judgement
     assert {site.held_out for site in report.sites} == {1}

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import waiting_trainer
-from waiting_trainer import accountant, cost, epsilon
+from waiting_trainer import accountant, cost, epsilon, subject
 
-from client.trainer import TrainingTask, Weights
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.trainer import TrainingTask
 
-__all__ = ["accountant", "cost", "epsilon", "train"]
+__all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 BEGUN = "begun.txt"
 
 

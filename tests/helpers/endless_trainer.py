@@ -7,9 +7,11 @@ import time
 from tiny_trainer import accountant as accountant
 from tiny_trainer import cost as cost
 from tiny_trainer import epsilon as epsilon
+from tiny_trainer import subject as subject
 
-from client.trainer import TrainingTask, Weights
+from fedpsma.model.checkpoint import Weights
 from fedpsma.training.interruption import raise_if_stopped
+from fedpsma.training.trainer import TrainingTask
 
 
 def train(task: TrainingTask) -> Weights:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tiny_trainer import make_sites
 
 from client.envelope import NAME, TEXT, Envelope
+from client.ledger import Ledger
 from client.steward.home import SiteHome
 from client.steward.joining import make_site
 from fedpsma.contract import ORDER, REFUSAL, REPORT, SECURE, SITE, RoundOrder, SiteRefusal, TrainingPlan
@@ -92,6 +93,11 @@ def set_policy(home: SiteHome, policy: str, dataset: Path | None = None) -> None
     (home.folder / "site.toml").write_text(f'dataset = "{place}"\n{policy}', "utf-8")
 
 
+def charges(home: SiteHome) -> int:
+    """Return how many rounds the patients of a site were charged."""
+    return len(Ledger(next(home.folder.parent.glob("data_*")) / "ledger.jsonl").charged())
+
+
 def refusal_of(reply: Envelope) -> str:
     """Return the code of a refusal."""
     assert set(reply.records) == {REFUSAL}, reply.records
@@ -99,4 +105,4 @@ def refusal_of(reply: Envelope) -> str:
     return SiteRefusal.model_validate_json(reply.text(REFUSAL)).reason
 
 
-__all__ = ["NAME", "Coordinator", "joined_site", "refusal_of", "set_policy"]
+__all__ = ["NAME", "Coordinator", "charges", "joined_site", "refusal_of", "set_policy"]

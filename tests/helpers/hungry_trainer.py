@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tiny_trainer import accountant, cost, epsilon
+from tiny_trainer import accountant, cost, epsilon, subject
 
-from client.trainer import TrainingTask, Weights
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.trainer import TrainingTask
 
-__all__ = ["accountant", "cost", "epsilon", "train"]
+__all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 WANTED_BYTES = 64 * 2**30
 
 

@@ -11,17 +11,22 @@ from pathlib import Path
 import numpy as np
 
 from client.adversary import Adversary
-from client.ledger import Charge
-from client.trainer import TrainingTask, Weights
 from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset, DatasetInfo, StudyRow, read_dataset, write_dataset
-from fedpsma.model.checkpoint import ModelCard, save_checkpoint
+from fedpsma.model.checkpoint import ModelCard, Weights, save_checkpoint
 from fedpsma.model.config import NetworkConfig
+from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import raise_if_stopped
+from fedpsma.training.lesion_subject import LesionSubject
+from fedpsma.training.trainer import TrainingTask
 from server.simulation import Engine, SimulationConfig
 
 SECRET = "/data/DOE^JOHN_19470211/pet.nii.gz"
 nan, scaled, sign_flip = (Adversary(factor, "tiny_trainer") for factor in (float("nan"), 10.0, -4.0))
+
+
+def subject() -> LesionSubject:
+    return LesionSubject()
 
 
 def cost(dataset: Dataset, plan: TrainingPlan) -> Charge | None:

@@ -6,12 +6,13 @@ import os
 import time
 
 import numpy as np
-from tiny_trainer import accountant, cost, epsilon
+from tiny_trainer import accountant, cost, epsilon, subject
 
-from client.trainer import TrainingTask, Weights
+from fedpsma.model.checkpoint import Weights
 from fedpsma.training.interruption import raise_if_stopped
+from fedpsma.training.trainer import TrainingTask
 
-__all__ = ["accountant", "cost", "epsilon", "train"]
+__all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 SECONDS = "FEDPSMA_TEST_SECONDS"
 
 

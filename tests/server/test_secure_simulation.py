@@ -15,12 +15,12 @@ from tiny_trainer import make_sites, tiny_config
 from client import masking
 from client.ledger import Ledger
 from client.site import Site, answer_order
-from client.trainer import TrainingTask
 from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.secure_aggregation.messages import Revealed, UnmaskOrder
+from fedpsma.training.trainer import TrainingTask
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
+from packed_record import arrays_in, packed_record
 from tiny_trainer import make_checkpoint
 
 import server.rounds
@@ -50,8 +51,7 @@ class _Sites:
         return RecordDict({"site": ConfigRecord({"name": name, "signature": sign(statement, key)})})
 
     def _train(self, message: Message, name: str) -> RecordDict:
-        asked, arrays = message.content["order"], message.content["weights"]
-        weights = {key: array.numpy() for key, array in arrays.items()}
+        asked, weights = message.content["order"], arrays_in(message)
         order = RoundOrder.model_validate_json(str(asked["json"]))
         statement = Statement("order", "prostate", "run", order.round, name, str(asked["json"]), arrays_sha256(weights))
         assert is_signed(statement, str(asked["signature"]), self.coordinator)
@@ -64,7 +64,7 @@ class _Sites:
         bent = {key: value for key, value in self.faults.get(name, {}).items() if key in signed}
         signature = sign(Statement(**{**signed, **bent}), self.keys[str(self.faults.get(name, {}).get("key", name))])  # type: ignore[arg-type]
         record = ConfigRecord({"json": report.model_dump_json(), "signature": signature})
-        return RecordDict({"report": record, "weights": ArrayRecord({key: Array(one) for key, one in trained.items()})})
+        return RecordDict({"report": record, "weights": packed_record(trained)})
 
 
 @pytest.fixture

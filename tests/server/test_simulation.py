@@ -11,12 +11,12 @@ import tiny_trainer
 from tiny_trainer import SECRET, make_checkpoint, make_sites, tiny_config
 
 from client.ledger import Ledger
-from client.trainer import TrainingTask, Weights
 from fedpsma.errors import InputError
 from fedpsma.history.events import Event
 from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import read_json
-from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.model.checkpoint import Weights, load_checkpoint
+from fedpsma.training.trainer import TrainingTask
 from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate

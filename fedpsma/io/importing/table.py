@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fedpsma.domain.tracer import Tracer
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 from fedpsma.io.files import read_text
 from fedpsma.io.importing.nifti_study import read_nifti_study
 from fedpsma.io.importing.sidecar import lone_pet
@@ -119,9 +119,8 @@ def _row(content: dict[str | None, str | None], line: int, path: Path) -> TableR
     try:
         return TableRow.model_validate({"line": line, **filled})
     except ValidationError as error:
-        problem = error.errors()[0]
-        message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{problem['loc'][0]}: {message}", where=where, remedy="correct the field") from error
+        field, what = first_problem(error, "the line")
+        raise InputError(f"{field}: {what}", where=where, remedy="correct the field") from error
 
 
 def _read(row: TableRow, default: Tracer | None, suv_declared: bool) -> ImportedStudy:

@@ -1,7 +1,8 @@
 """Which way to one gradient a patient is used: tried on patients of random numbers, by time and memory.
 
 Neither way is always better. In one backward step small patches cost less time, patient by patient they cost the memory
-of one patient; which is faster depends on patches, layers and device.
+of one patient; which is faster depends on patches, layers and device. The choice is about cubes: a slab over a
+patient's whole cross-section fits no other patient's, so it goes alone and takes its own memory whatever was chosen.
 """
 
 from __future__ import annotations

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
 from torch import Tensor, nn
 
-from fedpsma.model.losses import DenseTargets
-from fedpsma.model.network import DenseLogits
-from fedpsma.training.patches import PatchBatch
+if TYPE_CHECKING:
+    # The private step works with gradients of any network, and loads none.
+    from fedpsma.model.losses import DenseTargets
+    from fedpsma.model.network import DenseLogits
+    from fedpsma.training.patches import PatchBatch
 
-Loss = Callable[[DenseLogits, DenseTargets], Tensor]
+    Loss = Callable[[DenseLogits, DenseTargets], Tensor]
 # For each trained parameter the gradients of some patients, (patients, *shape).
 Block = list[Tensor]
 
@@ -38,15 +39,5 @@ class PatientGradients(Protocol):
     """A way to one gradient a patient."""
 
     def __call__(self, trainee: Trainee, patients: Sequence[PatchBatch]) -> Block:
-        """Return the gradients of patients with equally many patches each.
-
-        Raises:
-            TrainingDivergedError: The loss of a patient is not finite.
-        """
+        """Return the gradients of patients with equally many patches each; of one that overflows, no finite ones."""
         ...
-
-
-def require_finite(loss: Tensor) -> None:
-    """Raise :class:`TrainingDivergedError` unless all losses are finite."""
-    if not bool(torch.isfinite(loss.detach()).all()):
-        raise TrainingDivergedError("the loss is not finite; lower the learning rate")

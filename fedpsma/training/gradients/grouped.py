@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fedpsma.model.losses import DenseTargets
 from fedpsma.model.network import DenseLogits
-from fedpsma.training.gradients.engine import Block, Trainee, require_finite
+from fedpsma.training.gradients.engine import Block, Trainee
 from fedpsma.training.gradients.layers import layer_gradients
 from fedpsma.training.patches import PatchBatch
 
@@ -30,14 +30,12 @@ def grouped_gradients(trainee: Trainee, patients: Sequence[PatchBatch]) -> Block
 
     Raises:
         NotSeparableError: A layer does not allow it; the loop does.
-        TrainingDivergedError: The loss of a patient is not finite.
     """
     watch = _Watch(len(patients), {id(parameter) for parameter in trainee.parameters})
     with _frozen(trainee.parameters), watch.over(trainee.net):
         image, tracer = (_interleaved(batches) for batches in zip(*(patient[:2] for patient in patients), strict=True))
         logits = trainee.net(image, tracer)
     losses = torch.stack([trainee.loss(*pair) for pair in _apart(logits, patients)])
-    require_finite(losses)
     torch.autograd.grad(losses.sum(), watch.roots)
     missing = [parameter for parameter in trainee.parameters if id(parameter) not in watch.found]
     if missing:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fedpsma.errors import InputError
+from fedpsma.errors import InputError, first_problem
 
 FROM_SCRATCH_RATE = 1.5e-3
 FINE_TUNING_RATE = 3e-4
@@ -105,10 +105,10 @@ def recipe_of(options: dict[str, Any]) -> TrainRecipe:
     try:
         recipe = TrainRecipe(**options)
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
+        field, what = first_problem(error)
+        name = field.split(".")[0]
         where = f"--{name}" if name in ("steps", "minutes", "seed") else f"--set {name}"
-        raise InputError(str(problem["msg"]), where=where, remedy="correct the value") from error
+        raise InputError(what, where=where, remedy="correct the value") from error
     if (recipe.steps is None) == (recipe.minutes is None):
         raise InputError("exactly one of the two is needed", where="--steps and --minutes", remedy="give one budget")
     return recipe

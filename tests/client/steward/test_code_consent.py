@@ -7,11 +7,10 @@ import io
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-from fake_coordinator import Coordinator, joined_site, refusal_of
+from fake_coordinator import Coordinator, refusal_of
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from client.envelope import Envelope
@@ -20,6 +19,9 @@ from client.steward.code import CodeBook, installed_files, unpacked
 from client.steward.events import SiteLog
 from client.steward.gate import admits, refusal
 from client.steward.home import SiteHome
+from client.steward.listener import Listener
+from client.steward.steward import Steward
+from client.wire import WireError, ask
 from fedpsma.errors import InputError
 from server.flower import take_identity
 
@@ -36,23 +38,26 @@ def _bundle(files: Mapping[str, str]) -> bytes:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> SiteHome:
-    return joined_site(tmp_path, Coordinator())
+def socket(home: SiteHome) -> Iterator[str]:
+    """Where the steward of the site listens."""
+    listener = Listener(home.socket_path, Steward(home).answer)
+    yield str(home.socket_path)
+    listener.close()
 
 
-def test_code_runs_after_a_yes_and_never_before(home: SiteHome) -> None:
+def test_code_runs_after_a_yes_and_never_before(home: SiteHome, socket: str) -> None:
     book, bundle = CodeBook(home.code_path), _bundle(OLD)
-    assert not admits(home, bundle)
-    assert not admits(home, bundle)
+    assert not admits(socket, bundle)
+    assert not admits(socket, bundle)
     sha256 = hashlib.sha256(bundle).hexdigest()
     assert book.waiting() == [sha256]
     arrived = [event for event in SiteLog(home.events_path).read() if event.kind == "code_arrived"]
     assert [event.sha256 for event in arrived] == [sha256], "noted once"
     book.approve(sha256)
-    assert admits(home, bundle)
+    assert admits(socket, bundle)
     assert not book.waiting()
     book.reject(sha256)
-    assert not admits(home, bundle)
+    assert not admits(socket, bundle)
 
 
 def test_the_difference_to_the_last_approved_code_is_shown(home: SiteHome) -> None:
@@ -81,12 +86,22 @@ def test_what_is_no_bundle_is_refused(home: SiteHome) -> None:
         unpacked(_bundle({"client/bomb.py": "x" * (2**20 + 1)}))
 
 
-def test_refused_code_is_answered_with_a_signed_code(home: SiteHome) -> None:
-    coordinator = Coordinator("prostate")
-    reply = refusal(home, coordinator.order("north", 3))
+def test_refused_code_is_answered_with_a_signed_code(home: SiteHome, socket: str, coordinator: Coordinator) -> None:
+    reply = refusal(socket, coordinator.order("north", 3))
     assert refusal_of(reply) == "code_not_approved"
     assert coordinator.believes(reply, "north", home.request().signing_key, number=3)
-    assert refusal(home, coordinator.question()).records["site"]["name"] == "north"
+    named = refusal(socket, coordinator.question())
+    assert (named.kind, named.records["site"]["name"]) == ("query.identify", "north")
+    stage = coordinator.stage("north", "advertise", '{"session": {"run": "r", "round": 2}}', "r", 2)
+    assert refusal_of(refusal(socket, stage)) == "code_not_approved"
+
+
+def test_a_bundle_that_is_none_is_not_let_run(home: SiteHome, socket: str) -> None:
+    with pytest.raises((WireError, OSError)):
+        admits(socket, bytes(13 * 2**20))
+    for records in ({}, {"site": {"json": "?"}}, {"site": {"name": "x"}}):
+        assert refusal_of(ask(socket, Envelope("code", records))) == "protocol_violated"
+    assert not home.code_path.exists()
 
 
 class _Process:

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import stat
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, refusal_of, set_policy
+from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, charges, refusal_of, set_policy
 
 from client.envelope import Envelope
-from client.ledger import Ledger
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
 from client.steward.joining import leave
 from client.steward.kept import KeptReport
 from client.steward.steward import Steward
 from fedpsma.contract import REPORT, SECURE, RoundOrder, TrainingPlan
-
-
-@pytest.fixture
-def coordinator() -> Coordinator:
-    return Coordinator()
-
-
-@pytest.fixture
-def home(tmp_path: Path, coordinator: Coordinator) -> SiteHome:
-    return joined_site(tmp_path, coordinator)
-
-
-def _charges(home: SiteHome) -> int:
-    return len(Ledger(next(home.folder.parent.glob("data_*")) / "ledger.jsonl").charged())
 
 
 def _same(one: Envelope, other: Envelope) -> bool:
@@ -50,7 +34,7 @@ def test_the_same_round_asked_again_is_answered_the_same_and_paid_once(
     assert set(first.records) == {REPORT}
     assert _same(first, again)
     assert coordinator.believes(again, "north", home.request().signing_key)
-    assert _charges(home) == 1
+    assert charges(home) == 1
     assert [event.kind for event in SiteLog(home.events_path).read()] == [
         "round_started", "round_released", "released_again"
     ]  # fmt: skip
@@ -87,7 +71,7 @@ def test_another_order_is_trained_and_paid(other, home: SiteHome, coordinator: C
     reply = Steward(home).answer(other(coordinator))
     assert set(reply.records) == {REPORT}
     assert not _same(first, reply)
-    assert _charges(home) == 2
+    assert charges(home) == 2
 
 
 def test_the_policy_is_asked_again(home: SiteHome, coordinator: Coordinator) -> None:
@@ -106,7 +90,7 @@ def test_a_damaged_file_is_no_answer_and_leaving_takes_it_away(home: SiteHome, c
     steward.answer(coordinator.order("north", age=timedelta(minutes=2)))
     home.kept_path.write_bytes(home.kept_path.read_bytes()[:50])
     assert set(steward.answer(coordinator.order("north", age=timedelta(minutes=1))).records) == {REPORT}
-    assert _charges(home) == 2
+    assert charges(home) == 2
     leave(home)
     assert not home.kept_path.exists()
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+import torch
 from fake_coordinator import GENEROUS, Coordinator, joined_site, refusal_of, set_policy
 
+from client.memory import is_out_of_memory
 from client.policy import read_policy
+from client.site import code_of
 from client.steward.home import SiteHome
 from client.steward.run import checked_policy
 from client.steward.steward import Steward
 from fedpsma.contract import REPORT
 from fedpsma.errors import InputError
+from fedpsma.training.site_round import training_device
+from fedpsma.training.trainer import TrainingTask, Weights
 
 GIGABYTE = 2**30
 
@@ -40,7 +46,7 @@ def test_a_round_that_needs_more_memory_is_refused_and_the_next_one_runs(tmp_pat
     process.join(60)
     assert process.exitcode == 0
     assert ours.recv() == 6 * GIGABYTE
-    assert ours.recv() == "internal_error"
+    assert ours.recv() == "out_of_memory"
     assert ours.recv() == {REPORT}
     assert "MemoryError" in (home.folder / "errors.log").read_text("utf-8"), "the site's own log says why"
 
@@ -53,3 +59,48 @@ def test_a_limit_that_is_none_stops_the_site_before_it_runs(value: str, tmp_path
         checked_policy(home.folder)
     with pytest.raises(ValueError, match="memory_gb"):
         read_policy(home.folder)
+
+
+def _huge_tensor() -> None:
+    torch.empty(2**60)
+
+
+def _out_of_gpu_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def _wrapped() -> None:
+    try:
+        _out_of_gpu_memory()
+    except RuntimeError as error:
+        raise InputError("cannot be read", where="a study", remedy="look") from error
+
+
+@pytest.mark.parametrize("work", [_huge_tensor, _out_of_gpu_memory, _wrapped])
+def test_what_pytorch_says_of_memory_has_the_same_code(work: Callable[[], None]) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - PyTorch has no class for it
+        work()
+    assert code_of(raised.value) == "out_of_memory"  # type: ignore[arg-type]
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
+
+
+@pytest.mark.parametrize(("asked", "given"), [(1.0, 0.25), (0.1, 0.1)])
+def test_training_takes_no_more_of_a_gpu_than_the_policy_gives(
+    asked: float, given: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no GPU here: what PyTorch is told to set aside is looked at."""
+    told: list[float] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", told.append)
+
+    def train(task: TrainingTask) -> Weights:
+        training_device(task.plan)
+        return task.weights
+
+    monkeypatch.setattr("tiny_trainer.train", train)
+    coordinator = Coordinator()
+    home = joined_site(tmp_path, coordinator)
+    set_policy(home, GENEROUS + "gpu_share = 0.25\n")
+    reply = Steward(home).answer(coordinator.order("north", device="cuda", gpu_share=asked))
+    assert set(reply.records) == {REPORT}
+    assert told == [given]

@@ -6,31 +6,21 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, set_policy
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, set_policy
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from packed_record import arrays_in, packed_record
 
 from client.app import app
 from client.envelope import Envelope
 from client.steward.home import SiteHome
 from client.steward.listener import Listener
 from client.steward.steward import Steward
-from client.wire import ask, send
+from client.wire import WireError, ask, send
 from server.flower import take_identity
-
-
-@pytest.fixture
-def coordinator() -> Coordinator:
-    return Coordinator()
-
-
-@pytest.fixture
-def home(tmp_path: Path, coordinator: Coordinator) -> SiteHome:
-    return joined_site(tmp_path, coordinator)
 
 
 @pytest.fixture
@@ -45,7 +35,7 @@ def _as_flower(home: SiteHome, asked: Envelope) -> Message:
     take_identity()
     content: dict[str, Any] = {name: ConfigRecord(dict(texts)) for name, texts in asked.records.items()}
     if asked.arrays:
-        content["weights"] = ArrayRecord({name: Array(array) for name, array in asked.arrays.items()})
+        content["weights"] = packed_record(asked.arrays)
     context = Context(1, 1, {"steward": str(home.socket_path)}, RecordDict(), {"run-folder": "/nowhere"})
     return app(Message(RecordDict(content), 1, asked.kind), context)
 
@@ -54,9 +44,8 @@ def _as_flower(home: SiteHome, asked: Envelope) -> Message:
 def test_an_order_goes_through_the_shim_and_comes_back_signed(home: SiteHome, coordinator: Coordinator) -> None:
     message = _as_flower(home, coordinator.order("north"))
     assert set(message.content) == {"report", "weights"}
-    arrays = {name: array.numpy() for name, array in message.content["weights"].items()}
     texts = {key: str(text) for key, text in message.content["report"].items()}
-    reply = Envelope("train", {"report": texts}, arrays)
+    reply = Envelope("train", {"report": texts}, arrays_in(message))
     assert coordinator.believes(reply, "north", home.request().signing_key)
 
 
@@ -78,6 +67,17 @@ def test_training_ends_when_whoever_asked_is_gone(home: SiteHome, coordinator: C
         connection.connect(str(home.socket_path))
         send(connection, coordinator.order("north"))
         _await(lambda: listening.stops.run == "r")
+    _await(lambda: listening.stops.run is None)
+
+
+def test_training_ends_when_the_run_is_over_at_the_coordinator(
+    home: SiteHome, coordinator: Coordinator, listening: Steward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower's process of the message asks there, and goes away; the steward needs no network for that."""
+    monkeypatch.setattr("client.wire.LOOK_S", 0.05)
+    set_policy(home, GENEROUS.replace("tiny_trainer", "endless_trainer"))
+    with pytest.raises(WireError, match="nobody waits"):
+        ask(home.socket_path, coordinator.order("north"), lambda: listening.stops.run == "r")
     _await(lambda: listening.stops.run is None)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, joined_site, refusal_of, set_policy
+from fake_coordinator import GENEROUS, WEIGHTS, Coordinator, charges, refusal_of, set_policy
 
 from client.envelope import Envelope
 from client.ledger import Ledger
@@ -21,20 +21,6 @@ from fedpsma.contract import ORDER, REPORT, SITE, SiteReport
 from fedpsma.joining.signatures import Statement, is_signed
 
 
-@pytest.fixture
-def coordinator() -> Coordinator:
-    return Coordinator()
-
-
-@pytest.fixture
-def home(tmp_path: Path, coordinator: Coordinator) -> SiteHome:
-    return joined_site(tmp_path, coordinator)
-
-
-def _charges(home: SiteHome) -> int:
-    return len(Ledger(next(home.folder.parent.glob("data_*")) / "ledger.jsonl").charged())
-
-
 def test_a_signed_order_is_trained_and_the_report_is_signed(home: SiteHome, coordinator: Coordinator) -> None:
     reply = Steward(home).answer(coordinator.order("north"))
     assert set(reply.records) == {REPORT}
@@ -42,7 +28,7 @@ def test_a_signed_order_is_trained_and_the_report_is_signed(home: SiteHome, coor
     assert {name: array.shape for name, array in reply.arrays.items()} == {n: a.shape for n, a in WEIGHTS.items()}
     assert not np.array_equal(reply.arrays["layer"], WEIGHTS["layer"])
     assert coordinator.believes(reply, "north", home.request().signing_key)
-    assert _charges(home) == 1
+    assert charges(home) == 1
 
 
 def test_a_report_is_believed_for_its_own_weights_round_and_site_only(home: SiteHome, coordinator: Coordinator) -> None:
@@ -73,7 +59,7 @@ def test_what_the_coordinator_did_not_sign_for_this_site_is_refused(
 ) -> None:
     reply = Steward(home).answer(_forged(coordinator.order("north"), coordinator)[kind])
     assert refusal_of(reply) == "order_not_signed"
-    assert _charges(home) == 0
+    assert charges(home) == 0
 
 
 def test_an_order_is_taken_up_once_and_no_older_round_after_it(home: SiteHome, coordinator: Coordinator) -> None:
@@ -86,7 +72,7 @@ def test_an_order_is_taken_up_once_and_no_older_round_after_it(home: SiteHome, c
     assert set(Steward(home).answer(again).records) == {REPORT}, "a coordinator that was killed asks again, for free"
     assert refusal_of(Steward(home).answer(coordinator.order("north", 1))) == "order_repeated"
     assert set(steward.answer(coordinator.order("north", 1, run="other")).records) == {REPORT}
-    assert _charges(home) == 3
+    assert charges(home) == 3
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=13), timedelta(minutes=-6)])
@@ -94,7 +80,7 @@ def test_an_order_that_is_old_or_of_the_future_is_refused(
     age: timedelta, home: SiteHome, coordinator: Coordinator
 ) -> None:
     assert refusal_of(Steward(home).answer(coordinator.order("north", age=age))) == "order_not_current"
-    assert _charges(home) == 0
+    assert charges(home) == 0
 
 
 @pytest.mark.parametrize(("minute", "open_"), [(18 * 60 + 59, False), (19 * 60, True), (2 * 60, True), (7 * 60, False)])
@@ -129,7 +115,7 @@ def test_the_settings_of_a_run_are_limited_by_the_policy(
     reply = Steward(home).answer(coordinator.order("north", **plan))
     assert (set(reply.records) == {REPORT}) is allowed
     assert allowed or refusal_of(reply) == "plan_not_allowed"
-    assert _charges(home) == int(allowed)
+    assert charges(home) == int(allowed)
 
 
 def test_a_paused_site_refuses_and_goes_on_when_resumed(home: SiteHome, coordinator: Coordinator) -> None:
@@ -140,27 +126,30 @@ def test_a_paused_site_refuses_and_goes_on_when_resumed(home: SiteHome, coordina
     assert set(steward.answer(coordinator.order("north")).records) == {REPORT}
 
 
-def _trained_until(home: SiteHome, coordinator: Coordinator, steward: Steward, end: threading.Timer) -> Envelope:
+def _trained_until(
+    home: SiteHome, coordinator: Coordinator, answer: Callable[[Envelope], Envelope], ending: Callable[[], object]
+) -> Envelope:
+    end = threading.Timer(0.3, ending)
     set_policy(home, GENEROUS.replace("tiny_trainer", "endless_trainer"))
     end.start()
     started = time.monotonic()
-    reply = steward.answer(coordinator.order("north"))
+    reply = answer(coordinator.order("north"))
     assert time.monotonic() - started < 10
     end.join()
     return reply
 
 
-@pytest.mark.parametrize("by", ["pause", "leave", "end of the run", "end of the process"])
+@pytest.mark.parametrize("by", ["pause", "leave", "nobody waits", "end of the process"])
 def test_training_stops_within_seconds_and_its_charge_stays(by: str, home: SiteHome, coordinator: Coordinator) -> None:
     over = threading.Event()
-    steward = Steward(home, run_is_over=lambda _: over.is_set())
+    steward = Steward(home)
     ways = {
         "pause": lambda: home.pause("now"),
         "leave": home.bundle_path.unlink,
-        "end of the run": over.set,
+        "nobody waits": over.set,
         "end of the process": steward.stops.stop,
     }
-    reply = _trained_until(home, coordinator, steward, threading.Timer(0.3, ways[by]))
+    reply = _trained_until(home, coordinator, lambda asked: steward.answer(asked, over.is_set), ways[by])
     assert refusal_of(reply) == "stopped"
     entries = Ledger(next(home.folder.parent.glob("data_*")) / "ledger.jsonl").entries()
     assert [(entry.kind, entry.outcome) for entry in entries] == [("charged", None), ("closed", "failed")]
@@ -176,7 +165,7 @@ def test_a_full_disk_is_told_with_a_signed_code(
     reply = Steward(home).answer(coordinator.order("north"))
     assert refusal_of(reply) == "disk_full"
     assert coordinator.believes(reply, "north", home.request().signing_key)
-    assert _charges(home) == 0
+    assert charges(home) == 0
 
 
 def test_a_site_that_left_takes_up_nothing_more(home: SiteHome, coordinator: Coordinator) -> None:

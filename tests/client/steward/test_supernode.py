@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from fake_coordinator import Coordinator, joined_site
+from flwr.common.config import parse_config_args
 
+from client.flower import RunWatch
 from client.steward.home import SiteHome
 from client.steward.supernode import SuperNode
 
@@ -60,6 +62,14 @@ def test_after_a_failed_call_and_a_silence_the_door_is_asked(home: SiteHome, mon
     assert _run(home, lambda told: len(told) == 3) == [True, False, True, False]
 
 
+def test_a_process_that_never_says_a_word_is_started_again(home: SiteHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.steward.supernode.FIRST_WORD_S", 0.1)
+    monkeypatch.setattr("client.steward.supernode.LOOK_S", 0.05)
+    _program(home, 'echo x >> starts; echo "Traceback (most recent call last):"; sleep 60')
+    assert _run(home, lambda told: len(told) == 2)[:2] == [False, False]
+    assert len((home.flower_path / "starts").read_text().split()) >= 2
+
+
 def test_where_the_door_cannot_be_reached_it_stays_lost(home: SiteHome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.steward.supernode.QUIET_S", 0.1)
     monkeypatch.setattr("client.steward.supernode.LOOK_S", 0.05)
@@ -68,19 +78,28 @@ def test_where_the_door_cannot_be_reached_it_stays_lost(home: SiteHome, monkeypa
 
 
 def test_it_is_started_with_the_keys_of_the_site_and_the_gate_first(home: SiteHome) -> None:
-    _program(
-        home, 'echo "$@" > args; env > env; command -v flwr-clientapp > gate; echo "INFO : SuperNode ID: 7"; sleep 60'
-    )
+    told = r"""printf '%s\n' "$@" > args; env > env; command -v flwr-clientapp > gate"""
+    _program(home, f'{told}; echo "INFO : SuperNode ID: 7"; sleep 60')
     assert _run(home, lambda told: told == [True]) == [True, False]
-    arguments = (home.flower_path / "args").read_text().split()
+    arguments = (home.flower_path / "args").read_text().splitlines()
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert given["--superlink"] == "127.0.0.1:1"
     assert given["--auth-supernode-private-key"] == str(home.node_key_path)
-    assert given["--node-config"] == f'steward="{home.socket_path}"'
+    authority = home.flower_path / "authority.crt"
+    assert parse_config_args([given["--node-config"]]) == {
+        "steward": str(home.socket_path),
+        "coordinator": "127.0.0.1:1",
+        "authority": str(authority),
+        "node-key": str(home.node_key_path),
+    }
+    assert RunWatch.of(parse_config_args([given["--node-config"]])) == RunWatch(
+        "127.0.0.1:1", authority.read_bytes(), home.node_key_path.read_bytes()
+    )
     assert (home.flower_path / "gate").read_text().strip() == str(home.tools_path / "flwr-clientapp")
     environment = dict(
         line.split("=", 1) for line in (home.flower_path / "env").read_text().splitlines() if "=" in line
     )
+    assert environment["FEDPSMA_STEWARD"] == str(home.socket_path)
     assert environment["FLWR_HOME"] == str(home.flower_path)
     assert environment["FLWR_TELEMETRY_ENABLED"] == "0"
     assert environment["FLWR_DISABLE_UPDATE_CHECK"] == "1"
@@ -125,7 +144,7 @@ def test_the_gate_runs_the_python_of_this_installation(home: SiteHome) -> None:
     _run(home, lambda told: told == [True])
     script = (home.tools_path / "flwr-clientapp").read_text()
     assert shlex.quote(sys.executable) in script
-    environment = {**os.environ, "FEDPSMA_SITE": str(home.folder)}
+    environment = {**os.environ, "FEDPSMA_STEWARD": str(home.socket_path)}
     done = subprocess.run(
         [home.tools_path / "flwr-clientapp", "--help"], env=environment, capture_output=True, text=True, timeout=120
     )

@@ -7,7 +7,8 @@ import torch
 
 from fedpsma.audit import mechanism
 from fedpsma.audit.mechanism import audit_mechanism
-from fedpsma.training.accounting import PrivacySpend, epsilon_of
+from fedpsma.training.accounting import epsilon_of
+from fedpsma.training.charge import Charge
 from fedpsma.training.randomness import SeededRandomness
 
 DELTA = 1e-2
@@ -20,11 +21,11 @@ def _randomness(seed: int = 1) -> SeededRandomness:
 @pytest.mark.parametrize(
     "spend",
     [
-        PrivacySpend(noise_multiplier=1.5, sample_rate=0.3, steps=6),
-        PrivacySpend(noise_multiplier=1.0, sample_rate=1.0, steps=1),
+        Charge(noise_multiplier=1.5, sample_rate=0.3, steps=6),
+        Charge(noise_multiplier=1.0, sample_rate=1.0, steps=1),
     ],
 )
-def test_the_step_keeps_its_promise_and_the_bound_is_not_empty(spend: PrivacySpend) -> None:
+def test_the_step_keeps_its_promise_and_the_bound_is_not_empty(spend: Charge) -> None:
     bound, rates = audit_mechanism(spend, DELTA, _randomness(), trials=6000)
     claimed = epsilon_of([spend], DELTA)
     assert 0.4 * claimed < bound.epsilon <= claimed
@@ -32,7 +33,7 @@ def test_the_step_keeps_its_promise_and_the_bound_is_not_empty(spend: PrivacySpe
 
 
 def test_too_little_noise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    spend = PrivacySpend(noise_multiplier=2.0, sample_rate=0.5, steps=6)
+    spend = Charge(noise_multiplier=2.0, sample_rate=0.5, steps=6)
     claimed = epsilon_of([spend], DELTA)
     real = mechanism.private_gradient
 
@@ -44,6 +45,6 @@ def test_too_little_noise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_clip_that_does_not_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    spend = PrivacySpend(noise_multiplier=2.0, sample_rate=0.5, steps=6)
+    spend = Charge(noise_multiplier=2.0, sample_rate=0.5, steps=6)
     monkeypatch.setattr("fedpsma.training.clipping.flat.shrink_to", lambda norm, lengths: torch.ones_like(lengths))
     assert audit_mechanism(spend, DELTA, _randomness(), trials=3000)[0].epsilon > epsilon_of([spend], DELTA)

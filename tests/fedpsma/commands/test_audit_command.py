@@ -12,7 +12,7 @@ from fedpsma.audit import run as audit_run
 from fedpsma.audit.report import Attack, AuditReport, MechanismProof, ModelAudit, Proof
 from fedpsma.audit.run import AuditConfig
 from fedpsma.commands.audit import audit
-from fedpsma.contract import TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.evaluation.bootstrap import Figure
 
 
@@ -48,18 +48,38 @@ def _report(config: AuditConfig, proved: float) -> AuditReport:
 def test_it_says_whether_the_claim_holds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proved: float, code: int, verdict: str
 ) -> None:
-    asked: list[TrainingPlan] = []
+    asked: list[AuditConfig] = []
 
     def fake(config: AuditConfig, on_model: object) -> AuditReport:
-        asked.append(config.plan)
+        asked.append(config)
         return _report(config, proved)
 
     monkeypatch.setattr(audit_run, "audit", fake)
     app = typer.Typer()
     app.command()(audit)
-    found = CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out"), "--epsilon", "2", "--rounds", "5"])
+    options = ["--epsilon", "2", "--rounds", "5", "--set", "delta=0.002", "--set", "canaries=12"]
+    found = CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out"), *options])
     assert found.exit_code == code, found.output
     assert verdict in found.output
     assert "0.61 (0.50-0.70)" in found.output
     assert "1.50 proved of 2.00 claimed" in " ".join(found.output.split())
-    assert (asked[0].target_epsilon, asked[0].rounds) == (2.0, 5)
+    plan = asked[0].plan
+    assert (plan.target_epsilon, plan.rounds, plan.delta, asked[0].canaries) == (2.0, 5, 0.002, 12)
+
+
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [
+        (["--epsilon", "-1"], "plan.target_epsilon"),
+        (["--set", "canaries=3"], "canaries"),
+        (["--set", "shadow=8"], "shadow"),
+        (["--set", "targets"], "targets"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_is_written(tmp_path: Path, option: list[str], where: str) -> None:
+    app = typer.Typer()
+    app.command()(audit)
+    with pytest.raises(InputError) as failed:
+        CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out"), *option], catch_exceptions=False)
+    assert where in failed.value.where
+    assert not (tmp_path / "out").exists()

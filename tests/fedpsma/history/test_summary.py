@@ -99,6 +99,7 @@ def test_what_was_set_aside_after_its_report_does_not_count(folder: Path) -> Non
     (played,) = rounds_of(events_of(folder))
     assert (set(played.epsilon), played.missing) == ({"north", "west"}, {"south": "too_long"})
     assert [(site.rounds, site.missed) for site in summary_of(folder).sites] == [(1, 0), (0, 1), (1, 0)]
+    assert summary_of(folder).sites[1].epsilon == 2.0, "its patients paid all the same"
 
 
 def test_a_site_that_keeps_the_others_waiting_is_late(folder: Path) -> None:

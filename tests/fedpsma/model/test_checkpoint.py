@@ -19,7 +19,7 @@ from fedpsma.model.checkpoint import (
     save_checkpoint,
     weights_of,
 )
-from fedpsma.model.config import NetworkConfig
+from fedpsma.model.config import AdapterConfig, NetworkConfig, model_config_of
 from fedpsma.model.network import LesionNet, build
 
 SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
@@ -109,6 +109,18 @@ def test_a_broken_file_is_refused(net: LesionNet, tmp_path: Path) -> None:
     path.write_bytes(b"not safetensors")
     with pytest.raises(InputError, match="not a safetensors file"):
         load_checkpoint(path)
+
+
+def test_a_checkpoint_of_an_adapter_is_kept_as_what_it_is_and_taken_for_no_network(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.safetensors"
+    adapter = AdapterConfig(base="tiny", base_sha256="0" * 64, rank=2, alpha=4, targets=("q_proj",))
+    save_checkpoint(path, adapter, {"a": np.zeros((2, 3), np.float32)}, CARD)
+    found = load_checkpoint(path)
+    assert found.card.network == adapter == model_config_of(adapter.model_dump(mode="json"), where="order")
+    with pytest.raises(InputError, match="adapter of the language model tiny, no lesion network"):
+        load_network(path)
+    with pytest.raises(InputError, match="describes no model known here"):
+        model_config_of({"kind": "tomorrow's"}, where="order")
 
 
 def test_weights_alone_need_neither_monai_nor_torch() -> None:

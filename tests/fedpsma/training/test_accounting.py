@@ -10,7 +10,8 @@ from scipy.stats import norm
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.errors import InputError
-from fedpsma.training.accounting import PrivacySpend, epsilon_of, spend_of_round
+from fedpsma.training.accounting import epsilon_of, spend_of_round
+from fedpsma.training.charge import Charge
 
 HISTORIES = [
     [(1.0, 0.1, 20)],
@@ -21,7 +22,7 @@ HISTORIES = [
 
 @pytest.mark.parametrize("rows", HISTORIES)
 def test_epsilon_is_that_of_opacus_stepped_through_the_whole_history(rows: list[tuple[float, float, int]]) -> None:
-    history = [PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=steps) for sigma, rate, steps in rows]
+    history = [Charge(noise_multiplier=sigma, sample_rate=rate, steps=steps) for sigma, rate, steps in rows]
     expected = []
     for accountant in (RDPAccountant(), PRVAccountant()):
         for spend in history:
@@ -33,7 +34,7 @@ def test_epsilon_is_that_of_opacus_stepped_through_the_whole_history(rows: list[
 
 def test_ten_rounds_cost_what_was_measured_for_them() -> None:
     # q = 0.1, sigma = 1, 20 steps a round, delta = 1e-5 (RDP): 4.22 after one round, 11.02 after ten.
-    one = PrivacySpend(noise_multiplier=1.0, sample_rate=0.1, steps=20)
+    one = Charge(noise_multiplier=1.0, sample_rate=0.1, steps=20)
     assert epsilon_of([one], 1e-5) == pytest.approx(4.22, abs=0.01)
     assert epsilon_of([one] * 10, 1e-5) == pytest.approx(11.02, abs=0.01)
     assert epsilon_of([], 1e-5) == 0
@@ -91,7 +92,7 @@ def test_one_step_costs_no_less_than_its_exact_loss_and_prv_is_within_one_percen
     accountant.step(noise_multiplier=sigma, sample_rate=rate)
     exact = _exact_epsilon(sigma, rate, 1e-4)
     assert accountant.get_epsilon(delta=1e-4) == pytest.approx(exact, rel=0.01, abs=0.02)
-    spend = PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=1)
+    spend = Charge(noise_multiplier=sigma, sample_rate=rate, steps=1)
     assert epsilon_of([spend], 1e-4) >= exact * 0.999
 
 
@@ -117,5 +118,5 @@ def test_an_independent_accountant_agrees(rows: list[tuple[float, float, int]]) 
         own.history = list(rows)
         found[type(own)] = own.get_epsilon(delta=1e-3)
         assert found[type(own)] == pytest.approx(accountant.get_epsilon(1e-3), rel=0.01)
-    history = [PrivacySpend(noise_multiplier=sigma, sample_rate=rate, steps=steps) for sigma, rate, steps in rows]
+    history = [Charge(noise_multiplier=sigma, sample_rate=rate, steps=steps) for sigma, rate, steps in rows]
     assert epsilon_of(history, 1e-3) == pytest.approx(max(found.values()), rel=1e-9)

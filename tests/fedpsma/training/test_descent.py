@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from fedpsma.contract import TrainingPlan
-from fedpsma.training.descent import Descent, rate_of_round
+from fedpsma.training.descent import Descent
+from fedpsma.training.schedule import share_of_rate
 
 
 def _parameters() -> list[nn.Parameter]:
@@ -45,12 +46,11 @@ def test_no_gradient_is_left_behind() -> None:
 
 
 def test_a_cosine_falls_over_the_rounds_and_a_constant_does_not() -> None:
-    falling = TrainingPlan(rounds=10, schedule="cosine", learning_rate=0.3)
-    rates = [rate_of_round(falling, number) for number in range(1, 11)]
-    assert rates[0] == 0.3
+    rates = [share_of_rate("cosine", number, 10) for number in range(1, 11)]
+    assert rates[0] == 1.0
     assert all(later < earlier for earlier, later in pairwise(rates))
     assert rates[-1] > 0
-    assert {rate_of_round(TrainingPlan(rounds=10, learning_rate=0.3), number) for number in range(1, 11)} == {0.3}
+    assert {share_of_rate("constant", number, 10) for number in range(1, 11)} == {1.0}
 
 
 @pytest.mark.parametrize("other", [{"optimizer": "adam"}, {"schedule": "cosine"}])

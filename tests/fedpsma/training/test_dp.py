@@ -100,7 +100,16 @@ def test_poisson_draws_have_the_rate_and_can_be_empty() -> None:
 def test_a_gradient_that_is_not_finite_stops_the_round(bad: float) -> None:
     block = [torch.zeros(2, 3), torch.tensor([[1.0], [bad]])]
     with pytest.raises(TrainingDivergedError, match="not finite"):
-        private_gradient([block], 4, PrivateStep(FlatClipping(1.0), 1.0, 2.0), _random())
+        private_gradient([block], 4, PrivateStep(FlatClipping(1.0), 0.0, 2.0), _random())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_with_noise_a_patient_who_overflows_adds_nothing_and_is_not_told(bad: float) -> None:
+    step = PrivateStep(FlatClipping(1.0), 1.0, 2.0)
+    first, second = torch.tensor([0.3, 0.0, 0.4]), torch.tensor([0.1, bad, 0.0])
+    with_both = private_gradient([[torch.stack([first, second])]], 3, step, _random())
+    alone = private_gradient([[first[None]]], 3, step, _random())
+    torch.testing.assert_close(with_both, alone)
 
 
 def test_descent_follows_the_mean_gradient() -> None:

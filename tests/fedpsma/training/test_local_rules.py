@@ -65,12 +65,21 @@ def test_own_parameters_never_leave_and_come_back_in_the_next_round(tmp_path: Pa
 def test_the_memory_keeps_two_rounds_of_each_run_and_the_name_of_a_run_is_no_path(tmp_path: Path) -> None:
     memory = RoundMemory.of_run(tmp_path / "state", "../../outside")
     for number in (1, 2, 3):
-        memory.keep(number, {"own/a": np.full(1, number, np.float32)})
-    assert [float(memory.before(number).get("own/a", np.zeros(1))[0]) for number in (2, 3, 4)] == [0, 2, 3]
+        memory.keep(number, {"control/a": np.full(1, number, np.float32)})
+    assert [float(memory.before(number).get("control/a", np.zeros(1))[0]) for number in (2, 3, 4)] == [0, 2, 3]
     assert all((tmp_path / "state") in path.parents for path in tmp_path.rglob("*.safetensors"))
     assert RoundMemory.of_run(tmp_path / "state", "other").before(4) == {}
     memory.keep(5, {})
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+
+
+def test_of_older_rounds_the_own_parameters_stay_and_nothing_else(tmp_path: Path) -> None:
+    memory = RoundMemory.of_run(tmp_path, "run")
+    for number in (1, 2, 3, 4):
+        memory.keep(number, {name: np.full(1, number, np.float32) for name in ("own/a", "control/a")})
+    kept = [memory.before(number) for number in (2, 3, 4, 5)]
+    assert [float(one["own/a"][0]) for one in kept] == [1, 2, 3, 4]
+    assert ["control/a" in one for one in kept] == [False, False, True, True]
 
 
 def test_control_variates_are_split_off_and_follow_option_two() -> None:

@@ -14,8 +14,8 @@ from fedpsma.model.config import NetworkConfig
 from fedpsma.model.inputs import to_grid
 from fedpsma.model.losses import DenseTargets
 from fedpsma.model.network import DenseLogits, LesionNet, build
-from fedpsma.training import site_round
-from fedpsma.training.accounting import epsilon_of
+from fedpsma.training import private_round, site_round
+from fedpsma.training.accounting import epsilon_of, sample_rate
 from fedpsma.training.descent import Descent
 from fedpsma.training.dp import TrainingDivergedError
 from fedpsma.training.gradients.choice import GradientChoice
@@ -128,7 +128,7 @@ def test_a_round_in_which_nobody_is_drawn_is_noise_alone(start: Weights, site: D
     steps: list[torch.Tensor] = []
     found = _round(start, site, plan)
     assert found.spend is not None
-    expected = found.spend.noise_multiplier * plan.clip_norm / (site_round.sample_rate(plan, 5) * 5)
+    expected = found.spend.noise_multiplier * plan.clip_norm / (sample_rate(plan, 5) * 5)
     assert [float(step.std()) for step in steps] == pytest.approx([expected] * 3, rel=0.1)
     assert found.report.steps == 3
 
@@ -236,7 +236,7 @@ def test_threads_are_put_back(start: Weights, site: Dataset) -> None:
 
 
 def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(site_round, "private_gradient", lambda *_: pytest.fail("a gradient was computed"))
+    monkeypatch.setattr(private_round, "private_gradient", lambda *_: pytest.fail("a gradient was computed"))
     with pytest.raises(InputError, match="delta"):
         _round(start, site, PLAN.model_copy(update={"delta": 0.3}))
     with pytest.raises(InputError, match="unknown parameter"):
@@ -245,7 +245,13 @@ def test_wrong_orders_are_refused_before_any_gradient(start: Weights, site: Data
         train_round({}, site, PLAN.model_copy(update={"patch_voxels": 20}), 1, "A")
 
 
-def test_a_loss_that_is_not_finite_ends_the_round(start: Weights, site: Dataset) -> None:
+def test_weights_that_overflow_end_a_round_without_privacy_and_tell_nothing_in_one_with_it(
+    start: Weights, site: Dataset
+) -> None:
+    """Who could see that a round failed could find out whether a patient, on whom alone it does, was drawn."""
     huge = {name: values * np.float32(1e30) for name, values in start.items()}
+    plan = PLAN.model_copy(update={"patients_per_step": 5.0})
     with pytest.raises(TrainingDivergedError):
-        _round(huge, site, PLAN.model_copy(update={"patients_per_step": 5.0}))
+        _round(huge, site, plan.model_copy(update={"target_epsilon": None}))
+    released = _round(huge, site, plan).weights
+    assert all(np.isfinite(values).all() for values in released.values())

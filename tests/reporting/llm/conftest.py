@@ -1,70 +1,32 @@
-"""A random Llama of a few thousand weights with a byte-level tokenizer: everything but the wording is real."""
+"""The random Llama of :mod:`tiny_llama` in the forms that tests need."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>{% endif %}"
-)
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+from tiny_llama import CHAT_TEMPLATE, SPECIAL, VOCABULARY, make_model, make_tokenizer, write_model
+from transformers import LlamaForCausalLM
 
 
 @pytest.fixture(scope="session")
 def tiny_vocabulary() -> list[str]:
-    return [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
+    return VOCABULARY
 
 
 @pytest.fixture(scope="session")
-def tiny_tokenizer(tiny_vocabulary):
-    vocabulary = {token: number for number, token in enumerate(tiny_vocabulary)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("a", "b")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=SPECIAL[1],
-        eos_token=SPECIAL[2],
-        pad_token=SPECIAL[2],
-        unk_token=SPECIAL[0],
-        chat_template=CHAT_TEMPLATE,
-    )
+def tiny_tokenizer():
+    return make_tokenizer()
 
 
 @pytest.fixture
-def tiny_model(tiny_vocabulary) -> LlamaForCausalLM:
-    torch.manual_seed(5)
-    config = LlamaConfig(
-        vocab_size=len(tiny_vocabulary),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=1024,
-        initializer_range=0.1,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config).eval()
+def tiny_model() -> LlamaForCausalLM:
+    return make_model()
 
 
 @pytest.fixture
-def tiny_folder(tmp_path: Path, tiny_model, tiny_tokenizer) -> Path:
-    folder = tmp_path / "tiny-llama"
-    tiny_model.save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    return folder
+def tiny_folder(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "tiny-llama")
 
 
 @pytest.fixture

@@ -91,6 +91,26 @@ def test_an_expired_certificate_is_refused_by_tls(tmp_path: Path, authority: Key
         _shake_hands(server, authority, "localhost")
 
 
+def test_a_renewed_authority_is_trusted_by_who_has_the_old_one_and_the_other_way_round(
+    tmp_path: Path, authority: KeyPair
+) -> None:
+    server = _server(tmp_path, authority, "localhost")
+    old = KeyPair(tmp_path / "old.crt", authority.key)
+    old.certificate.write_bytes(authority.certificate.read_bytes())
+    make_authority(authority, "prostate", datetime.now(UTC) + timedelta(minutes=1))
+    assert authority.load().not_valid_after_utc > old.load().not_valid_after_utc
+    _shake_hands(server, authority, "localhost")
+    _shake_hands(_server(tmp_path, authority, "localhost"), old, "localhost")
+
+
+def test_a_certificate_of_another_key_is_said(tmp_path: Path, authority: KeyPair) -> None:
+    server = _server(tmp_path, authority, "localhost")
+    server.require_whole()
+    server.key.write_bytes(authority.key.read_bytes())
+    with pytest.raises(InputError, match="does not belong to its key"):
+        server.require_whole()
+
+
 def test_a_lost_certificate_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no certificate"):
         KeyPair(tmp_path / "none.crt", tmp_path / "none.key").load()

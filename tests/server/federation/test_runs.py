@@ -20,7 +20,7 @@ from server.federation.export import export, verify
 from server.federation.home import FederationHome
 from server.federation.runs import FederationRun, RunConfig, prepare, request_stop, resume_cut_off, start
 from server.federation_commands import federation
-from server.run_folder import RoundState, SiteState
+from server.run_folder import RoundOutcome, RoundState, SiteState
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def _play(run: FederationRun, rounds: int, *, end: bool = False) -> None:
         weights = run.folder.weights(state)
         state = RoundState(run=federation.run, round=number, model_sha256=state.model_sha256, sites=sites)
         card = _card(run)
-        run.folder.finish_round(state, weights, {}, card)
+        run.folder.finish_round(state, RoundOutcome(weights, {}, {}), card)
     if end:
         _write_model(run, state)
         events.append("run_ended", round=state.round, model_sha256=state.model_sha256)

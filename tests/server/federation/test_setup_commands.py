@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from fedpsma.errors import InputError
 from fedpsma.joining.records import JoinBundle
+from server.federation.certificates import AUTHORITY_LASTS, make_authority
 from server.federation.home import FederationHome
 from server.federation_commands import federation
 
@@ -78,6 +80,21 @@ def test_renewed_certificates_leave_the_bundle_as_it_is(folder: Path) -> None:
     _call(folder, "renew")
     assert home.front_door.certificate.read_bytes() != before
     assert home.bundle() == bundle
+    assert home.expiries()[-2].certificate.name == "superlink.crt", "nobody outside sees it, so it lasts"
+
+
+@pytest.mark.parametrize(("days_left", "new"), [(20, False), (13, True), (-1, True)])
+def test_an_authority_is_renewed_when_it_ends_with_its_key_and_a_new_bundle(
+    folder: Path, days_left: int, new: bool
+) -> None:
+    home = FederationHome(folder / "c")
+    key = home.authority.key.read_bytes()
+    make_authority(home.authority, "prostate", datetime.now(UTC) - AUTHORITY_LASTS + timedelta(days=days_left))
+    said = _call(folder, "renew").output
+    assert ("fedpsma site join BUNDLE" in said) is new
+    assert (JoinBundle.read(folder / "c" / "prostate-cancer.json") == home.bundle()) is new
+    assert home.authority.key.read_bytes() == key
+    home.front_door.require_whole()
 
 
 @pytest.mark.parametrize("arguments", [("sites",), ("renew",), ("revoke", "x"), ("up",), ("watch", "x"), ("run", "x")])

@@ -142,7 +142,7 @@ def test_the_pool_of_several_data_sets_tells_equal_pseudonyms_apart(pool: Path, 
     rows = [StudyRow(id=f"s{n}-0", patient=f"p{n}", pet="x.nii.gz", spacing=(4, 4, 4)) for n in range(6)]
     write_dataset(tmp_path / "other", DatasetInfo(name="o", site="O", contour="suv3", tracer=list(Tracer)[2]), rows)
     config = _config(pool).model_copy(update={"datasets": (pool, tmp_path / "other")})
-    joined = pooled(site_data(config), tmp_path / "joined")
+    joined = pooled(site_data(config), tmp_path / "joined", config.subject)
     assert len(joined.patients) == 36
     assert read_dataset(tmp_path / "joined").rows == joined.rows
     assert joined.info.contour == "manual"

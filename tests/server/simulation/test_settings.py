@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fedpsma.contract import SecureAggregation
 from fedpsma.errors import InputError
-from server.simulation.settings import read_config, setting_names
+from fedpsma.settings import setting_names
+from server.simulation.config import SimulationConfig
+from server.simulation.settings import read_config
 
 TOML = """
 datasets = ["data/a", "data/b"]
@@ -95,7 +98,18 @@ def test_one_site_alone_is_a_federation_of_one() -> None:
     assert read_config(None, {"datasets": [Path("a")]}, ["partition=tracer"]).plan.min_sites == 2
 
 
+def test_hiding_the_updates_takes_three_sites_unless_more_are_asked_for(file: Path) -> None:
+    hidden = read_config(file, {}, ["secure_aggregation=true"]).plan
+    assert (hidden.min_sites, hidden.secure_aggregation) == (3, SecureAggregation())
+    asked = read_config(file, {}, ["secure_aggregation=true", "update_norm=2", "min_sites=4"]).plan
+    assert (asked.min_sites, asked.secure_aggregation) == (4, SecureAggregation(update_norm=2))
+    shown = read_config(file, {}, ["update_norm=2", "secure_aggregation=false"]).plan
+    assert (shown.min_sites, shown.secure_aggregation) == (2, None)
+    with pytest.raises(InputError, match="min_sites"):
+        read_config(file, {}, ["secure_aggregation=true", "min_sites=2"])
+
+
 def test_every_setting_is_documented() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "simulate.md").read_text("utf-8")
-    missing = [name for name in setting_names() if f"`{name}`" not in text]
+    missing = [name for name in setting_names(SimulationConfig) if f"`{name}`" not in text]
     assert not missing

@@ -13,17 +13,20 @@ from tiny_trainer import tiny_config
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.evaluation.detection import ScanDetections
 from fedpsma.io.files import read_json
+from fedpsma.training.lesion_subject import LesionSubject
+from fedpsma.training.subject import Figures
 from fedpsma.training.validation import StudyScore
 from server.simulation import SimulationConfig, simulate
 from server.simulation.curves import Line, chart
-from server.simulation.judging import Figures, Judgement, figures
+from server.simulation.gains import site_gains
+from server.simulation.judging import Judgement
 from server.simulation.page import render_page, write_report
 from server.simulation.report import ModelLine, RoundLine, SimulationReport, SiteLine, baselines, make_report
 
 
 def _figures(value: float) -> Figures:
     figure = Figure(value=value, low=value - 0.1, high=value + 0.1)
-    return Figures(patients=8, lesions=20, average_precision=figure, dice=figure)
+    return Figures(patients=8, counted=20, average_precision=figure, dice=figure)
 
 
 def _judgement(value: float, names: tuple[str, ...]) -> Judgement:
@@ -59,6 +62,7 @@ def _report(names: tuple[str, ...] = ("A", "B"), *, synthetic: bool | None = Tru
             for n in (1, 2, 3)
         ),
         models=tuple(lines),
+        yardstick=LesionSubject.yardstick,
     )
 
 
@@ -88,7 +92,7 @@ def test_the_page_compares_and_says_synthetic_beside_the_numbers() -> None:
     assert "+0.090</strong> against the mean of the sites alone" in page
     assert "+0.080 against the best" in page
     assert "-0.020 against training on the pooled" in page
-    assert "Worst site: B, AP 0.590" in page
+    assert "Worst site: B, lesion AP 0.590" in page
     assert "not for release" in page
     assert "attacks: sign flip" in page
     assert "1 x too long" in page
@@ -97,6 +101,32 @@ def test_the_page_compares_and_says_synthetic_beside_the_numbers() -> None:
     tags.feed(page)
     assert not tags.open
     assert not re.search(r"(src|href)=|url\(", page), "the page opens without a network"
+
+
+def _cells(page: str, row: str) -> list[str]:
+    (found,) = re.findall(rf"<tr>(?:(?!</tr>).)*?<td[^>]*>{row}</td>.*?</tr>", page, flags=re.DOTALL)
+    return [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", found, flags=re.DOTALL)]
+
+
+def test_every_site_reads_what_it_gains_over_training_alone() -> None:
+    gains = site_gains(_report())
+    assert _cells(gains, "A")[:4] == ["A", "0.500", "0.600", "+0.100"]
+    # Site B alone is judged on its own patients, not on all.
+    assert _cells(gains, "B")[:4] == ["B", "0.510", "0.590", "+0.080"]
+    assert "nothing kept" not in gains
+
+
+def test_a_personal_variant_is_set_against_the_same_federation_with_nothing_kept() -> None:
+    report = _report()
+    whole = ModelLine(name="same federation", kind="all shared", epsilon=8.0, judgement=_judgement(0.55, ("A", "B")))
+    gains = site_gains(report.model_copy(update={"models": (*report.models, whole)}))
+    assert _cells(gains, "B")[:6] == ["B", "0.510", "0.540", "0.590", "+0.080", "+0.050"]
+
+
+def test_nothing_is_said_of_gains_where_nothing_was_compared() -> None:
+    report = _report()
+    assert "--compare" in site_gains(report.model_copy(update={"models": report.models[:2]}))
+    assert "--compare" in site_gains(report.model_copy(update={"models": ()}))
 
 
 def test_real_patients_are_not_called_synthetic_and_a_run_without_a_seed_not_repeatable() -> None:
@@ -169,10 +199,10 @@ def _scored(patient: str, lesions: int, scores: list[float], hits: list[bool]) -
 
 
 def test_figures_pool_lesions_and_average_dice_over_studies_with_lesions() -> None:
-    found = figures(
+    found = LesionSubject().figures(
         [_scored("p", 1, [0.9], [True]), _scored("p", 1, [0.8, 0.95], [True, False]), _scored("q", 0, [], [])]
     )
-    assert (found.patients, found.lesions) == (2, 2)
+    assert (found.patients, found.counted) == (2, 2)
     assert found.dice.value == pytest.approx(0.6)
     # Ranked: 0.95 wrong, 0.9 right, 0.8 right.
     assert found.average_precision.value == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 3)

@@ -1,32 +1,35 @@
-"""What a site needs from the code that trains: four functions, usually those of :mod:`client.training`."""
+"""What a site needs from the code that trains: five functions, usually those of :mod:`client.training`."""
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Generic, Protocol, cast
 
-from numpy.typing import NDArray
-
-from client.ledger import Charge
 from fedpsma.contract import TrainingPlan
-from fedpsma.io.dataset import Dataset
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.charge import Charge
+from fedpsma.training.subject import Data, PatientData, Subject
 
-Weights = dict[str, NDArray[Any]]
+DEFAULT_TRAINER = "client.training"
+
+
+class SpentOtherwiseError(Exception):
+    """The training spent something else than the ledger was charged, so nothing of it may leave."""
 
 
 @dataclass(frozen=True)
-class TrainingTask:
+class TrainingTask(Generic[Data]):
     """One round at one site.
 
-    ``weights`` are those to start from and ``network`` the configuration of their network. ``charge`` is what the
+    ``weights`` are those to start from and ``network`` the configuration of their model. ``charge`` is what the
     ledger was charged for this round and ``history`` what it was charged before, as far as there was privacy.
     ``correction`` is added to the gradient of every step where the plan asks for control variates.
     """
 
     weights: Weights
-    dataset: Dataset
+    dataset: Data
     plan: TrainingPlan
     round: int
     site: str
@@ -39,7 +42,10 @@ class TrainingTask:
 class Trainer(Protocol):
     """The seam between federation and training; a module with these functions is a trainer."""
 
-    def cost(self, dataset: Dataset, plan: TrainingPlan) -> Charge | None:
+    def subject(self) -> Subject[Any]:
+        """Return what is trained, and on which patients: it opens the data of a site."""
+
+    def cost(self, dataset: PatientData, plan: TrainingPlan) -> Charge | None:
         """Return what one round of the plan will cost these patients; ``None`` trains without differential privacy."""
 
     def epsilon(self, history: Sequence[Charge], delta: float) -> float:
@@ -48,7 +54,7 @@ class Trainer(Protocol):
     def accountant(self) -> str:
         """Return what :meth:`epsilon` computes with, by name and version."""
 
-    def train(self, task: TrainingTask) -> Weights:
+    def train(self, task: TrainingTask[Any]) -> Weights:
         """Train one round with exactly the noise of the task's charge and return the new weights."""
 
 
