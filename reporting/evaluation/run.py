@@ -15,7 +15,7 @@ from reporting.draft import Section, Sentence
 from reporting.drafting import draft_report
 from reporting.evaluation.exams import FIRST_TEST_SEED, synthetic_exam
 from reporting.evaluation.report_scores import Scores
-from reporting.evaluation.scores import Worded, score
+from reporting.evaluation.scores import Worded, draft_scores, finding_scores
 from reporting.evaluation.wordings import Wordings
 from reporting.plan.case import build_case
 from reporting.plan.model import PlannedSection, with_ids
@@ -64,9 +64,11 @@ class Drafted:
     worded: Sequence[tuple[SentenceRequest, Worded]]
 
     def scores(self, choice: Choice | None = None) -> Scores:
-        """Score the draft, or of its worded findings only those that are chosen."""
-        chosen = [one for request, one in self.worded if choice is None or choice(request)]
-        return score(self.case.exam, self.case.assessment, self.sections, chosen)
+        """Score the whole draft, or of its worded findings only those that are chosen."""
+        exam, chosen = self.case.exam, [one for request, one in self.worded if choice is None or choice(request)]
+        if choice is not None:
+            return finding_scores(exam, chosen)
+        return draft_scores(exam, self.case.assessment, self.sections, chosen)
 
 
 def raw(case: EvaluationCase, wordings: Wordings) -> Drafted:

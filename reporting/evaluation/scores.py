@@ -47,23 +47,29 @@ class Worded:
     sentence: Sentence | None
 
 
-def score(exam: Exam, assessment: Assessment, sections: Sequence[Section], worded: Sequence[Worded]) -> Scores:
+def draft_scores(exam: Exam, assessment: Assessment, sections: Sequence[Section], worded: Sequence[Worded]) -> Scores:
     """Count what is right in one draft: in its worded findings, and over all of it."""
+    texts = [sentence for section in sections if section.name in FINDINGS for sentence in section.sentences]
+    return {
+        **finding_scores(exam, worded),
+        "no invented lesion": _share(_known_sites(sentence, exam) for sentence in texts),
+        "rationale complete": _share(_rationale(exam, assessment, sections)),
+        **report_scores(exam, assessment, sections),
+    }
+
+
+def finding_scores(exam: Exam, worded: Sequence[Worded]) -> Scores:
+    """Count what is right in worded findings."""
     said = [(one.lesion, one.sentence.text) for one in worded if one.sentence is not None]
     numbers = [pair for lesion, text in said for pair in _numbers(text, lesion, exam)]
-    texts = [sentence for section in sections if section.name in FINDINGS for sentence in section.sentences]
+    sided = ((lesion, text) for lesion, text in said if lesion.side in _SIDES["en"])
     return {
         "numeric fidelity": _share(traced for traced, _ in numbers),
         "numeric binding": _share(bound for _, bound in numbers),
         "lesions described": _share(one.sentence is not None for one in worded),
-        "no invented lesion": _share(_known_sites(sentence, exam) for sentence in texts),
-        "side right": _share(
-            _side_right(text, lesion, exam.language) for lesion, text in said if lesion.side in _SIDES["en"]
-        ),
+        "side right": _share(_side_right(text, lesion, exam.language) for lesion, text in sided),
         "region right": _share(_region_right(text, lesion, exam.language) for lesion, text in said),
-        "rationale complete": _share(_rationale(exam, assessment, sections)),
         **_reasons(worded, exam.language),
-        **report_scores(exam, assessment, sections),
         "own sentences": _share(one.sentence is not None and one.sentence.origin == "llm" for one in worded),
     }
 

@@ -82,7 +82,8 @@ class Table:
 
     def rows(self) -> list[list[str]]:
         """Return one row a score, each cell with its interval."""
-        return [[name, *(_cell(way.shares[name]) for way in self.ways)] for name in self.ways[0].shares]
+        names = dict.fromkeys(name for way in self.ways for name in way.shares)
+        return [[name, *(_cell(way.shares.get(name)) for way in self.ways)] for name in names]
 
     def content(self) -> dict[str, Any]:
         """Return the content of ``evaluation.json``."""
@@ -167,8 +168,8 @@ def _remarks(base: Path, cases: Sequence[EvaluationCase], wordings: Wordings) ->
     return [*remarks, _ABOUT]
 
 
-def _cell(figure: Figure) -> str:
-    if figure.value is None:
+def _cell(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
         return "-"
     if figure.low is None or figure.high is None:
         return f"{figure.value:.3f}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from fedpsma.domain.exam import Exam
 from fedpsma.errors import InputError
-from fedpsma.text.passages import unwrapped
+from fedpsma.text.passages import Passage, unwrapped
 from fedpsma.text.statements import tellings
 from reporting.verifier.lexicon import lexicon
 
@@ -88,6 +88,8 @@ def _free_lines(text: str) -> Iterator[Line]:
     section = FINDINGS_SECTION
     whole = unwrapped(text)
     for sentence in tellings(whole):
+        if _begins_an_item(whole, sentence):
+            continue
         number = text.count("\n", 0, sentence.start) + 1
         said = _BULLET.sub("", sentence.quote)
         heading, _, rest = said.partition(":")
@@ -100,6 +102,12 @@ def _free_lines(text: str) -> Iterator[Line]:
             yield Line(section, rest.strip() if frame else said, None, number)
         elif not _is_frame(said):
             yield Line(section, said, None, number)
+
+
+def _begins_an_item(text: str, sentence: Passage) -> bool:
+    """Whether a sentence is no more than the number of an item in a list, at the beginning of its line."""
+    starts_line = not text[text.rfind("\n", 0, sentence.start) + 1 : sentence.start].strip()
+    return starts_line and re.fullmatch(r"\d{1,2}[.)]", sentence.quote.strip()) is not None
 
 
 def _heading(line: str) -> str | None:

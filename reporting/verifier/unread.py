@@ -71,6 +71,8 @@ def _unread(segment: Segment, view: View) -> str:
     text = segment.text
     for said in view.own_words:
         text = text.replace(said, " " * len(said))
+    # Before the words they grade are blanked.
+    text = mask(view.lexicon.pattern("degree"), text)
     text = mask(TRACER, text)
     text = blank(text, [Passage(one.start, one.end, "") for one in find_dates(text)])
     for word in view.lexicon.words("context", "claim"):

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+from evaluation_sets import reporting_language
 from evaluation_sets.attacks import CARRIERS, attacks, carried, persons
 from evaluation_sets.clean_texts import HARD
 from evaluation_sets.exams import made_up_exam
@@ -88,3 +89,23 @@ def _told(exam):
 def test_made_up_persons_are_flagged():
     texts = list(persons(96))
     assert [text for text in texts if not find_identifiers(f"Focus in L4. {text}. Sternum normal.")] == []
+
+
+def test_ordinary_sentences_pass_and_the_same_with_another_number_side_or_denial_do_not():
+    for name in ("tuned", "held_out"):
+        said = reporting_language.sentences(name)
+        assert len(said) >= 60
+        missed = [
+            one.text
+            for right in said
+            for one in reporting_language.changed(right)
+            if not reporting_language.problems(one)
+        ]
+        assert not missed
+    tuned = reporting_language.sentences("tuned")
+    assert sum(not reporting_language.problems(one) for one in tuned) >= 0.9 * len(tuned)
+
+
+def test_a_sentence_that_nothing_confirms_never_passes():
+    for one in reporting_language.sentences("unconfirmed"):
+        assert reporting_language.problems(one), one.text

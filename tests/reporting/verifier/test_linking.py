@@ -63,3 +63,8 @@ def _checks(text):
 )
 def test_statements(text, checks):
     assert _checks(text) == checks
+
+
+def test_the_numbers_of_a_list_are_no_values():
+    read = read_document("Impression:\n1. No metastasis.\n2) SUVmax 8.1.", Exam(), where="text")
+    assert [line.text for line in read.lines] == ["No metastasis.", "SUVmax 8.1."]
