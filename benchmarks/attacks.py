@@ -33,6 +33,7 @@ from fedpsma.phantom.patient import PhantomOptions
 from fedpsma.training.subject import Figures
 from server.display import progress_bar
 from server.participation import Participation
+from server.rounds import FederationError
 from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
 from server.simulation.judging import judge
@@ -66,7 +67,14 @@ def main() -> None:
     for strategy in (PLAIN, *options.strategies):
         honest: Figures | None = None
         for attack in (None, *options.attacks):
-            found = None if strategy == PLAIN and attack == "nan" else _run(setup, strategy, attack, console)
+            if strategy == PLAIN and attack == "nan":
+                table.add_row(f"{PLAIN} (unchecked)", attack, str(_mean_with_nan()), "everything")
+                continue
+            try:
+                found = _run(setup, strategy, attack, console)
+            except FederationError:
+                table.add_row(strategy, attack or "none", "too few valid updates", "the run fails", "MISSED")
+                continue
             honest = honest or found
             table.add_row(*_row(strategy, attack, found, honest))
     console.print(table)
@@ -166,11 +174,9 @@ def _table() -> Table:
     return table
 
 
-def _row(strategy: str, attack: str | None, found: Figures | None, honest: Figures | None) -> list[str]:
+def _row(strategy: str, attack: str | None, found: Figures, honest: Figures) -> list[str]:
     name = f"{strategy} (unchecked)" if strategy == PLAIN else strategy
-    if found is None:
-        return [name, "nan", str(_mean_with_nan()), "everything", "", ""]
-    before, after = (one.average_precision.value or 0.0 if one else 0.0 for one in (honest, found))
+    before, after = (one.average_precision.value or 0.0 for one in (honest, found))
     loss = before - after
     verdict = "" if strategy == PLAIN or attack is None else "hit" if loss <= BAR else "MISSED"
     if verdict and before < LEAST_AP:

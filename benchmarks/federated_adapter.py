@@ -103,7 +103,8 @@ def _config(options: argparse.Namespace) -> SimulationConfig:
 def _private(config: SimulationConfig, options: argparse.Namespace) -> SimulationConfig:
     patients = max(len(site.training.patients) for site in site_data(config))
     changes = {"target_epsilon": options.epsilon, "delta": 0.5 / patients, "learning_rate": options.private_rate}
-    return config.model_copy(update={"plan": config.plan.model_copy(update=changes), "out": options.folder / "private"})
+    out = options.folder / f"private-{options.epsilon:g}-{options.private_rate:g}"
+    return config.model_copy(update={"plan": config.plan.model_copy(update=changes), "out": out})
 
 
 def _table(config: SimulationConfig, sites: tuple[SiteData, ...], models: dict[str, Path | None]) -> Table:
@@ -139,7 +140,7 @@ def _tell(console: Console, config: SimulationConfig, private: SimulationConfig,
         "patients expected in each, one sentence a turn"
     )
     console.print(
-        f"a round sends {sent:,} bytes to a site and as many back, {2 * sites * sent:,} in all: "
+        f"a round sends {sent:,} bytes of numbers to a site and as many back, {2 * sites * sent:,} in all: "
         f"{sum(array.size for array in weights.values()):,} numbers of the adapter, none of the language model"
     )
 

@@ -88,6 +88,7 @@ def _options() -> Any:
     parser.add_argument("--clip-norm", type=float, default=0.5)
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--strategy", default="fedavg", help="a name, or a table in JSON")
+    parser.add_argument("--contours", nargs="*", default=[], help="contour rules whose disputed voxels teach nothing")
     parser.add_argument("--averaging", type=float, help="share of the mean over the rounds that is kept in each")
     parser.add_argument("--private", default="{}", help="settings that differ with privacy, in JSON")
     parser.add_argument("--toy", action="store_true", help="coarse voxels, few patients, a tiny network")
@@ -185,6 +186,7 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
         optimizer=options.optimizer,
         schedule=options.schedule,
         clip_norm=options.clip_norm,
+        contours=tuple(options.contours),
         target_epsilon=epsilon,
         delta=0.5 / _patients(options),
         scope=options.scope,

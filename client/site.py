@@ -47,6 +47,7 @@ from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import TrainingStoppedError
 from fedpsma.training.local_rules import (
     RoundMemory,
+    at_bound,
     correction,
     split_control,
     to_keep,
@@ -172,7 +173,7 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
             weights=start,
             network=order.network,
             dataset=account.dataset,
-            plan=account.policy.within(order.plan),
+            plan=at_bound(account.policy.within(order.plan), kept),
             round=order.round,
             site=site.name,
             charge=account.charge,

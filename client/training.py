@@ -8,6 +8,7 @@ from fedpsma.model.config import NetworkConfig
 from fedpsma.training.accounting import accountant, cost
 from fedpsma.training.accounting import epsilon_of as epsilon
 from fedpsma.training.lesion_subject import LesionSubject
+from fedpsma.training.local_rules import with_bound
 from fedpsma.training.site_round import train_round
 from fedpsma.training.trainer import SpentOtherwiseError, TrainingTask
 
@@ -38,4 +39,4 @@ def train(task: TrainingTask[Dataset]) -> Weights:
     )
     if result.spend != task.charge:
         raise SpentOtherwiseError
-    return result.weights
+    return with_bound(result.weights, task.plan, result.clip_norm)

@@ -90,9 +90,9 @@ class TrainingPlan(BaseModel):
     slab of so many levels over his whole cross-section. Whole bodies are predicted in slabs, and the normalisation,
     trained on the means of cubes alone, forgets those of slabs.
 
-    ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that in
-    the steps of a round moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths
-    ("adaptive"). The charge of a round is the same for all three.
+    ``clipping`` bounds a patient's gradient as a whole ("flat"), layer by layer ("per_layer"), or at a bound that
+    moves from ``clip_norm`` towards the ``clip_quantile`` of the patients' gradient lengths, step by step and at each
+    site by itself, through all rounds ("adaptive"). The charge of a round is the same for all three.
 
     ``optimizer`` is what a site makes of its noisy gradients, and ``schedule`` how the learning rate goes over the
     rounds (:mod:`fedpsma.training.descent`); neither changes what the patients pay.

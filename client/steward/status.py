@@ -94,7 +94,7 @@ def status_table(found: SiteStatus) -> Table:
         "site": found.site,
         "federation": "none" if found.federation is None else f"{found.federation} at {found.address}",
         "process": _process(found),
-        "clock": _clock(found.clock_ahead_s),
+        "clock": _clock(found),
         "trains": found.trains or "nothing now",
         "paid by its patients": _paid(found),
         "code that waits": ", ".join(map(short, found.code_waiting)) or "none",
@@ -185,8 +185,10 @@ def _until(end: datetime | None) -> str:
     return f"{end:%Y-%m-%d}" + ("; tell the coordinator, who renews it" if ends_soon(end) else "")
 
 
-def _clock(ahead_s: float | None) -> str:
-    return "agrees with the coordinator's" if ahead_s is None else f"{skew_in_words(ahead_s)}: set it, here or there"
+def _clock(found: SiteStatus) -> str:
+    if found.clock_ahead_s is not None:
+        return f"{skew_in_words(found.clock_ahead_s)}: set it, here or there"
+    return "agrees with the coordinator's" if found.connected else "-"
 
 
 def _process(found: SiteStatus) -> str:

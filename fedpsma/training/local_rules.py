@@ -1,6 +1,6 @@
-"""What a site keeps for itself between the rounds of a run: its own parameters and its control variate.
+"""What a site keeps for itself between the rounds of a run: own parameters, control variate, adaptive clipping bound.
 
-Both are found by private training, like the weights that are sent: the gradients that are sent depend on them.
+All are found by private training, like the weights that are sent: the gradients that are sent depend on them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from fedpsma.io.files import write_bytes
 from fedpsma.model.checkpoint import Weights
 
 OWN = "own/"
+# The clipping bound beside the trained weights; no parameter has a slash in its name.
+CLIP_NORM = "clip/norm"
 _FILE = "round_{:04d}.safetensors"
 _KEPT_ROUNDS = 2
 # MONAI calls a normalisation "N" inside its block of activation, dropout and normalisation.
@@ -82,6 +84,18 @@ def with_own(weights: Weights, memory: Weights, plan: TrainingPlan) -> Weights:
     return {name: memory.get(f"{OWN}{name}", array) if name in own else array for name, array in weights.items()}
 
 
+def with_bound(trained: Weights, plan: TrainingPlan, clip_norm: float) -> Weights:
+    """Return trained weights with the bound that adaptive clipping ended with, for the next round to go on from."""
+    return {**trained, CLIP_NORM: np.array(clip_norm)} if plan.clipping == "adaptive" else trained
+
+
+def at_bound(plan: TrainingPlan, memory: Weights) -> TrainingPlan:
+    """Return the plan with the clipping bound that the round before ended with, where clipping is adaptive."""
+    if plan.clipping != "adaptive" or CLIP_NORM not in memory:
+        return plan
+    return plan.model_copy(update={"clip_norm": float(memory[CLIP_NORM])})
+
+
 def split_control(arrays: Weights) -> tuple[Weights, Weights]:
     """Split what came from the server into weights and the common control variate."""
     weights = {name: array for name, array in arrays.items() if not name.startswith(CONTROL)}
@@ -113,10 +127,12 @@ def to_keep(plan: TrainingPlan, start: Weights, trained: Weights, steering: Weig
     """Return what a site keeps after a round, to be given to :meth:`RoundMemory.keep`."""
     own = {f"{OWN}{name}": trained[name] for name in kept_names(trained, plan.kept_at_site)}
     variate = {} if steering is None else own_control(start, trained, steering, plan)
-    return own | {f"{CONTROL}{name}": np.ascontiguousarray(array) for name, array in variate.items()}
+    bound = {name: array for name, array in trained.items() if name == CLIP_NORM}
+    return own | bound | {f"{CONTROL}{name}": np.ascontiguousarray(array) for name, array in variate.items()}
 
 
 def to_release(plan: TrainingPlan, received: Weights, trained: Mapping[str, np.ndarray]) -> Weights:
     """Return what leaves the site: what it trained, and for its own parameters what it was sent."""
     own = kept_names(received, plan.kept_at_site)
-    return {name: received[name] if name in own else array for name, array in trained.items()}
+    leaving = {name: array for name, array in trained.items() if name != CLIP_NORM}
+    return {name: received[name] if name in own else array for name, array in leaving.items()}

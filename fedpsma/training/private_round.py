@@ -56,8 +56,8 @@ class PrivateRound:
         """The mean size of a draw."""
         return sample_rate(self.plan, self.patients) * self.patients
 
-    def run(self, gradients_of: GradientsOf) -> None:
-        """Take all steps of the round; the parameters change in place.
+    def run(self, gradients_of: GradientsOf) -> float:
+        """Take all steps of the round; the parameters change in place. Return the clipping bound after the last one.
 
         Raises:
             TrainingDivergedError: A loss or gradient is not finite.
@@ -74,6 +74,7 @@ class PrivateRound:
             drawn = draw_patients(self.patients, sample_rate(self.plan, self.patients), self.randomness)
             gradient = private_gradient(gradients_of(drawn), size, step, self.randomness)
             descent.step(steering.added_to(gradient, parameters))
+        return step.clipping.norm
 
 
 def training_device(plan: TrainingPlan) -> torch.device:

@@ -40,13 +40,15 @@ _LOG = logging.getLogger(__name__)
 class RoundResult:
     """What a round gives: the new weights, the report beside them, and what the round cost in privacy.
 
-    ``gradients`` tells which way to the patients' gradients was used, and why.
+    ``gradients`` tells which way to the patients' gradients was used, and why. ``clip_norm`` is the bound after the
+    last step, which adaptive clipping moved.
     """
 
     weights: Weights
     report: SiteReport
     spend: Charge | None
     gradients: GradientChoice
+    clip_norm: float
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ def train_round(
             number=round_number,
             correction=correction,
         )
-        gradients = _way_to_gradients(LesionNet, net.config, plan, steps.expected_patients)
+        # The bound is a site's own in every round, and the way does not depend on it.
+        tried = plan.model_copy(update={"clip_norm": 1.0})
+        gradients = _way_to_gradients(LesionNet, net.config, tried, steps.expected_patients)
         here = _Site(dataset, plan, net, gradients, generator, steps)
-        steps.run(lambda drawn: _gradients(here, drawn))
+        clip_norm = steps.run(lambda drawn: _gradients(here, drawn))
     report = SiteReport(
         site=site,
         round=round_number,
@@ -127,7 +131,7 @@ def train_round(
         steps=plan.steps_per_round,
         seconds=time.monotonic() - started if spend is None else None,
     )
-    return RoundResult(weights_of(net), report, spend, gradients)
+    return RoundResult(weights_of(net), report, spend, gradients, clip_norm)
 
 
 def _network(weights: Weights, plan: TrainingPlan, config: NetworkConfig) -> LesionNet:

@@ -55,7 +55,10 @@ class Trainer(Protocol):
         """Return what :meth:`epsilon` computes with, by name and version."""
 
     def train(self, task: TrainingTask[Any]) -> Weights:
-        """Train one round with exactly the noise of the task's charge and return the new weights."""
+        """Train one round with exactly the noise of the task's charge and return the new weights.
+
+        Beside them the bound of adaptive clipping may lie (:func:`fedpsma.training.local_rules.with_bound`); it stays.
+        """
 
 
 def load_trainer(reference: str) -> Trainer:

@@ -22,6 +22,7 @@ from fedpsma.training.accounting import accountant, cost
 from fedpsma.training.accounting import epsilon_of as epsilon
 from fedpsma.training.gradients.engine import Block
 from fedpsma.training.interruption import raise_if_stopped
+from fedpsma.training.local_rules import with_bound
 from fedpsma.training.private_round import PrivateRound, limited_threads, training_device
 from fedpsma.training.randomness import generator_of, randomness_of
 from fedpsma.training.subject import Figures, Measure, OnItem, Scored, Yardstick
@@ -68,8 +69,10 @@ def train(task: TrainingTask[SitePairs]) -> Weights:
         )
         everyone = list(pairs.by_patient().values())
         shown = partial(_shown, count=plan.patches_per_patient, generator=generator)
-        steps.run(lambda drawn: _gradients(loaded, steps.parameters, [shown(everyone[index]) for index in drawn]))
-    return loaded.weights
+        clip_norm = steps.run(
+            lambda drawn: _gradients(loaded, steps.parameters, [shown(everyone[index]) for index in drawn])
+        )
+    return with_bound(loaded.weights, plan, clip_norm)
 
 
 def _shown(pairs: Sequence[Example], count: int, generator: torch.Generator) -> list[Example]:

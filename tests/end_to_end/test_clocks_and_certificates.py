@@ -92,7 +92,7 @@ def test_clocks_that_are_a_few_minutes_off_train_and_are_named(federation: RealF
 
 def test_clocks_that_are_hours_off_are_refused_with_a_word_and_are_well_once_set(federation: RealFederation) -> None:
     """The one is far ahead, so that it is not let in; the other too far behind, so that it takes up no order."""
-    _with_clocks(federation, north=7200, south=-450)
+    _with_clocks(federation, north=7300, south=-450)
     federation.wait_for(lambda: _status(federation, "north").unreached == "clock_differs", "the north's word")
     assert not _status(federation, "north").connected
     federation.wait_for(lambda: _status(federation, "south").connected, "the south")

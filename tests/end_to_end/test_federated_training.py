@@ -123,3 +123,17 @@ def test_what_a_site_keeps_never_leaves_it_and_makes_it_a_model_of_its_own(
     assert report.rounds[-1].judgement == report.models[1].judgement, "each site with its own part"
     assert report.rounds[0].judgement != report.rounds[1].judgement
     assert {site.held_out for site in report.sites} == {1}
+
+
+def test_an_adaptive_bound_travels_through_the_rounds_and_never_leaves(
+    sites: tuple[Path, ...], initial: Path, tmp_path: Path
+) -> None:
+    config = _config(sites, initial, tmp_path / "run")
+    # No gradient is that short, so the bound grows with every patient drawn.
+    plan = config.plan.model_copy(update={"clipping": "adaptive", "clip_norm": 1e-6, "target_epsilon": None})
+    result = simulate(config.model_copy(update={"plan": plan}))
+    assert load_checkpoint(result.model).weights.keys() == load_checkpoint(initial).weights.keys()
+    for site in ("north", "south"):
+        files = [next(result.folder.glob(f"sites/{site}/runs/*/round_000{number}.safetensors")) for number in (1, 2)]
+        first, second = (float(load_file(file)["clip/norm"]) for file in files)
+        assert 1e-6 < first < second

@@ -20,8 +20,9 @@ from client.steward.run import checked_policy
 from client.steward.steward import Steward
 from fedpsma.contract import REPORT
 from fedpsma.errors import InputError
-from fedpsma.training.site_round import training_device
-from fedpsma.training.trainer import TrainingTask, Weights
+from fedpsma.model.checkpoint import Weights
+from fedpsma.training.private_round import training_device
+from fedpsma.training.trainer import TrainingTask
 
 GIGABYTE = 2**30
 

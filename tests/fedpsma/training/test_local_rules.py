@@ -17,12 +17,14 @@ from fedpsma.model.config import NetworkConfig
 from fedpsma.model.network import build
 from fedpsma.training.local_rules import (
     RoundMemory,
+    at_bound,
     correction,
     kept_names,
     own_control,
     split_control,
     to_keep,
     to_release,
+    with_bound,
     with_own,
 )
 from fedpsma.training.site_round import train_round
@@ -71,6 +73,20 @@ def test_the_memory_keeps_two_rounds_of_each_run_and_the_name_of_a_run_is_no_pat
     assert RoundMemory.of_run(tmp_path / "state", "other").before(4) == {}
     memory.keep(5, {})
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+
+
+def test_an_adaptive_bound_stays_at_the_site_and_the_next_round_goes_on_from_it(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"clipping": "adaptive", "clip_norm": 1.0})
+    sent = {"stem.weight": np.zeros(2, np.float32)}
+    trained = with_bound(sent, plan, 0.25)
+    memory = RoundMemory.of_run(tmp_path, "run")
+    memory.keep(1, to_keep(plan, sent, trained, None))
+    assert to_release(plan, sent, trained).keys() == sent.keys()
+    assert at_bound(plan, memory.before(2)).clip_norm == 0.25
+    assert at_bound(plan, memory.before(1)).clip_norm == 1.0, "a round that is repeated begins where it began"
+    flat = plan.model_copy(update={"clipping": "flat"})
+    assert with_bound(sent, flat, 0.25) is sent
+    assert at_bound(flat, memory.before(2)).clip_norm == 1.0
 
 
 def test_of_older_rounds_the_own_parameters_stay_and_nothing_else(tmp_path: Path) -> None:
