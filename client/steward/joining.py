@@ -145,11 +145,7 @@ def _named(text: str) -> str:
 
 
 def _opened(dataset: Path, trainer: str) -> PatientData:
-    try:
-        subject = load_trainer(trainer).subject()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError("is no trainer", where=trainer, remedy="see docs/for-sites.md for those there are") from error
-    opened: PatientData = subject.open(dataset)
+    opened: PatientData = load_trainer(trainer).subject().open(dataset)
     return opened
 
 

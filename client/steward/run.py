@@ -22,7 +22,7 @@ from client.steward.steward import Steward
 from client.steward.supernode import SuperNode
 from fedpsma.errors import InputError
 from fedpsma.io.files import file_state, held_alone
-from fedpsma.training.trainer import load_trainer
+from fedpsma.training.trainer import load_trainer, require_trainer
 
 LOOK_S = 0.5
 _GIGABYTE = 2**30
@@ -123,6 +123,7 @@ def checked_policy(folder: Path) -> SitePolicy:
     except (OSError, ValueError) as error:
         remedy = "correct site.toml there"
         raise InputError(f"has no valid policy: {problem_of(error)}", where=str(folder), remedy=remedy) from error
+    require_trainer(policy.trainer)
     if policy.dataset is None:
         raise InputError("names no data set", where=str(folder / "site.toml"), remedy='add dataset = "FOLDER"')
     if policy.memory_gb is not None:

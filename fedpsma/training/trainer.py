@@ -5,9 +5,11 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Generic, Protocol, cast
 
 from fedpsma.contract import TrainingPlan
+from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from fedpsma.training.charge import Charge
 from fedpsma.training.subject import Data, PatientData, Subject
@@ -61,6 +63,32 @@ class Trainer(Protocol):
         """
 
 
+def require_trainer(reference: str) -> None:
+    """Look for a trainer by its dotted name without loading it.
+
+    Raises:
+        InputError: There is no such module.
+    """
+    try:
+        found = find_spec(reference.partition(":")[0])
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise _no_trainer(reference)
+
+
 def load_trainer(reference: str) -> Trainer:
-    """Return the trainer module by its dotted name."""
-    return cast(Trainer, pkgutil.resolve_name(reference))
+    """Return the trainer module by its dotted name.
+
+    Raises:
+        InputError: There is no such module, or it trains nothing.
+    """
+    require_trainer(reference)
+    found = pkgutil.resolve_name(reference)
+    if not hasattr(found, "subject"):
+        raise _no_trainer(reference)
+    return cast(Trainer, found)
+
+
+def _no_trainer(reference: str) -> InputError:
+    return InputError("is no trainer", where=reference, remedy="see docs/for-sites.md for those there are")

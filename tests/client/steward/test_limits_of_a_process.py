@@ -52,6 +52,13 @@ def test_a_round_that_needs_more_memory_is_refused_and_the_next_one_runs(tmp_pat
     assert "MemoryError" in (home.folder / "errors.log").read_text("utf-8"), "the site's own log says why"
 
 
+def test_a_trainer_that_is_not_there_stops_the_site_before_it_runs(tmp_path: Path) -> None:
+    home = joined_site(tmp_path, Coordinator())
+    set_policy(home, GENEROUS.replace("tiny_trainer", "no_trainer.at_all"))
+    with pytest.raises(InputError, match=r"no_trainer.at_all: is no trainer"):
+        checked_policy(home.folder)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", '"much"'])
 def test_a_limit_that_is_none_stops_the_site_before_it_runs(value: str, tmp_path: Path) -> None:
     home = joined_site(tmp_path, Coordinator())
