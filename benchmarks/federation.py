@@ -169,8 +169,13 @@ def measure_stock(folder: Path) -> list[Row]:
         real.wait_for_event("first", "run_ended")
         ours = _round_seconds(real)
     stock = _stock(folder / "stock", tuple(datasets.values()), initial)
-    told = f"{sum(ours):.0f} s and {sum(stock):.0f} s"
-    return [(f"two rounds against stock Flower: {told}", f"{sum(ours) / sum(stock):.2f}x", "0.45x at most")]
+    parts = {"first round": slice(0, 1), "second round": slice(1, 2), "both": slice(0, 2)}
+    rows = []
+    for name, part in parts.items():
+        mine, theirs = sum(ours[part]), sum(stock[part])
+        told = f"{name} against stock Flower: {mine:.0f} s and {theirs:.0f} s"
+        rows.append((told, f"{mine / theirs:.2f}x", "0.45x at most"))
+    return rows
 
 
 def measure_idle(folder: Path) -> list[Row]:
