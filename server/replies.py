@@ -34,6 +34,19 @@ QuarantineReason = Literal[
     "key_not_trusted",
     "false_share",
 ]
+BAD_UPDATES: frozenset[QuarantineReason] = frozenset(
+    {
+        "malformed_reply",
+        "privacy_missing",
+        "missing_array",
+        "extra_array",
+        "wrong_shape",
+        "wrong_dtype",
+        "not_finite",
+        "too_long",
+    }
+)
+"""The reasons that say of an update itself that it is bad."""
 ReplyKind = Literal["report", "refusal", "answer", "error", "malformed", "unsigned"]
 
 

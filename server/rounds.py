@@ -23,11 +23,11 @@ from server.averaging import averaged
 from server.card import federated_card
 from server.flower import EngineStoppedError, Link, Waits
 from server.participation import away_sites, drawn_sites
-from server.replies import Asked, QuarantineError, QuarantineReason, Reply, read_reply
+from server.replies import BAD_UPDATES, Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundOutcome, RoundState, RunFolder, RunRules, SiteState
 from server.signing import Sealed, Signing, signing_of
 from server.stopping import heeded
-from server.strategies.rule import Given
+from server.strategies.rule import Given, Rule
 from server.updates import Arrays, StoredUpdate, overlong, stepped
 
 ARRIVAL_S = 120.0
@@ -114,9 +114,9 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     )
     harvest = _collect(run, nodes, number, sent)
     _set_overlong_aside(run, harvest, number)
-    if len(harvest.reports) < _least(run):
+    if len(harvest.reports) < _least(run, harvest):
         raise FederationError(_too_few(run, number, harvest))
-    made = run.rules.strategy.aggregate(_given(run, number, harvest, memory))
+    made = _rule(run, harvest).aggregate(_given(run, number, harvest, memory))
     new = stepped(weights, made.step)
     state = _finish(run, state, RoundOutcome(new, _mean(run, state, weights, new), made.memory), harvest.reports)
     run.folder.clear_incoming()
@@ -124,8 +124,12 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     return state
 
 
-def _least(run: _Run) -> int:
-    return max(run.plan.min_sites, run.rules.strategy.least_updates)
+def _rule(run: _Run, harvest: _Harvest) -> Rule:
+    return run.rules.strategy.without(sum(reason in BAD_UPDATES for reason in harvest.missing.values()))
+
+
+def _least(run: _Run, harvest: _Harvest) -> int:
+    return max(run.plan.min_sites, _rule(run, harvest).least_updates)
 
 
 def _drawn(run: _Run, present: dict[int, str], number: int) -> dict[int, str]:
@@ -270,7 +274,7 @@ def _patience(run: _Run, harvest: _Harvest, least: int = 0) -> Waits:
 
     def waits(elapsed_s: float) -> bool:
         late = deadline_s is not None and elapsed_s >= deadline_s
-        enough = len(harvest.reports) >= max(least, _least(run))
+        enough = len(harvest.reports) >= max(least, _least(run, harvest))
         return elapsed_s < run.federation.round_timeout_s and not (late and enough)
 
     return waits
@@ -313,7 +317,7 @@ def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: Qua
 
 
 def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
-    return f"round {number}: {len(harvest.reports)} valid updates, {_least(run)} needed ({_missing(harvest)})"
+    return f"round {number}: {len(harvest.reports)} valid updates, {_least(run, harvest)} needed ({_missing(harvest)})"
 
 
 def _missing(harvest: _Harvest) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ class KrumRule(Rule):
     def least_updates(self) -> int:
         """2 f + 3, below which the proof of the paper does not hold."""
         return 2 * self.malicious + 3
+
+    def without(self, bad: int) -> Self:
+        """Return the rule that withstands so many fewer: with them, an attacker who is caught would end the run."""
+        return self.model_copy(update={"malicious": max(0, self.malicious - bad)})
 
     def selected(self, updates: int) -> int:
         """Return how many updates are averaged."""

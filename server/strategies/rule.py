@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
@@ -54,6 +54,10 @@ class Rule(BaseModel, ABC):
     def least_updates(self) -> int:
         """How many valid updates a round needs for what the strategy promises."""
         return 1
+
+    def without(self, bad: int) -> Self:
+        """Return the strategy for a round in which so many bad updates have been set aside already."""
+        return self
 
     @property
     def needs_each_update(self) -> bool:

@@ -146,6 +146,14 @@ def test_attackers_are_set_aside_where_their_reply_shows_it(tmp_path: Path, atta
     np.testing.assert_allclose(load_checkpoint(result.model).weights["layer"], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_an_attacker_who_is_caught_does_not_end_a_run_that_withstands_one(tmp_path: Path) -> None:
+    five = {"datasets": make_sites(tmp_path / "five", "ABCDE"), "strategy": "multi_krum", "attack": "nan"}
+    config = SimulationConfig.model_validate({**tiny_config(tmp_path, rounds=1).model_dump(), **five})
+    result = simulate(config)
+    assert [(event.site, event.reason) for event in _events(config) if event.reason] == [("A", "not_finite")]
+    assert {site.site: site.rounds for site in result.sites} == {"A": 0, **dict.fromkeys("BCDE", 1)}
+
+
 def test_norms_are_not_checked_where_that_is_switched_off(tmp_path: Path) -> None:
     config = SimulationConfig.model_validate({**tiny_config(tmp_path, rounds=1).model_dump(), "attack": "scaled"})
     simulate(_with(config, norm_limit=None))

@@ -180,6 +180,15 @@ def test_robust_strategies_say_how_many_updates_they_need() -> None:
     assert (_rule("trimmed_mean", trimmed=2).least_updates, _rule("krum", malicious=2).least_updates) == (5, 7)
 
 
+def test_a_bad_site_that_is_set_aside_need_not_be_withstood_any_more() -> None:
+    rule = _rule("multi_krum", malicious=2)
+    assert [rule.without(bad).least_updates for bad in (0, 1, 2, 3)] == [7, 5, 3, 3]
+    updates = {name: {"a": np.full(2, float(number))} for number, name in enumerate("ABC")}
+    step = _rule("multi_krum").without(1).aggregate(_given(updates)).step
+    np.testing.assert_allclose(step["a"], 1.0, err_msg="of those left nobody is left out")
+    assert _rule("fedavg").without(3) == _rule("fedavg")
+
+
 @pytest.mark.parametrize("name", ["fedmedian", "trimmed_mean", "krum", "multi_krum"])
 @pytest.mark.parametrize("factor", [10.0, -4.0, 1e6])
 def test_one_attacker_of_five_does_not_carry_a_robust_strategy_away(name: str, factor: float) -> None:
