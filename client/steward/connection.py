@@ -70,7 +70,10 @@ class Connection:
     @contextmanager
     def looked_after(self) -> Iterator[None]:
         """Look every hour while the block runs: clocks drift, and certificates end."""
-        over = threading.Event()
+        over, end = threading.Event(), certificate_end(self._bundle)
+        if ends_soon(end):
+            # Said at once, also where the door cannot be reached.
+            self._note_end(end)
 
         def go_on() -> None:
             while not over.wait(LOOK_S):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from fedpsma.domain.exam import Lesion, PriorLesion
+from fedpsma.domain.region import Region
 from fedpsma.text.guard import find_identifiers, find_instructions
 from fedpsma.text.regions import find_mentions
 from reporting.verifier.claims import CLAIMS, affirms
@@ -177,7 +178,9 @@ def _forbidden(reading: Reading, view: View) -> Iterator[Problem]:
 
 
 def _names_a_place(text: str) -> bool:
-    return bool(find_mentions(re.split(r"[;.]", text, maxsplit=1)[0]))
+    found = find_mentions(re.split(r"[;.]", text, maxsplit=1)[0])
+    # Who names the whole body names no place.
+    return any(len(mention.regions) < len(Region) for mention in found)
 
 
 def _response(reading: Reading, view: View) -> Iterator[Problem]:

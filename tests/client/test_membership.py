@@ -199,7 +199,7 @@ def test_the_end_of_a_certificate_is_told_fourteen_days_before(days: int, warned
     run_site(SiteHome(folder / "site"), ended)
     kinds = [event.kind for event in SiteLog(folder / "site" / "events.jsonl").read()]
     assert kinds == ["joined", "started", *(["certificate_ends"] if warned else []), "ended"]
-    assert ("ask the coordinator for a new bundle" in " ".join(_site("status").output.split())) is warned
+    assert ("tell the coordinator, who renews it" in " ".join(_site("status").output.split())) is warned
 
 
 def test_the_code_command_shows_what_waits_and_asks_before_it_runs(folder: Path) -> None:

@@ -50,7 +50,8 @@ def test_what_is_open_is_shown_and_not_guessed(read):
     assert "value without a place: “Ein Herd mit SUVmax 7,7 ist zu sehen.”" in output
     assert "contradicts itself: “Beurteilung: LK-Metastase iliakal ext. rechts.”" in output
     assert "read as '12,3': “l2,3”" in output
-    assert "may identify a person: “Patient: Müller, Hans”" in output
+    assert "may identify a person: “Müller, Hans”" in output
+    assert "may identify a person: “geb. 12.03.1955”" in output
 
 
 def test_an_instruction_is_shown_and_not_read(read):

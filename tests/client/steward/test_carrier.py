@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_it_runs_flower_as_long_as_the_steward_is_there(
 ) -> None:
     monkeypatch.setattr("client.steward.carrier.LOOK_S", 0.1)
     monkeypatch.setattr("client.steward.connection.look_at_door", lambda _: View("not_let_in", 90.0))
-    monkeypatch.setattr("client.steward.connection.certificate_end", lambda _: View)
+    monkeypatch.setattr("client.steward.connection.certificate_end", lambda _: datetime.max.replace(tzinfo=UTC))
     monkeypatch.setattr("client.steward.connection.Connection._note_end", lambda *_: None)
     own, ended = SiteHome(tmp_path / "flower", home.socket_path), threading.Event()
     own.tools_path.mkdir(parents=True)
