@@ -42,4 +42,7 @@ def _value(value: float | None) -> str:
 
 
 def _gain(own: float | None, other: float | None) -> str:
-    return UNKNOWN if own is None or other is None else f"<strong>{own - other:+.3f}</strong>"
+    if own is None or other is None:
+        return UNKNOWN
+    # A gain of nothing has no sign, whichever side it was rounded from.
+    return f"<strong>{round(own - other, 3) + 0.0:+.3f}</strong>"

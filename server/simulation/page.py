@@ -64,7 +64,7 @@ def _cards(report: SimulationReport) -> str:
         (str(sum(site.patients for site in report.sites)), "patients trained on"),
         (str(sum(site.held_out for site in report.sites)), "patients held out"),
         (str(len(report.rounds)), "rounds"),
-        (str(settings["strategy"]["name"]), "strategy"),
+        (str(settings["strategy"]["name"]).replace("_", " "), "strategy"),
         (f"{max(spent):.2f}" if spent else "none", "largest epsilon of a site" if spent else "differential privacy"),
         (f"{sum(line.seconds or 0 for line in report.rounds):.0f} s", "of training"),
     ]
