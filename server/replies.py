@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,8 @@ from fedpsma.model.checkpoint import Weights
 from fedpsma.packing import PackedArray
 from server.signing import UNSIGNED, Sealed, Signing
 
-QuarantineReason = Literal[
-    "no_reply",
-    "error_reply",
+BadUpdate = Literal[
     "malformed_reply",
-    "wrong_site",
-    "wrong_round",
     "privacy_missing",
     "missing_array",
     "extra_array",
@@ -28,24 +24,20 @@ QuarantineReason = Literal[
     "wrong_dtype",
     "not_finite",
     "too_long",
+]
+QuarantineReason = Literal[
+    BadUpdate,
+    "no_reply",
+    "error_reply",
+    "wrong_site",
+    "wrong_round",
     "away",
     "unknown_site",
     "duplicate_site",
     "key_not_trusted",
     "false_share",
 ]
-BAD_UPDATES: frozenset[QuarantineReason] = frozenset(
-    {
-        "malformed_reply",
-        "privacy_missing",
-        "missing_array",
-        "extra_array",
-        "wrong_shape",
-        "wrong_dtype",
-        "not_finite",
-        "too_long",
-    }
-)
+BAD_UPDATES: frozenset[str] = frozenset(get_args(BadUpdate))
 """The reasons that say of an update itself that it is bad."""
 ReplyKind = Literal["report", "refusal", "answer", "error", "malformed", "unsigned"]
 

@@ -91,8 +91,7 @@ def train_round(
         weights: Global weights by parameter name.
         dataset: The site's data set; every study needs a lesion mask.
         plan: How to train.
-        round_number: Which round, for seeds and the report.
-        site: Name of the site, likewise.
+        round_number, site: Which round and where, for seeds and the report.
         history: What the site has spent on the same patients before, over all runs.
         network: Architecture of the weights; ``None`` stands for the default one.
         correction: Control variates by parameter name, added to the gradient of every step.
