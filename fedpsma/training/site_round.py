@@ -91,7 +91,8 @@ def train_round(
         weights: Global weights by parameter name.
         dataset: The site's data set; every study needs a lesion mask.
         plan: How to train.
-        round_number, site: Which round and where, for seeds and the report.
+        round_number: Which round, for seeds and the report.
+        site: Name of the site, likewise.
         history: What the site has spent on the same patients before, over all runs.
         network: Architecture of the weights; ``None`` stands for the default one.
         correction: Control variates by parameter name, added to the gradient of every step.
@@ -116,9 +117,7 @@ def train_round(
             number=round_number,
             correction=correction,
         )
-        # The bound is a site's own in every round, and the way does not depend on it.
-        tried = plan.model_copy(update={"clip_norm": 1.0})
-        gradients = _way_to_gradients(LesionNet, net.config, tried, steps.expected_patients)
+        gradients = _gradients_by_trial(net, plan, steps.expected_patients)
         here = _Site(dataset, plan, net, gradients, generator, steps)
         clip_norm = steps.run(lambda drawn: _gradients(here, drawn))
     report = SiteReport(
@@ -131,6 +130,11 @@ def train_round(
         seconds=time.monotonic() - started if spend is None else None,
     )
     return RoundResult(weights_of(net), report, spend, gradients, clip_norm)
+
+
+def _gradients_by_trial(net: LesionNet, plan: TrainingPlan, patients: float) -> GradientChoice:
+    # The bound is a site's own in every round, and the way does not depend on it.
+    return _way_to_gradients(LesionNet, net.config, plan.model_copy(update={"clip_norm": 1.0}), patients)
 
 
 def _network(weights: Weights, plan: TrainingPlan, config: NetworkConfig) -> LesionNet:
