@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from fedpsma.errors import InputError
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _LAST_PORT = 65535
@@ -32,3 +34,11 @@ Name = Annotated[str, AfterValidator(_checked_name)]
 """The name of a site or a federation; it becomes the name of a file."""
 Address = Annotated[str, AfterValidator(_checked_address)]
 """Host and port; a host of version 6 of the protocol stands in brackets."""
+
+
+def require_site_name(text: str) -> str:
+    """Return the name of a site, and raise :class:`InputError` where it is none."""
+    try:
+        return _checked_name(text)
+    except ValueError as error:
+        raise InputError(str(error), where="name of the site", remedy="give another one") from error

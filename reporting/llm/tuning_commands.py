@@ -34,8 +34,11 @@ def corpus(
 
     Example: fedpsma report corpus --out corpus --pairs 10000
     """
+    from fedpsma.joining.names import require_site_name
     from reporting.llm.corpus import write_corpus
 
+    if site is not None:
+        require_site_name(site)
     words = _words(language, style, phrasing)
     written = write_corpus(out, pairs, seed, words, site)
     typer.echo(f"{written['train']} pairs to train on, {written['test']} of other combinations to test")
