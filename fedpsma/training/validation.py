@@ -20,10 +20,13 @@ from fedpsma.model.network import LesionNet
 from fedpsma.training.patches import lesion_mask
 
 SUSPICION_THRESHOLD = 0.5
+# Average precision ranks candidates by their suspicion, and a lesion below the least threshold has no rank: with 0.5 a
+# model that learnt from patients with few lesions seems blind where its scale has only moved.
+CANDIDATE_THRESHOLD = 0.1
 SELECTION = "selection"
 SELECTION_MEANS = (
     "mean of lesion average precision and mean Dice of the studies with lesions, on held-out patients, on the working "
-    f"grid, of what is predicted suspicious above {SUSPICION_THRESHOLD}"
+    f"grid; Dice of what is predicted suspicious above {SUSPICION_THRESHOLD}, candidates above {CANDIDATE_THRESHOLD}"
 )
 
 
@@ -32,9 +35,9 @@ class StudyScore:
     """What one whole-body prediction reached, counted in voxels of the working grid.
 
     A lesion is found when at least one of its voxels is predicted suspicious; a false positive is a connected
-    component (26 neighbours) of predicted voxels that touches no lesion. For ``detections`` a component scores its
-    highest probability and hits a lesion at an intersection over union of at least 0.1: touching alone would reward a
-    network that marks everything.
+    component (26 neighbours) of predicted voxels that touches no lesion. The candidates of ``detections`` are the
+    components above ``CANDIDATE_THRESHOLD``; each scores its highest probability and hits a lesion at an intersection
+    over union of at least 0.1: touching alone would reward a network that marks everything.
     """
 
     lesions: int
@@ -54,7 +57,7 @@ def score_study(net: LesionNet, study: GridStudy) -> StudyScore:
     suspicion = voxel[SUSPICIOUS].numpy()
     predicted = suspicion > SUSPICION_THRESHOLD
     lesions = lesion_mask(study).numpy()
-    components, count = ndimage.label(predicted, np.ones((3, 3, 3)))
+    components, count = _components(predicted)
     touching = np.unique(components[(lesions > 0) & predicted])
     known = torch.zeros_like(anatomy, dtype=torch.bool) if study.anatomy is None else study.anatomy > 0
     return StudyScore(
@@ -66,7 +69,7 @@ def score_study(net: LesionNet, study: GridStudy) -> StudyScore:
         truth=int((lesions > 0).sum()),
         anatomy_right=_agreeing(anatomy, study.anatomy, known),
         anatomy_voxels=int(known.sum()),
-        detections=_detections(study, components, suspicion, count),
+        detections=_detections(study, suspicion),
     )
 
 
@@ -96,9 +99,13 @@ def summary(scores: Sequence[StudyScore]) -> dict[str, float | None]:
     }
 
 
-def _detections(
-    study: GridStudy, components: NDArray[np.int32], suspicion: NDArray[np.float32], count: int
-) -> ScanDetections:
+def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    components, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    return components, count
+
+
+def _detections(study: GridStudy, suspicion: NDArray[np.float32]) -> ScanDetections:
+    components, count = _components(suspicion > CANDIDATE_THRESHOLD)
     highest = np.asarray(ndimage.maximum(suspicion, components, np.arange(1, count + 1)), dtype=np.float64)
     hits = hit_matrix(lesion_mask(study).numpy(), components, count, study.pet.float().numpy(), "iou")
     return ScanDetections(highest, np.asarray(hits.any(axis=1)), found_at(hits, highest))

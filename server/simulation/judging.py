@@ -17,7 +17,7 @@ from fedpsma.training.subject import Figures, OnItem, Subject
 from server.simulation.datasets import SiteData
 
 # To be raised whenever the same model on the same patients would be judged otherwise.
-_VERSION = 2
+_VERSION = 3
 
 
 class Judgement(BaseModel):

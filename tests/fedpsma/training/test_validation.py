@@ -12,12 +12,14 @@ CONFIG = NetworkConfig(channels=(16, 16), norm_groups=4)
 
 
 class _SeesUptake(LesionNet):
+    offset = 0.0
+
     def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
         suv = 20 * image[:, 1]
         zero = torch.zeros_like(suv)
         anatomy = torch.zeros(len(suv), 42, *[size // 2 for size in suv.shape[1:]])
         anatomy[:, 1] = 5
-        return DenseLogits(torch.stack([zero, zero, 50 * (suv - 4)], dim=1), anatomy)
+        return DenseLogits(torch.stack([zero, zero, 50 * (suv - 4) + self.offset], dim=1), anatomy)
 
 
 def test_lesions_false_positives_and_dice_are_counted_by_hand() -> None:
@@ -68,3 +70,17 @@ def test_marking_everything_is_not_rewarded() -> None:
     assert found["lesion_sensitivity"] == 1
     assert found["lesion_average_precision"] == 0
     assert found["selection"] < 0.01
+
+
+def test_a_scale_of_suspicion_that_moved_as_a_whole_keeps_the_ranking() -> None:
+    pet = torch.full((20, 20, 20), 1.0)
+    lesions = torch.zeros(pet.shape, dtype=torch.int16)
+    lesions[2:4, 2:4, 2:4] = 1
+    pet[2:4, 2:4, 2:4], pet[15:17, 15, 15] = 4.2, 4.1
+    study = GridStudy("s", "p", torch.eye(5)[0], pet, None, lesions, None, (0, 0, 0), (20, 20, 20))
+    net = _SeesUptake(CONFIG)
+    before = summary([score_study(net, study)])
+    net.offset = -11.0
+    after = summary([score_study(net, study)])
+    assert before["lesion_average_precision"] == after["lesion_average_precision"] == 1
+    assert (before["lesion_sensitivity"], after["lesion_sensitivity"]) == (1, 0)

@@ -26,7 +26,7 @@ from server.simulation.report import ModelLine, RoundLine, SimulationReport, Sit
 
 def _figures(value: float) -> Figures:
     figure = Figure(value=value, low=value - 0.1, high=value + 0.1)
-    return Figures(patients=8, counted=20, average_precision=figure, dice=figure)
+    return Figures(patients=8, counted=20, average_precision=figure, patient_average_precision=figure, dice=figure)
 
 
 def _judgement(value: float, names: tuple[str, ...]) -> Judgement:
@@ -96,7 +96,7 @@ def test_the_page_compares_and_says_synthetic_beside_the_numbers() -> None:
     assert "not for release" in page
     assert "attacks: sign flip" in page
     assert "1 x too long" in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     tags = _Tags()
     tags.feed(page)
     assert not tags.open
@@ -206,3 +206,11 @@ def test_figures_pool_lesions_and_average_dice_over_studies_with_lesions() -> No
     assert found.dice.value == pytest.approx(0.6)
     # Ranked: 0.95 wrong, 0.9 right, 0.8 right.
     assert found.average_precision.value == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 3)
+
+
+def test_a_patient_with_many_lesions_decides_the_pooled_figure_only() -> None:
+    many, one = _scored("p", 9, [0.9] * 9, [True] * 9), _scored("q", 1, [0.95, 0.8], [False, True])
+    found = LesionSubject().figures([many, one])
+    # Ranked: one wrong of q, nine right of p, one right of q; by patient those of p weigh a ninth.
+    assert found.average_precision.value == pytest.approx(0.9 * 9 / 10 + 0.1 * 10 / 11)
+    assert found.patient_average_precision.value == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 3)
