@@ -24,7 +24,6 @@ from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.serverapp import Grid as Grid
 from flwr.serverapp import ServerApp
 from flwr.serverapp import strategy as strategies
-from flwr.simulation.run_simulation import _run_simulation
 from flwr.supercore.constant import NOOP_FEDERATION_ID
 from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -283,6 +282,9 @@ def run_simulation_runtime(run_folder: Path, app_folder: Path, sites: int, proce
         processes: Number of Ray workers, one CPU each.
         gpus: Share of a GPU that each worker takes.
     """
+    # It brings the whole SuperLink with it, and only Ray needs it.
+    from flwr.simulation.run_simulation import _run_simulation
+
     take_identity()
     run = Run.create_empty(TaskIdentity.run_id)
     run.primary_task_id, run.federation_id = TaskIdentity.task_id, NOOP_FEDERATION_ID
