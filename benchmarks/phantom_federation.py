@@ -58,7 +58,6 @@ LOSS_BARS = {8.0: 0.03, 3.0: 0.06}
 NETWORK = NetworkConfig(channels=(16, 32, 64, 64), grid_mm=6.0)
 TOY = NetworkConfig(channels=(8, 8), norm_groups=4, grid_mm=8.0)
 START, SHARED = "start", "shared"
-HELD_OUT = 0.25
 
 
 def main() -> None:
@@ -78,7 +77,8 @@ def _options() -> Any:
     parser.add_argument("--folder", type=Path, default=Path("phantom_federation"), help="patients and runs; kept")
     parser.add_argument("--start", default="public", help="public, base, or a checkpoint")
     parser.add_argument("--public-steps", type=int, default=2500, help="training steps of the public start")
-    parser.add_argument("--patients", type=int, default=32, help="of each site, a quarter held out")
+    parser.add_argument("--patients", type=int, default=32, help="of each site")
+    parser.add_argument("--held-out", type=int, default=8, help="of them, patients that nobody trains on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, metavar="SEED", help="only this seed")
     parser.add_argument("--epsilon", type=float, nargs="*", default=[8.0, 3.0, 1.0])
@@ -95,6 +95,7 @@ def _options() -> Any:
     parser.add_argument("--contours", nargs="*", default=[], help="contour rules whose disputed voxels teach nothing")
     parser.add_argument("--averaging", type=float, help="share of the mean over the rounds that is kept in each")
     parser.add_argument("--private", default="{}", help="settings that differ with privacy, in JSON")
+    parser.add_argument("--without-baselines", action="store_true", help="what privacy takes from the federation only")
     parser.add_argument("--toy", action="store_true", help="coarse voxels, few patients, a tiny network")
     return parser.parse_args()
 
@@ -135,6 +136,10 @@ def _patients(options: Any) -> int:
     return 5 if options.toy else int(options.patients)
 
 
+def _held_out(options: Any) -> int:
+    return 1 if options.toy else int(options.held_out)
+
+
 @dataclass(frozen=True)
 class _Found:
     """What was judged with one seed, by the name of the model."""
@@ -156,7 +161,8 @@ def _judged(seed: int, start: Path | None, options: Any, console: Console) -> _F
     config = _config(seed, start, options, None)
     models: dict[str, Path | None] = {START: start}
     paid: dict[str, float] = {}
-    for name, one in {SHARED: config, **baselines(config)}.items():
+    others = {} if options.without_baselines else baselines(config)
+    for name, one in {SHARED: config, **others}.items():
         models[name] = _trained(one, f"seed {seed}, {name}", console)[0]
     for epsilon in options.epsilon:
         name = _private(epsilon)
@@ -202,7 +208,7 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
         "init": start,
         "strategy": json.loads(options.strategy) if options.strategy.startswith("{") else options.strategy,
         "averaging": options.averaging,
-        "held_out": HELD_OUT,
+        "held_out": _held_out(options) / _patients(options),
         "compare": epsilon is None,
         **private,
         "plan": plan.model_dump() | private.get("plan", {}),
@@ -242,22 +248,26 @@ def _table(found: Sequence[_Found], measure: Measure, options: Any) -> Table:
 
 def _bars(found: Sequence[_Found], measure: Measure, options: Any) -> dict[str, tuple[str, str]]:
     shared = _mean(one.precision(SHARED, measure) for one in found)
-    apart = shared - _mean(one.precision(POOLED, measure) for one in found)
-    dice_apart = _mean(one.dice(SHARED) - one.dice(POOLED) for one in found)
-    single = shared - _mean(_mean(one.singles(measure)) for one in found)
-    best = shared - _mean(max(one.singles(measure)) for one in found)
-    near = max(-apart, -dice_apart) <= NEAR_POOLED
-    rows = {
-        POOLED: (f"shared {apart:+.3f} AP, {dice_apart:+.3f} Dice; >= -{NEAR_POOLED}", _verdict(near)),
-        "shared over the mean single site": (f"{single:+.3f}; >= +{OVER_SINGLE}", _verdict(single >= OVER_SINGLE)),
-        "shared over the best single site": (f"{best:+.3f}; > 0", _verdict(best > 0)),
-    }
+    rows = {} if options.without_baselines else _bars_of_sharing(found, measure, shared)
     for epsilon in options.epsilon:
         loss = shared - _mean(one.precision(_private(epsilon), measure) for one in found)
         bar = LOSS_BARS.get(epsilon)
         told = f"loss {loss:+.3f}" + (f"; <= {bar}" if bar else "")
         rows[_private(epsilon)] = (told, "" if bar is None else _verdict(loss <= bar))
     return rows
+
+
+def _bars_of_sharing(found: Sequence[_Found], measure: Measure, shared: float) -> dict[str, tuple[str, str]]:
+    apart = shared - _mean(one.precision(POOLED, measure) for one in found)
+    dice_apart = _mean(one.dice(SHARED) - one.dice(POOLED) for one in found)
+    single = shared - _mean(_mean(one.singles(measure)) for one in found)
+    best = shared - _mean(max(one.singles(measure)) for one in found)
+    near = max(-apart, -dice_apart) <= NEAR_POOLED
+    return {
+        POOLED: (f"shared {apart:+.3f} AP, {dice_apart:+.3f} Dice; >= -{NEAR_POOLED}", _verdict(near)),
+        "shared over the mean single site": (f"{single:+.3f}; >= +{OVER_SINGLE}", _verdict(single >= OVER_SINGLE)),
+        "shared over the best single site": (f"{best:+.3f}; > 0", _verdict(best > 0)),
+    }
 
 
 def _site_table(found: Sequence[_Found]) -> Table:

@@ -8,17 +8,16 @@ from importlib import resources
 from pathlib import Path
 
 from cryptography import x509
-from pydantic import TypeAdapter, ValidationError
 
 from client.policy import POLICY_FILE
 from client.steward.code import CodeBook
 from client.steward.events import SiteLog
 from client.steward.home import SiteHome
 from client.steward.kept import KeptReport
-from fedpsma.errors import InputError, first_problem
+from fedpsma.errors import InputError
 from fedpsma.io.files import write_text
 from fedpsma.joining.keys import make_node_key
-from fedpsma.joining.names import Name
+from fedpsma.joining.names import require_site_name
 from fedpsma.joining.records import JoinBundle, SiteRequest
 from fedpsma.secure_aggregation.identity import identity_of
 from fedpsma.training.subject import PatientData
@@ -26,7 +25,6 @@ from fedpsma.training.trainer import DEFAULT_TRAINER, load_trainer
 
 TEMPLATE = "site.toml"
 WARN_BEFORE = timedelta(days=14)
-_NAME = TypeAdapter(Name)
 
 
 def make_site(
@@ -52,7 +50,7 @@ def make_site(
     if home.request_path.exists():
         raise InputError("is a site already", where=str(home.folder), remedy="choose another folder, or join with it")
     data = _opened(dataset, trainer)
-    called = _named(name or data.site)
+    called = require_site_name(name or data.site, remedy="give one with --name")
     home.make()
     request = SiteRequest(
         site=called,
@@ -135,13 +133,6 @@ def require_current(bundle: JoinBundle) -> datetime:
             remedy="ask the coordinator for a new bundle",
         )
     return end
-
-
-def _named(text: str) -> str:
-    try:
-        return _NAME.validate_python(text)
-    except ValidationError as error:
-        raise InputError(first_problem(error)[1], where="name of the site", remedy="give one with --name") from error
 
 
 def _opened(dataset: Path, trainer: str) -> PatientData:

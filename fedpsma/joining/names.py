@@ -36,9 +36,9 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 """Host and port; a host of version 6 of the protocol stands in brackets."""
 
 
-def require_site_name(text: str) -> str:
+def require_site_name(text: str, *, remedy: str = "give another one") -> str:
     """Return the name of a site, and raise :class:`InputError` where it is none."""
     try:
         return _checked_name(text)
     except ValueError as error:
-        raise InputError(str(error), where="name of the site", remedy="give another one") from error
+        raise InputError(str(error), where="name of the site", remedy=remedy) from error
