@@ -56,7 +56,9 @@ def focal_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Return 1 - soft Dice, averaged over all classes but the background, sums over all known voxels of the batch.
 
-    The one voxel added above and below makes an absent class cost what is predicted of it.
+    An absent class costs nothing here, whatever is predicted of it; the cross entropy sees to that. The overlap of a
+    patch without a lesion falls to nothing with the first voxels that are predicted suspicious. Where half of the
+    patches have none, that pushed suspicion down as hard as all lesions pushed it up.
     """
     known = target != UNLABELLED
     probability = torch.softmax(logits, dim=1) * known[:, None]
@@ -67,7 +69,8 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
         truth = (target == number).to(logits.dtype)
         predicted = probability[:, number]
         overlap = (predicted * truth).sum()
-        losses.append(1 - (2 * overlap + 1) / (predicted.sum() + truth.sum() + 1))
+        present = (truth.sum() > 0).to(logits.dtype)
+        losses.append(present * (1 - (2 * overlap + 1) / (predicted.sum() + truth.sum() + 1)))
     return torch.stack(losses).mean()
 
 

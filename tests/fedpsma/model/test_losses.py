@@ -39,8 +39,18 @@ def test_dice_of_half_a_lesion() -> None:
     target[:, :4] = 2
     found = torch.zeros_like(target)
     found[:, :2] = 2
-    # Suspicious: 1 - (2 * 2 + 1) / (2 + 4 + 1); physiological is absent from both and costs nothing.
+    # Suspicious: 1 - (2 * 2 + 1) / (2 + 4 + 1); physiological is absent and costs nothing.
     assert float(dice_loss(_sure(found), target)) == pytest.approx((1 - 5 / 7) / 2, abs=1e-6)
+
+
+def test_a_class_that_is_absent_is_left_to_the_cross_entropy() -> None:
+    logits = torch.zeros(1, 3, 10, 1, 1, requires_grad=True)
+    target = torch.zeros(1, 10, 1, 1, dtype=torch.int64)
+    dice_loss(logits, target).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+    focal_cross_entropy(logits, target).backward()
+    assert bool((logits.grad[:, 2] > 0).all())
 
 
 def test_unlabelled_anatomy_gives_no_loss_and_no_gradient() -> None:
