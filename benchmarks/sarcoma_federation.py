@@ -59,11 +59,9 @@ def _options() -> Any:
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sarcomas")
     parser.add_argument("--folder", type=Path, default=Path("sarcoma_federation"), help="data sets and runs; kept")
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=6, help="of a site in a round")
-    parser.add_argument("--learning-rate", type=float, default=0.1)
-    parser.add_argument("--optimizer", default="sgd", choices=("sgd", "adam"))
-    parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
+    parser.add_argument("--rounds", type=int, default=16, help="of one step a site")
+    parser.add_argument("--learning-rate", type=float, default=5e-3, help="of the Adam of the server")
+    parser.add_argument("--averaging", type=float, default=0.8, help="share of the mean that is kept in each round")
     parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--epsilon", type=float, default=8.0)
     return parser.parse_args()
@@ -104,11 +102,10 @@ def _split(seed: int, sites: Sequence[Path], options: Any, console: Console) -> 
 def _config(seed: int, sites: Sequence[Path], options: Any, epsilon: float | None) -> SimulationConfig:
     plan = TrainingPlan(
         rounds=options.rounds,
-        steps_per_round=options.steps,
+        steps_per_round=1,
         patients_per_step=3,
-        learning_rate=options.learning_rate,
-        optimizer=options.optimizer,
-        schedule=options.schedule,
+        patches_per_patient=1,
+        learning_rate=1.0,
         target_epsilon=epsilon,
         delta=0.05,
         scope=options.scope,
@@ -120,6 +117,13 @@ def _config(seed: int, sites: Sequence[Path], options: Any, epsilon: float | Non
             "datasets": list(sites),
             "out": options.folder / f"split-{seed}" / name,
             "plan": plan,
+            "strategy": {
+                "name": "fedadam",
+                "learning_rate": options.learning_rate,
+                "tau": 1e-8,
+                "schedule": "cosine",
+            },
+            "averaging": options.averaging,
             "held_out": HELD_OUT,
             "compare": epsilon is None,
         }
