@@ -92,7 +92,7 @@ def _options() -> Any:
     parser.add_argument("--optimizer", default="sgd", choices=("sgd", "adam"))
     parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
     parser.add_argument("--clip-norm", type=float, default=0.5)
-    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "lesions", "all"))
+    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--strategy", default=ADAM, help="a name, or a table in JSON")
     parser.add_argument("--contours", nargs="*", default=[], help="contour rules whose disputed voxels teach nothing")
     parser.add_argument(

@@ -62,7 +62,7 @@ def _options() -> Any:
     parser.add_argument("--rounds", type=int, default=16, help="of one step a site")
     parser.add_argument("--learning-rate", type=float, default=5e-3, help="of the Adam of the server")
     parser.add_argument("--averaging", type=float, default=0.8, help="share of the mean that is kept in each round")
-    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "lesions", "all"))
+    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
     parser.add_argument("--epsilon", type=float, default=8.0)
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from fedpsma.domain.contour import ContourConvention
 
-TrainingScope = Literal["all", "adaptive", "lesions"]
+TrainingScope = Literal["all", "adaptive"]
 ClippingKind = Literal["flat", "per_layer", "adaptive"]
 OptimizerKind = Literal["sgd", "adam"]
 Schedule = Literal["constant", "cosine"]
@@ -82,10 +82,9 @@ class TrainingPlan(BaseModel):
 
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
     to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
-    parameters, so little noise). "lesions" leaves the anatomy head and its loss out as well: at sites without
-    anatomical maps it would get noise alone. "all" trains the whole network. ``seed`` makes a simulation repeatable;
-    ``None`` draws patients and noise from the operating system, as every real federation must.
-    ``secure_aggregation`` hides the updates of single sites from the server; it needs three sites at least.
+    parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
+    patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
+    updates of single sites from the server; it needs three sites at least.
 
     A patient shows ``patches_per_patient`` cubes of ``patch_voxels`` an edge, or, in a ``slab_share`` of his turns, one
     slab of so many levels over his whole cross-section. Whole bodies are predicted in slabs, and the normalisation,

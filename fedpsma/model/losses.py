@@ -30,16 +30,12 @@ class DenseTargets(NamedTuple):
 
 
 def dense_loss(logits: DenseLogits, targets: DenseTargets) -> Tensor:
-    """Return the scalar training loss: that of the voxel classes, and cross entropy on anatomy."""
+    """Return the scalar training loss: focal cross entropy and Dice on voxel classes, cross entropy on anatomy."""
+    voxel = focal_cross_entropy(logits.voxel, targets.voxel) + dice_loss(logits.voxel, targets.voxel)
     grid = logits.anatomy.shape[2:]
     anatomy, suspicious = _on_grid(targets.anatomy, grid), _on_grid(targets.voxel == SUSPICIOUS, grid)
     emphasis = 1 + (LESION_ANATOMY_WEIGHT - 1) * suspicious.to(logits.anatomy.dtype)
-    return lesion_loss(logits, targets) + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, anatomy, emphasis)
-
-
-def lesion_loss(logits: DenseLogits, targets: DenseTargets) -> Tensor:
-    """Return the scalar loss of the voxel classes alone: focal cross entropy and Dice."""
-    return focal_cross_entropy(logits.voxel, targets.voxel) + dice_loss(logits.voxel, targets.voxel)
+    return voxel + ANATOMY_SHARE * balanced_cross_entropy(logits.anatomy, anatomy, emphasis)
 
 
 def _on_grid(labels: Tensor, shape: torch.Size) -> Tensor:

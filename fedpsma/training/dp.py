@@ -20,8 +20,7 @@ from fedpsma.training.gradients.engine import TrainingDivergedError as TrainingD
 from fedpsma.training.randomness import Randomness
 
 _LOG = logging.getLogger(__name__)
-LESION_PARTS = ("tracer_film", "lesion_film", "voxel_head")
-PARTS = {"adaptive": (*LESION_PARTS, "anatomy_head"), "lesions": LESION_PARTS}
+ADAPTIVE_PARTS = ("tracer_film", "lesion_film", "voxel_head", "anatomy_head")
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class PrivateStep:
 def select_parameters(net: nn.Module, scope: TrainingScope) -> dict[str, nn.Parameter]:
     """Return the parameters that ``scope`` trains and freeze all others, so that no gradient is computed for them.
 
-    "adaptive" stands for the heads, the tracer conditioning, and scale and shift of every normalisation; "lesions" for
-    these without the anatomy head.
+    "adaptive" stands for the heads, the tracer conditioning, and scale and shift of every normalisation.
     """
     normalisation = {
         f"{name}.{own}"
@@ -56,7 +54,7 @@ def select_parameters(net: nn.Module, scope: TrainingScope) -> dict[str, nn.Para
     }
     chosen = {}
     for name, parameter in net.named_parameters():
-        wanted = scope == "all" or name in normalisation or name.split(".")[0] in PARTS.get(scope, ())
+        wanted = scope == "all" or name in normalisation or name.split(".")[0] in ADAPTIVE_PARTS
         parameter.requires_grad_(wanted)
         if wanted:
             chosen[name] = parameter

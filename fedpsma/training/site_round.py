@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fedpsma.contract import SiteReport, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights, apply_weights, weights_of
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.losses import DenseTargets, dense_loss, lesion_loss
-from fedpsma.model.network import DenseLogits, LesionNet
+from fedpsma.model.losses import dense_loss
+from fedpsma.model.network import LesionNet
 from fedpsma.training.accounting import epsilon_of, spend_of_round
 from fedpsma.training.charge import Charge
 from fedpsma.training.dp import select_parameters
@@ -160,19 +160,14 @@ def _way_to_gradients(
     tracers = len(config.tracers)
     check_trainable(net, plan, tracers=tracers, edge=min(plan.patch_voxels, 2 * config.stride))
     parameters = list(select_parameters(net, plan.scope).values())
-    choice = choose_gradients(Trainee(net, parameters, _loss(plan)), plan, expected_patients, tracers=tracers)
+    choice = choose_gradients(Trainee(net, parameters, dense_loss), plan, expected_patients, tracers=tracers)
     _LOG.info("%s, %d patients at once: %s", choice.method, choice.patients_at_once, choice.reason)
     return choice
 
 
-def _loss(plan: TrainingPlan) -> Callable[[DenseLogits, DenseTargets], Tensor]:
-    """Leave anatomy out where nothing of it is trained: it would take up half of a patient's clipped gradient."""
-    return lesion_loss if plan.scope == "lesions" else dense_loss
-
-
 def _gradients(here: _Site, drawn: Sequence[int]) -> Iterator[Block]:
     batches = (_patches(here, here.dataset.patients[index]) for index in drawn)
-    trainee = Trainee(here.net, here.parameters, _loss(here.plan))
+    trainee = Trainee(here.net, here.parameters, dense_loss)
     groups = _in_groups(batches, here.gradients.patients_at_once, here.plan.patch_voxels)
     return (here.gradients.engine(trainee, group) for group in groups)
 

@@ -52,7 +52,7 @@ class _InPlace(nn.Module):
         return found
 
 
-@pytest.mark.parametrize("scope", ["all", "adaptive", "lesions"])
+@pytest.mark.parametrize("scope", ["all", "adaptive"])
 def test_our_network_is_ready(scope) -> None:
     net = build(NetworkConfig(channels=(16, 16), norm_groups=4))
     check_trainable(net, PLAN.model_copy(update={"scope": scope}))

@@ -11,7 +11,7 @@ from fedpsma.errors import InputError
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights, model_hash, weights_of
 from fedpsma.model.config import NetworkConfig
-from fedpsma.model.inputs import UNLABELLED, to_grid
+from fedpsma.model.inputs import to_grid
 from fedpsma.model.losses import DenseTargets
 from fedpsma.model.network import DenseLogits, LesionNet, build
 from fedpsma.training import private_round, site_round
@@ -19,7 +19,7 @@ from fedpsma.training.accounting import epsilon_of, sample_rate
 from fedpsma.training.descent import Descent
 from fedpsma.training.dp import TrainingDivergedError
 from fedpsma.training.gradients.choice import GradientChoice
-from fedpsma.training.patches import PatchBatch, cut_patches
+from fedpsma.training.patches import PatchBatch
 from fedpsma.training.site_round import train_round
 
 SMALL = NetworkConfig(channels=(16, 16), norm_groups=4)
@@ -77,26 +77,6 @@ def test_adaptive_scope_leaves_the_other_weights_as_they_came(start: Weights, si
     assert "voxel_head.weight" in changed
     assert "stem.conv.unit0.adn.N.weight" in changed
     assert not any(name.endswith("conv.weight") for name in changed)
-
-
-def test_where_only_lesions_are_learnt_anatomy_gets_no_noise_and_takes_no_part(
-    start: Weights, site: Dataset, monkeypatch
-) -> None:
-    plan = PLAN.model_copy(update={"scope": "lesions"})
-    found = _round(start, site, plan).weights
-    changed = {name for name in start if not np.array_equal(start[name], found[name])}
-    assert {"voxel_head.weight", "tracer_film.project.weight", "stem.conv.unit0.adn.N.weight"} <= changed
-    assert not any(name.startswith("anatomy_head") for name in changed)
-
-    def unlabelled(volume: torch.Tensor) -> torch.Tensor:
-        return torch.full_like(volume, UNLABELLED)
-
-    def without_maps(*given):
-        batch = cut_patches(*given)
-        return batch._replace(targets=batch.targets._replace(anatomy=unlabelled(batch.targets.anatomy)))
-
-    monkeypatch.setattr(site_round, "cut_patches", without_maps)
-    assert model_hash(_round(start, site, plan).weights) == model_hash(found)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
