@@ -58,7 +58,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     An absent class costs nothing here, whatever is predicted of it; the cross entropy sees to that. The overlap of a
     patch without a lesion falls to nothing with the first voxels that are predicted suspicious. Where half of the
-    patches have none, that pushed suspicion down as hard as all lesions pushed it up.
+    patches had none (five synthetic sites), that pushed suspicion down as hard as all lesions pushed it up.
     """
     known = target != UNLABELLED
     probability = torch.softmax(logits, dim=1) * known[:, None]

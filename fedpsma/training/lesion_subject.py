@@ -29,7 +29,7 @@ class LesionSubject:
     """A lesion network, judged by lesion average precision and the mean Dice of the studies with lesions.
 
     Average precision is taken twice: of all lesions together, where the few patients with dozens of lesions decide, and
-    with every patient weighing the same, as he does in training and in the promise of privacy.
+    the lesions of every patient weighing one, as he counts once in training and in the promise of privacy.
     """
 
     yardstick = Yardstick(
@@ -41,7 +41,7 @@ class LesionSubject:
         counted="lesions",
         explanation="AP: average precision of connected voxels above 0.1, ranked by the highest of them, which find a "
         "lesion at an intersection over union of at least 0.1. By patient: a candidate or lesion of a patient with n "
-        "lesions weighs 1/n. Dice: of voxels above 0.5, mean over the studies with lesions.",
+        "lesions weighs 1/n, and 1 without any. Dice: of voxels above 0.5, mean over the studies with lesions.",
     )
 
     def require(self, config: ModelConfig, *, where: str) -> None:
