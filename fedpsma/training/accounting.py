@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
@@ -27,6 +27,7 @@ _SAFETY_FACTOR = 1.01
 _ORDERS = tuple(RDPAccountant.DEFAULT_ALPHAS)
 _WHOLE_ORDERS = tuple(order for order in _ORDERS if order == int(order))
 _NOISE_RANGE, _NOISE_PRECISION = (1e-2, 1e6), 1e-4
+_SOMEWHAT_LESS = 0.95
 _History = tuple[tuple[float, float, int], ...]
 
 
@@ -136,29 +137,42 @@ def _noise_multiplier(target_epsilon: float, delta: float, rate: float, steps: i
     orders first, and then at those around the order that is the best there.
     """
     with _quiet():
-        rough = _least_noise(target_epsilon, delta, (rate, steps), _WHOLE_ORDERS)
+        rough = _least_noise(_excess(target_epsilon, delta, (rate, steps), _WHOLE_ORDERS))
+        if rough is None:
+            raise InputError(
+                f"no noise reaches {target_epsilon:g} in {steps} steps",
+                where="target_epsilon",
+                remedy="ask for fewer steps or a larger budget",
+            )
         best = _renyi_epsilon(((rough, rate, steps),), delta)[1]
         near = tuple(order for order in _ORDERS if abs(order - best) <= max(0.3, 0.05 * best))
-        sigma = _least_noise(target_epsilon, delta, (rate, steps), near)
+        excess = _excess(target_epsilon, delta, (rate, steps), near)
+        # More orders never ask for more noise, and seldom for much less.
+        least = _SOMEWHAT_LESS * rough if excess(math.log(_SOMEWHAT_LESS * rough)) > 0 else _NOISE_RANGE[0]
+        sigma = _least_noise(excess, (least, rough)) or rough
     while _epsilon(((sigma, rate, steps),), delta) > target_epsilon:
         sigma *= _SAFETY_FACTOR
     return sigma
 
 
-def _least_noise(target_epsilon: float, delta: float, work: tuple[float, int], orders: tuple[float, ...]) -> float:
+def _excess(
+    target_epsilon: float, delta: float, work: tuple[float, int], orders: tuple[float, ...]
+) -> Callable[[float], float]:
+    """Return how far a noise overshoots the target, from the logarithm of the noise."""
     rate, steps = work
 
     def excess(logarithm: float) -> float:
         # A little below the target, so that the root that is found keeps it.
         return _renyi_epsilon(((math.exp(logarithm), rate, steps),), delta, orders)[0] - 0.999 * target_epsilon
 
-    least, most = (math.log(end) for end in _NOISE_RANGE)
+    return excess
+
+
+def _least_noise(excess: Callable[[float], float], between: tuple[float, float] = _NOISE_RANGE) -> float | None:
+    """Return the least noise in a range without excess, ``None`` where there is none."""
+    least, most = (math.log(end) for end in between)
     if excess(most) > 0:
-        raise InputError(
-            f"no noise reaches {target_epsilon:g} in {steps} steps",
-            where="target_epsilon",
-            remedy="ask for fewer steps or a larger budget",
-        )
+        return None
     if excess(least) <= 0:
         return math.exp(least)
     return math.exp(brentq(excess, least, most, xtol=_NOISE_PRECISION))
