@@ -58,8 +58,8 @@ def _options() -> Any:
     parser.add_argument("--epsilon", type=float, default=8.0)
     parser.add_argument("--delta", type=float, default=0.01)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=0.3, help="learning rate, high enough to learn by heart")
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--rate", type=float, default=3e-3, help="of Adam, high enough to learn by heart")
     parser.add_argument("--scope", default="all")
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--shadows", type=int, default=32)
@@ -83,6 +83,7 @@ def _plan(options: Any, epsilon: float) -> TrainingPlan:
         patients_per_step=6,
         patch_voxels=16,
         learning_rate=options.rate,
+        optimizer="adam",
         target_epsilon=epsilon,
         delta=options.delta,
         scope=options.scope,
