@@ -19,7 +19,6 @@ FOLDER/start/model.safetensors`` and shown together afterwards; ``--toy`` shows 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +33,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fedpsma.contract import TrainingPlan
 from fedpsma.domain.tracer import Tracer
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.model.config import NetworkConfig
@@ -47,6 +45,7 @@ from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
 from server.simulation.judging import Judgement, judge
 from server.simulation.report import POOLED, baselines
+from server.simulation.settings import read_config
 
 SITES = "ABCDE"
 # Scanner and tracer of what stands for public data.
@@ -58,8 +57,6 @@ LOSS_BARS = {8.0: 0.03, 3.0: 0.06}
 NETWORK = NetworkConfig(channels=(16, 32, 64, 64), grid_mm=6.0)
 TOY = NetworkConfig(channels=(8, 8), norm_groups=4, grid_mm=8.0)
 START, SHARED = "start", "shared"
-# A round of one step a site is a step on all patients together; the Adam of the server makes the best of it.
-ADAM = json.dumps({"name": "fedadam", "learning_rate": 5e-3, "tau": 1e-8, "schedule": "cosine"})
 
 
 def main() -> None:
@@ -84,21 +81,11 @@ def _options() -> Any:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, metavar="SEED", help="only this seed")
     parser.add_argument("--epsilon", type=float, nargs="*", default=[8.0, 3.0, 1.0])
-    parser.add_argument("--rounds", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=1, help="of a site in a round")
-    parser.add_argument("--patients-per-step", type=float, default=12.0)
-    parser.add_argument("--patches", type=int, default=1, help="of a patient in a step")
-    parser.add_argument("--learning-rate", type=float, default=1.0, help="of the sites")
-    parser.add_argument("--optimizer", default="sgd", choices=("sgd", "adam"))
-    parser.add_argument("--schedule", default="constant", choices=("constant", "cosine"))
-    parser.add_argument("--clip-norm", type=float, default=0.5)
-    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
-    parser.add_argument("--strategy", default=ADAM, help="a name, or a table in JSON")
-    parser.add_argument("--contours", nargs="*", default=[], help="contour rules whose disputed voxels teach nothing")
+    parser.add_argument("--recipe", type=Path, default=Path("single-steps"), help="as simulate --config takes it")
+    parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
     parser.add_argument(
-        "--averaging", type=float, default=0.8, help="share of the mean over the rounds that is kept in each"
+        "--private", nargs="*", default=[], metavar="NAME=VALUE", help="settings that differ with privacy"
     )
-    parser.add_argument("--private", default="{}", help="settings that differ with privacy, in JSON")
     parser.add_argument("--without-baselines", action="store_true", help="what privacy takes from the federation only")
     parser.add_argument("--toy", action="store_true", help="coarse voxels, few patients, a tiny network")
     return parser.parse_args()
@@ -189,35 +176,21 @@ def _config(seed: int, start: Path | None, options: Any, epsilon: float | None) 
     made = PhantomOptions(spacing_mm=network.grid_mm)
     for site in SITES:
         write_cohort(place / "sites" / site, site, range(_patients(options)), FIRST_SEED + seed, options=made)
-    plan = TrainingPlan(
-        rounds=2 if options.toy else options.rounds,
-        steps_per_round=2 if options.toy else options.steps,
-        patients_per_step=2.0 if options.toy else options.patients_per_step,
-        patches_per_patient=options.patches,
-        patch_voxels=_patch(network),
-        learning_rate=options.learning_rate,
-        optimizer=options.optimizer,
-        schedule=options.schedule,
-        clip_norm=options.clip_norm,
-        contours=tuple(options.contours),
-        target_epsilon=epsilon,
-        delta=0.5 / _patients(options),
-        scope=options.scope,
-        seed=seed,
-    )
-    private = {} if epsilon is None else json.loads(options.private)
-    settings = {
+    options_of_run: dict[str, Any] = {
         "datasets": [place / "sites" / site for site in SITES],
         "out": place / (SHARED if epsilon is None else f"epsilon-{epsilon:g}"),
         "init": start,
-        "strategy": json.loads(options.strategy) if options.strategy.startswith("{") else options.strategy,
-        "averaging": options.averaging,
         "held_out": _held_out(options) / _patients(options),
         "compare": epsilon is None,
-        **private,
-        "plan": plan.model_dump() | private.get("plan", {}),
+        "plan.patch_voxels": _patch(network),
+        "plan.target_epsilon": "none" if epsilon is None else epsilon,
+        "plan.delta": 0.5 / _patients(options),
+        "plan.seed": seed,
     }
-    return SimulationConfig.model_validate(settings)
+    if options.toy:
+        options_of_run |= {"plan.rounds": 2, "plan.patients_per_step": 2}
+    settings = options.settings if epsilon is None else [*options.settings, *options.private]
+    return read_config(options.recipe, options_of_run, settings)
 
 
 def _trained(config: SimulationConfig, title: str, console: Console) -> tuple[Path, float]:

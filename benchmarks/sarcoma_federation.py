@@ -27,7 +27,6 @@ from rich.progress import track
 from rich.table import Table
 from sarcomas import DATA, sarcoma_sources
 
-from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import DatasetInfo
 from fedpsma.io.importing.source import StudySource
 from fedpsma.io.importing.writer import import_studies
@@ -37,8 +36,10 @@ from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
 from server.simulation.judging import Judgement, judge
 from server.simulation.report import POOLED, baselines
+from server.simulation.settings import read_config
 
 HELD_OUT = 1 / 3
+RECIPE = Path("single-steps")
 START, SHARED = "start", "shared"
 
 
@@ -59,10 +60,7 @@ def _options() -> Any:
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sarcomas")
     parser.add_argument("--folder", type=Path, default=Path("sarcoma_federation"), help="data sets and runs; kept")
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=16, help="of one step a site")
-    parser.add_argument("--learning-rate", type=float, default=5e-3, help="of the Adam of the server")
-    parser.add_argument("--averaging", type=float, default=0.8, help="share of the mean that is kept in each round")
-    parser.add_argument("--scope", default="adaptive", choices=("adaptive", "all"))
+    parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
     parser.add_argument("--epsilon", type=float, default=8.0)
     return parser.parse_args()
 
@@ -100,34 +98,18 @@ def _split(seed: int, sites: Sequence[Path], options: Any, console: Console) -> 
 
 
 def _config(seed: int, sites: Sequence[Path], options: Any, epsilon: float | None) -> SimulationConfig:
-    plan = TrainingPlan(
-        rounds=options.rounds,
-        steps_per_round=1,
-        patients_per_step=3,
-        patches_per_patient=1,
-        learning_rate=1.0,
-        target_epsilon=epsilon,
-        delta=0.05,
-        scope=options.scope,
-        seed=seed,
-    )
-    name = SHARED if epsilon is None else f"epsilon-{epsilon:g}"
-    return SimulationConfig.model_validate(
-        {
-            "datasets": list(sites),
-            "out": options.folder / f"split-{seed}" / name,
-            "plan": plan,
-            "strategy": {
-                "name": "fedadam",
-                "learning_rate": options.learning_rate,
-                "tau": 1e-8,
-                "schedule": "cosine",
-            },
-            "averaging": options.averaging,
-            "held_out": HELD_OUT,
-            "compare": epsilon is None,
-        }
-    )
+    options_of_run: dict[str, Any] = {
+        "datasets": list(sites),
+        "out": options.folder / f"split-{seed}" / (SHARED if epsilon is None else f"epsilon-{epsilon:g}"),
+        "held_out": HELD_OUT,
+        "compare": epsilon is None,
+        "plan.patients_per_step": 3,
+        "plan.clip_norm": 1.0,
+        "plan.target_epsilon": "none" if epsilon is None else epsilon,
+        "plan.delta": 0.05,
+        "plan.seed": seed,
+    }
+    return read_config(RECIPE, options_of_run, options.settings)
 
 
 def _table(found: Sequence[dict[str, Judgement]], sites: Sequence[str], options: Any) -> Table:

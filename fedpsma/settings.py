@@ -18,6 +18,8 @@ Table = dict[str, Any]
 Config = TypeVar("Config", bound=BaseModel)
 SHORT = {"strategy": "name", "partition": "by", "attack": "kind"}
 """The field of each table that a plain word stands for."""
+RECIPES = {path.stem: path for path in Path(__file__).with_name("recipes").glob("*.toml")}
+"""The settings that come with the package, by name."""
 _HIDDEN = "secure_aggregation"
 _NONE = "none"
 
@@ -27,7 +29,8 @@ def read_settings(kind: type[Config], file: Path | None, options: Mapping[str, A
 
     Args:
         kind: What is described.
-        file: TOML in its shape; its paths count from its own folder. "none" stands for what TOML has no word for.
+        file: TOML in its shape, or the name of a recipe that comes with the package; its paths count from its own
+            folder. "none" stands for what TOML has no word for.
         options: Values by dotted name; ``None`` is left out.
         settings: ``name=value`` with a dotted name, or with its last part where only one setting ends so.
 
@@ -83,7 +86,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _from_file(file: Path) -> Table:
     try:
-        table = tomllib.loads(read_text(file))
+        table = tomllib.loads(read_text(file if file.exists() else RECIPES.get(str(file), file)))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML ({error})", where=str(file), remedy="correct the file there") from error
     here = file.parent

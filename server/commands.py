@@ -17,7 +17,9 @@ def simulate(
     datasets: Annotated[
         list[Path] | None, typer.Argument(help="Data set folders, one a site.", show_default=False)
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any settings; options go over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with any settings, or a recipe: single-steps. Options go over it.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; run again to go on in it. Default: federation.")] = None,
     strategy: Annotated[
         str | None, typer.Option(help="fedavg, fedmedian, trimmed_mean, multi_krum, fedprox, scaffold, fedbn, ...")

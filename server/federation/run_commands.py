@@ -17,7 +17,9 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
 
 def run(
     name: Run,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any settings; options go over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with any settings, or a recipe: single-steps. Options go over it.")
+    ] = None,
     sites: Annotated[list[str] | None, typer.Option("--site", help="A site to ask. Default: all admitted.")] = None,
     epsilon: Annotated[
         str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fedpsma.contract import SecureAggregation
+from fedpsma.contract import SecureAggregation, TrainingPlan
 from fedpsma.errors import InputError
-from fedpsma.settings import setting_names
+from fedpsma.settings import RECIPES, read_settings, setting_names
+from server.federation.runs import RunConfig
 from server.simulation.config import SimulationConfig
 from server.simulation.settings import read_config
 
@@ -55,6 +56,26 @@ def test_options_go_over_the_file_and_settings_over_both(file: Path) -> None:
     assert config.partition.alpha == 0.9
     assert config.full_plan.proximal_mu == 0.7
     assert config.participation.norm_limit is None
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_serves_simulations_and_real_runs(name: str) -> None:
+    simulated = read_config(Path(name), {"datasets": [Path("a"), Path("b")]}, ["rounds=5"])
+    real = read_settings(RunConfig, Path(name), {}, ["rounds=5"])
+    assert simulated.plan == real.plan
+    assert (simulated.plan.rounds, simulated.strategy, simulated.averaging) == (5, real.strategy, real.averaging)
+    assert real != RunConfig(plan=TrainingPlan(rounds=5))
+
+
+def test_a_file_of_the_name_of_a_recipe_goes_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("single-steps").write_text("[plan]\nrounds = 3\n", "utf-8")
+    assert read_config(Path("single-steps"), {"datasets": [Path("a"), Path("b")]}, []).plan.steps_per_round == 8
+
+
+def test_what_is_neither_a_file_nor_a_recipe_is_named() -> None:
+    with pytest.raises(InputError, match="single-step"):
+        read_config(Path("single-step"), {}, [])
 
 
 def test_another_strategy_does_not_inherit_settings_and_the_same_one_keeps_them(file: Path) -> None:
