@@ -37,7 +37,7 @@ class Descent:
     @torch.no_grad()
     def step(self, gradient: Tensor) -> None:
         """Take one step along a flat gradient, one element for each of all parameters."""
-        parts = gradient.split([parameter.numel() for parameter in self.parameters])
+        parts = torch.split(gradient, [parameter.numel() for parameter in self.parameters])
         for parameter, part in zip(self.parameters, parts, strict=True):
             along = part.view_as(parameter).to(parameter)
             if self.adam is None:
