@@ -48,6 +48,8 @@ _MOST_DETAILS = 5
 class Verifier:
     """Re-reads rendered text and compares it with the exam and its assessment.
 
+    What is wrong with a sentence by itself is found once, so that a draft is checked again quickly after a correction.
+
     Args:
         exam: The exam; the report is read in its language.
         assessment: What the rules made of it.
@@ -55,10 +57,11 @@ class Verifier:
 
     def __init__(self, exam: Exam, assessment: Assessment) -> None:
         self._view = View(exam, assessment)
+        self._found: dict[Reading, tuple[Problem, ...]] = {}
 
     def problems(self, line: Line) -> list[Problem]:
         """Return what is wrong with one sentence by itself, empty where nothing is."""
-        return list(sentence_problems(self._read(line), self._view))
+        return list(self._problems(self._read(line)))
 
     def verify(self, lines: Sequence[Line]) -> Verification:
         """Check a whole draft; every check is listed, passed or not."""
@@ -74,7 +77,7 @@ class Verifier:
         found = [
             _at(line, problem)
             for line, reading in zip(lines, readings, strict=True)
-            for problem in sentence_problems(reading, self._view)
+            for problem in self._problems(reading)
         ]
         return [*found, *table_problems(document.lines, self._view), *report_problems(readings, self._view)]
 
@@ -86,8 +89,13 @@ class Verifier:
             linked = link_line(line, self._view, before)
             before = linked.reading.ids or before
             readings.append(linked.reading)
-            found += [_at(line, one) for one in (*linked.problems, *sentence_problems(linked.reading, self._view))]
+            found += [_at(line, one) for one in (*linked.problems, *self._problems(linked.reading))]
         return [*found, *foreign_problems(readings, self._view)]
+
+    def _problems(self, reading: Reading) -> tuple[Problem, ...]:
+        if reading not in self._found:
+            self._found[reading] = tuple(sentence_problems(reading, self._view))
+        return self._found[reading]
 
     def _read(self, line: Line) -> Reading:
         return read_sentence(line.section, line.text, line.cites, self._view.lexicon)

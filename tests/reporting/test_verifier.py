@@ -75,8 +75,8 @@ def test_right_drafts_raise_no_alarm(language):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_hundreds_of_right_drafts_raise_no_alarm(language):
-    alarms = [seed for seed in range(3000, 3200) if not _drafted(generate_exam(seed, language))[1].verification.passed]
+def test_a_hundred_more_right_drafts_raise_no_alarm(language):
+    alarms = [seed for seed in range(3000, 3100) if not _drafted(generate_exam(seed, language))[1].verification.passed]
     assert alarms == []
 
 
