@@ -85,8 +85,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _from_file(file: Path) -> Table:
+    if not file.exists() and str(file) not in RECIPES:
+        remedy = f"give a TOML file, or one of: {', '.join(sorted(RECIPES))}"
+        raise InputError("is neither a file nor a recipe", where=str(file), remedy=remedy)
     try:
-        table = tomllib.loads(read_text(file if file.exists() else RECIPES.get(str(file), file)))
+        table = tomllib.loads(read_text(file if file.exists() else RECIPES[str(file)]))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML ({error})", where=str(file), remedy="correct the file there") from error
     here = file.parent
