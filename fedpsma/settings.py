@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -85,11 +86,13 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _from_file(file: Path) -> Table:
-    if not file.exists() and str(file) not in RECIPES:
+    # os.path.exists says no to a name that is too long, where Path.exists fails.
+    source = file if os.path.exists(file) else RECIPES.get(str(file))
+    if source is None:
         remedy = f"give a TOML file, or one of: {', '.join(sorted(RECIPES))}"
         raise InputError("is neither a file nor a recipe", where=str(file), remedy=remedy)
     try:
-        table = tomllib.loads(read_text(file if file.exists() else RECIPES[str(file)]))
+        table = tomllib.loads(read_text(source))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML ({error})", where=str(file), remedy="correct the file there") from error
     here = file.parent

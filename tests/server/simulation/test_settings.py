@@ -76,6 +76,8 @@ def test_a_file_of_the_name_of_a_recipe_goes_before_it(tmp_path: Path, monkeypat
 def test_what_is_neither_a_file_nor_a_recipe_is_named() -> None:
     with pytest.raises(InputError, match=r"single-step: is neither a file nor a recipe; .* single-steps"):
         read_config(Path("single-step"), {}, [])
+    with pytest.raises(InputError, match="is neither a file nor a recipe"):
+        read_config(Path("a" * 5000), {}, [])
 
 
 def test_another_strategy_does_not_inherit_settings_and_the_same_one_keeps_them(file: Path) -> None:
