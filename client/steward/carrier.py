@@ -68,14 +68,10 @@ class CarrierDesk:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def post(self, asked: Envelope) -> Envelope:
-        """Return what to connect to.
-
-        Raises:
-            RefusalError: The site has left.
-        """
+        """Return what to connect to; an empty answer where the site has left, for it is asked for again and again."""
         self._heard = time.monotonic()
         if not self.home.joined:
-            raise RefusalError("paused")
+            return asked.reply(SITE, {})
         given = Post(bundle=self.home.bundle(), node_key=self.home.node_key_path.read_text("ascii"))
         return asked.reply(SITE, {TEXT: given.model_dump_json()})
 

@@ -46,8 +46,13 @@ def test_it_is_given_the_federation_and_the_key_of_the_connection_alone(home: Si
     )
     assert (home.folder / "identity.key").read_bytes() not in reply.text("site").encode()
     assert stat.S_IMODE(home.socket_path.stat().st_mode) == 0o660
+
+
+def test_a_site_that_has_left_gives_nothing_and_notes_no_question(home: SiteHome, desk: CarrierDesk) -> None:
     leave(home)
-    assert refusal_of(ask(home.socket_path, Envelope(POST))) == "paused"
+    reply = ask(home.socket_path, Envelope(POST))
+    assert (reply.records, reply.arrays) == ({"site": {}}, {})
+    assert "refused" not in [event.kind for event in SiteLog(home.events_path).read()]
 
 
 def test_without_an_account_for_it_nobody_is_given_the_key(home: SiteHome) -> None:
