@@ -26,6 +26,6 @@ class QuickstartConfig(BaseModel):
 
     @classmethod
     def tiny(cls, seed: int = 1) -> QuickstartConfig:
-        """Return the smallest quickstart that still does every step: for tests and impatient people."""
+        """Return the smallest quickstart that still does every step, of two sites: for tests and impatient people."""
         plan = TrainingPlan(seed=seed, rounds=3, steps_per_round=1, patients_per_step=2, patches_per_patient=1)
-        return cls(seed=seed, training_patients=4, held_out_patients=1, plan=plan)
+        return cls(seed=seed, sites=("A", "B"), training_patients=4, held_out_patients=1, plan=plan)

@@ -1,4 +1,4 @@
-"""The seven steps of the quickstart, in the order of the one way through."""
+"""The steps of the quickstart, in the order of the one way through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from demo.quickstart.patient import analyze_patient, draft_patient, stage_patien
 from demo.quickstart.training import compare_models, train_federation, train_sites_alone
 
 STEPS = (
-    Step("cohorts", "Three sites of synthetic patients that differ in tracer, scanner and disease", make_cohorts),
+    Step("cohorts", "Sites of synthetic patients that differ in tracer, scanner and disease", make_cohorts),
     Step("federation", "Federated training with differential privacy for the patient", train_federation),
     Step("alone", "The same training at each site alone, to compare", train_sites_alone),
     Step("comparison", "All models on the held-out patients of all sites", compare_models),

@@ -25,7 +25,7 @@ from fedpsma.model.checkpoint import load_checkpoint
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NAMES = ("north", "south", "west")
 POLICY = 'trainer = "counting_trainer"\n'
-CUT_S = 75.0
+CUT_S = 65.0
 SMALL_DISK = "8m"
 
 

@@ -123,7 +123,7 @@ def test_an_unadmitted_node_and_the_certificate_alone_open_nothing(federation: R
     (federation.state("south") / "node.key").rename(stranger)
     try:
         make_node_key(federation.state("south") / "node.key")
-        federation.kill("south")
+        federation.end("south")
         federation.take_part("south")
         log = federation.state("south") / "flower" / "supernode.log"
         size = log.stat().st_size
@@ -131,7 +131,7 @@ def test_an_unadmitted_node_and_the_certificate_alone_open_nothing(federation: R
         federation.wait_for(lambda: _refused(log, size), "the refusal")
     finally:
         stranger.replace(federation.state("south") / "node.key")
-        federation.kill("south")
+        federation.end("south")
         federation.take_part("south")
     assert [_knock(federation, *one) for one in ATTACKS] == [404] * len(ATTACKS)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from command_line import run_fedpsma
 from network import Network
 
+from server.federation.home import FederationHome
+from server.federation.runs import FederationRun
 from server.federation.superlink import free_port, processes_of
 
 HELPERS = Path(__file__).resolve().parent
@@ -151,8 +153,8 @@ class RealFederation:
         return (self.state(name) / "events.jsonl").read_text("utf-8").count('"kind": "connected"')
 
     def standing(self, run: str) -> str:
-        said = self.call("federation", "watch", run, "--once", "--format", "json")
-        return str(json.loads(said)["standing"])
+        """Return how a run stands, as ``federation watch`` says it; asked again and again, so without a process."""
+        return FederationRun(FederationHome(self.home), run).standing
 
     def wait_for_event(self, run: str, kind: str, number: int | None = None) -> None:
         def happened() -> bool:
