@@ -58,11 +58,11 @@ def _left_over(mark: Path) -> list[psutil.Process]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("nothing_stays")
-@pytest.mark.parametrize("engine", ["ray", "flwr"])
-def test_every_engine_gives_the_weights_of_the_in_process_engine_bit_for_bit(tmp_path: Path, engine: str) -> None:
+def test_an_app_bundle_gives_the_weights_of_the_in_process_engine_bit_for_bit(tmp_path: Path) -> None:
+    """Ray alone does so with the real trainer, in :mod:`test_federated_training`."""
     pytest.importorskip("ray")
     here = simulate(tiny_config(tmp_path / "here"))
-    there = simulate(tiny_config(tmp_path / "over there", engine=engine))
+    there = simulate(tiny_config(tmp_path / "over there", engine="flwr"))
     assert there.model_sha256 == here.model_sha256
     assert there.model.read_bytes() == here.model.read_bytes()
     assert {site.site: site.epsilon for site in there.sites} == {site.site: site.epsilon for site in here.sites}

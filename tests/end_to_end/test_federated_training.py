@@ -69,6 +69,8 @@ def test_ray_workers_train_the_same_weights_bit_for_bit(sites: tuple[Path, ...],
     there = simulate(_config(sites, initial, tmp_path / "there").model_copy(update={"engine": "ray"}))
     assert there.model.read_bytes() == here.model.read_bytes()
     assert [site.epsilon for site in there.sites] == [site.epsilon for site in here.sites]
+    events = RunFolder(there.folder).events.read()[0]
+    assert [event.round for event in events if event.kind == "round_ended"] == [1, 2]
 
 
 def test_without_privacy_it_is_another_model_and_claims_no_loss(

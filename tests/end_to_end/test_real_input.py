@@ -43,23 +43,23 @@ def test_three_scanners_train_one_model_privately(shared: Path, tmp_path: Path) 
     assert {row.tracer or site.info.tracer for site in sites for row in site.rows} == {Tracer.FDG}
     assert len({tuple(round(edge, 2) for edge in row.spacing) for site in sites for row in site.rows}) == 3
     details = ("--set", "steps_per_round=2", "--set", "delta=0.01", "--set", "seed=1")
-    plan = ("--rounds", 3, "--epsilon", 8, *details)
+    plan = ("--rounds", 2, "--epsilon", 8, *details)
     shown = _do(tmp_path, "simulate", *names, "--out", "federation", *plan)
-    assert "3 rounds" in shown
+    assert "2 rounds" in shown
     _assert_private_and_finished(tmp_path / "federation", names)
     _assert_trained(tmp_path / "federation" / "model" / "model.safetensors")
 
 
 def _assert_private_and_finished(federation: Path, names: list[str]) -> None:
-    closed = json.loads((federation / "checkpoints" / "round_03.json").read_text("utf-8"))
-    assert closed["round"] == 3
+    closed = json.loads((federation / "checkpoints" / "round_02.json").read_text("utf-8"))
+    assert closed["round"] == 2
     assert list(closed["sites"]) == names
     for name, paid in closed["sites"].items():
-        assert (paid["rounds"], paid["delta"]) == (3, 0.01)
+        assert (paid["rounds"], paid["delta"]) == (2, 0.01)
         assert 0 < paid["epsilon"] <= 8
         # What real patients pay is written down beside them, for all runs to come.
         charges = Ledger(federation.parent / name / "ledger.jsonl").history()
-        assert [charge.steps for charge in charges if charge is not None] == [2, 2, 2]
+        assert [charge.steps for charge in charges if charge is not None] == [2, 2]
     card = load_checkpoint(federation / "model" / "model.safetensors").card
     assert card.epsilon is not None
     assert 0 < card.epsilon <= 8
