@@ -1,18 +1,15 @@
 """The trainer of a site: :mod:`fedpsma.training` behind the seam of :class:`fedpsma.training.trainer.Trainer`.
 
-What trains and what counts are loaded when they are asked for: it takes seconds, and to open a data set needs neither.
+What trains is loaded when it is asked to: that takes seconds, and who opens a data set does not need it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from fedpsma.contract import TrainingPlan
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights
-from fedpsma.training.charge import Charge
+from fedpsma.training.accounting import accountant, cost
+from fedpsma.training.accounting import epsilon_of as epsilon
 from fedpsma.training.lesion_subject import LesionSubject
-from fedpsma.training.subject import PatientData
 from fedpsma.training.trainer import SpentOtherwiseError, TrainingTask
 
 __all__ = ["accountant", "cost", "epsilon", "subject", "train"]
@@ -21,27 +18,6 @@ __all__ = ["accountant", "cost", "epsilon", "subject", "train"]
 def subject() -> LesionSubject:
     """Return what is trained: a lesion network, on data sets of studies."""
     return LesionSubject()
-
-
-def cost(dataset: PatientData, plan: TrainingPlan) -> Charge | None:
-    """Return what one round of the plan will cost these patients (:func:`fedpsma.training.accounting.cost`)."""
-    from fedpsma.training import accounting
-
-    return accounting.cost(dataset, plan)
-
-
-def epsilon(history: Sequence[Charge], delta: float) -> float:
-    """Return the privacy loss of a history (:func:`fedpsma.training.accounting.epsilon_of`)."""
-    from fedpsma.training.accounting import epsilon_of
-
-    return epsilon_of(history, delta)
-
-
-def accountant() -> str:
-    """Return what the privacy loss is computed with, by name and version."""
-    from fedpsma.training import accounting
-
-    return accounting.accountant()
 
 
 def train(task: TrainingTask[Dataset]) -> Weights:

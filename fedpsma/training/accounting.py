@@ -1,6 +1,8 @@
 """How much privacy a history of noisy steps has cost, by Opacus' accountants.
 
 The unit is the patient: neighbouring data sets differ by all studies of one patient, added or removed.
+
+Opacus takes seconds to load, with PyTorch under it, so that waits until something is to be counted.
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
-from opacus.accountants import PRVAccountant, RDPAccountant
-from opacus.accountants.analysis import rdp as renyi
 from scipy.optimize import brentq
 
 from fedpsma.contract import TrainingPlan
@@ -24,8 +24,6 @@ from fedpsma.training.charge import Charge
 from fedpsma.training.subject import PatientData
 
 _SAFETY_FACTOR = 1.01
-_ORDERS = tuple(RDPAccountant.DEFAULT_ALPHAS)
-_WHOLE_ORDERS = tuple(order for order in _ORDERS if order == int(order))
 _NOISE_RANGE, _NOISE_PRECISION = (1e-2, 1e6), 1e-4
 _SOMEWHAT_LESS = 0.95
 _History = tuple[tuple[float, float, int], ...]
@@ -110,14 +108,26 @@ def _merged(history: Sequence[Charge]) -> tuple[tuple[float, float, int], ...]:
 def _epsilon(history: _History, delta: float) -> float:
     if not history:
         return 0.0
+    from opacus.accountants import PRVAccountant
+
     accountant = PRVAccountant()
     accountant.history = list(history)
     with _quiet():
-        return max(_renyi_epsilon(history, delta)[0], float(accountant.get_epsilon(delta=delta)))
+        return max(_renyi_epsilon(history, delta, _orders())[0], float(accountant.get_epsilon(delta=delta)))
 
 
-def _renyi_epsilon(history: _History, delta: float, orders: tuple[float, ...] = _ORDERS) -> tuple[float, float]:
+@lru_cache(maxsize=1)
+def _orders() -> tuple[float, ...]:
+    """Return the Renyi orders that Opacus tries."""
+    from opacus.accountants import RDPAccountant
+
+    return tuple(RDPAccountant.DEFAULT_ALPHAS)
+
+
+def _renyi_epsilon(history: _History, delta: float, orders: tuple[float, ...]) -> tuple[float, float]:
     """Return what Opacus' RDP accountant does for a history, and the order that was the best of those given."""
+    from opacus.accountants.analysis import rdp as renyi
+
     divergence = sum(_divergence(sigma, rate, orders) * steps for sigma, rate, steps in history)
     epsilon, best = renyi.get_privacy_spent(orders=orders, rdp=divergence, delta=delta)
     return float(epsilon), float(best)
@@ -126,6 +136,8 @@ def _renyi_epsilon(history: _History, delta: float, orders: tuple[float, ...] = 
 @lru_cache(maxsize=256)
 def _divergence(sigma: float, rate: float, orders: tuple[float, ...]) -> NDArray[np.float64]:
     """Return the Renyi divergence of one step at each order; half a second for all of them, so it is kept."""
+    from opacus.accountants.analysis import rdp as renyi
+
     return np.asarray(renyi.compute_rdp(q=rate, noise_multiplier=sigma, steps=1, orders=orders))
 
 
@@ -136,16 +148,18 @@ def _noise_multiplier(target_epsilon: float, delta: float, rate: float, steps: i
     The divergence at fractional orders takes a hundred times longer than at whole ones. So the noise is found at whole
     orders first, and then at those around the order that is the best there.
     """
+    orders = _orders()
+    whole = tuple(order for order in orders if order == int(order))
     with _quiet():
-        rough = _least_noise(_excess(target_epsilon, delta, (rate, steps), _WHOLE_ORDERS))
+        rough = _least_noise(_excess(target_epsilon, delta, (rate, steps), whole))
         if rough is None:
             raise InputError(
                 f"no noise reaches {target_epsilon:g} in {steps} steps",
                 where="target_epsilon",
                 remedy="ask for fewer steps or a larger budget",
             )
-        best = _renyi_epsilon(((rough, rate, steps),), delta)[1]
-        near = tuple(order for order in _ORDERS if abs(order - best) <= max(0.3, 0.05 * best))
+        best = _renyi_epsilon(((rough, rate, steps),), delta, orders)[1]
+        near = tuple(order for order in orders if abs(order - best) <= max(0.3, 0.05 * best))
         excess = _excess(target_epsilon, delta, (rate, steps), near)
         # More orders never ask for more noise, and seldom for much less.
         least = _SOMEWHAT_LESS * rough if excess(math.log(_SOMEWHAT_LESS * rough)) > 0 else _NOISE_RANGE[0]

@@ -125,7 +125,8 @@ def _renewals(federation: RealFederation) -> int:
 
 
 def test_a_certificate_is_warned_of_ends_and_is_renewed_without_joining_anew(federation: RealFederation) -> None:
-    _with_clocks(federation)
+    if not federation.processes.keys() & set(NAMES):
+        _with_clocks(federation)
     federation.wait_for(lambda: _all_connected(federation), "both sites")
     shown = _renewals(federation)
     _lasting(federation, timedelta(days=13, hours=1))
@@ -176,7 +177,8 @@ def test_an_authority_is_renewed_under_its_key_and_sites_join_without_being_admi
     assert home.expiries()[-1].left > timedelta(days=3000)
     said = federation.call("federation", "renew", "--authority")
     assert "fedpsma site join BUNDLE" in said
-    _with_clocks(federation)
+    if not federation.processes.keys() & set(NAMES):
+        _with_clocks(federation)
     federation.wait_for(lambda: _all_connected(federation), "both, with the old bundle")
     bundle = home.bundle()
     for name in NAMES:
