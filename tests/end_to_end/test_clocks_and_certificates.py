@@ -47,6 +47,13 @@ def _with_clocks(federation: RealFederation, **seconds: int) -> None:
         federation.take_part(name, **(wrong_clock(seconds[name]) if seconds.get(name) else {}))
 
 
+def _taking_part(federation: RealFederation) -> None:
+    """Wait until both sites are connected, and start them where no test before did."""
+    if not federation.processes.keys() & set(NAMES):
+        _with_clocks(federation)
+    federation.wait_for(lambda: _all_connected(federation), "both sites")
+
+
 def _status(federation: RealFederation, name: str) -> SiteStatus:
     return status_of(SiteHome(federation.state(name)))
 
@@ -125,9 +132,7 @@ def _renewals(federation: RealFederation) -> int:
 
 
 def test_a_certificate_is_warned_of_ends_and_is_renewed_without_joining_anew(federation: RealFederation) -> None:
-    if not federation.processes.keys() & set(NAMES):
-        _with_clocks(federation)
-    federation.wait_for(lambda: _all_connected(federation), "both sites")
+    _taking_part(federation)
     shown = _renewals(federation)
     _lasting(federation, timedelta(days=13, hours=1))
     federation.wait_for(lambda: _renewals(federation) > shown, "the front door")
@@ -177,9 +182,7 @@ def test_an_authority_is_renewed_under_its_key_and_sites_join_without_being_admi
     assert home.expiries()[-1].left > timedelta(days=3000)
     said = federation.call("federation", "renew", "--authority")
     assert "fedpsma site join BUNDLE" in said
-    if not federation.processes.keys() & set(NAMES):
-        _with_clocks(federation)
-    federation.wait_for(lambda: _all_connected(federation), "both, with the old bundle")
+    _taking_part(federation)
     bundle = home.bundle()
     for name in NAMES:
         before = federation.connections(name)
