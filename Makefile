@@ -13,9 +13,11 @@ quickstart: $(VENV)/.installed
 	@$(BIN)/fedpsma model fetch || echo "No language model: the draft will use the template wording."
 	$(BIN)/fedpsma quickstart --out $(OUT)
 
+# Three workers keep two cores busy, for the tests of real federations mostly wait. They start hundreds of processes, so
+# bytecode is kept whatever the environment says.
 test: $(VENV)/.installed-test test-tools
 	@$(BIN)/fedpsma model fetch || echo "No language model: its tests will be skipped."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	$(MAKE) coverage-staging
 
 # Every branch of the clinical rules is tested; 20 seconds.

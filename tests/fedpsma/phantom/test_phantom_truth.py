@@ -97,7 +97,8 @@ def test_truth_equals_mask_and_pet(site):
 @pytest.mark.slow
 @pytest.mark.parametrize("site", SITES)
 def test_truth_equals_mask_and_pet_in_more_patients(site):
-    assert check_all(site, range(2, 10)) > 5
+    # The men of site A have few lesions.
+    assert check_all(site, range(2, 10 if site == "A" else 6)) > 5
 
 
 def test_the_true_stage_is_where_the_lesions_lie(patients, pairs):
