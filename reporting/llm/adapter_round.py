@@ -64,11 +64,12 @@ def train_round(task: TrainingTask[SitePairs]) -> Weights:
 
 def sentence_losses(loaded: LoadedAdapter, examples: Iterable[Example]) -> Iterator[tuple[float, int]]:
     """Yield the summed loss of every sentence, in nats, and the number of its tokens."""
-    with torch.inference_mode():
-        for example in examples:
-            row = _encoded(loaded, example)
-            tokens = sum(label != IGNORED for label in row["labels"])
-            yield float(answer_loss(loaded.model, [row], _pad(loaded))) * tokens, tokens
+    for example in examples:
+        row = _encoded(loaded, example)
+        tokens = sum(label != IGNORED for label in row["labels"])
+        with torch.inference_mode():
+            loss = float(answer_loss(loaded.model, [row], _pad(loaded)))
+        yield loss * tokens, tokens
 
 
 def _shown(pairs: Sequence[Example], count: int, generator: torch.Generator) -> list[Example]:
