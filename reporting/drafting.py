@@ -42,6 +42,7 @@ def draft_report(
     origin: WriterOrigin | None = None,
     phrasing: Phrasing | None = None,
     on_sentence: OnSentence | None = None,
+    verifier: Verifier | None = None,
 ) -> Draft:
     """Draft a report in the language of the exam and verify it.
 
@@ -55,13 +56,14 @@ def draft_report(
         origin: The model behind the writer.
         phrasing: The style of the template sentences; the standard one where none is given.
         on_sentence: Called with the section name and each sentence as it is finished.
+        verifier: The verifier of this exam and assessment, for who goes on verifying with it.
 
     Raises:
         InputError: A lesion id cannot stand in a sentence.
     """
     _require_plain_ids(exam)
     used, words = writer or TemplateWriter(), phrasing or style("standard", exam.language)
-    desk = _Desk(used, Verifier(exam, assessment), exam.language)
+    desk = _Desk(used, verifier or Verifier(exam, assessment), exam.language)
     plan = plan_report(build_case(exam, assessment, words))
     desk.word(plan)
     sections = [_section(section, desk, on_sentence) for section in plan]

@@ -13,7 +13,6 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from demo.reading.state import OwnSentence, ReadingState, SentenceMark
-from fedpsma.domain.exam import Exam
 from reporting.draft import Draft, Section, Sentence, State
 from reporting.verifier.verify import Line, Verifier
 
@@ -61,7 +60,7 @@ def compose(draft: Draft, state: ReadingState) -> list[ShownSentence]:
     return shown
 
 
-def composed_draft(draft: Draft, shown: Iterable[ShownSentence], exam: Exam, standing: State) -> Draft:
+def composed_draft(draft: Draft, shown: Iterable[ShownSentence], verifier: Verifier, standing: State) -> Draft:
     """Return the draft that stands on the page, verified anew where the reader worded anything himself."""
     counting = [one for one in shown if one.counts]
     drafted = {(section.name, one.text): one for section in draft.sections for one in section.sentences}
@@ -73,7 +72,7 @@ def composed_draft(draft: Draft, shown: Iterable[ShownSentence], exam: Exam, sta
     origins = Counter(sentence.origin for section in sections for sentence in section.sentences)
     verification = draft.verification
     if sections != draft.sections:
-        verification = Verifier(exam, draft.assessment).verify(_lines(sections))
+        verification = verifier.verify(_lines(sections))
     return draft.model_copy(
         update={
             "sections": sections,

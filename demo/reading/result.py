@@ -16,6 +16,7 @@ from reporting.drafting import draft_report
 from reporting.plan.case import Case, build_case
 from reporting.plan.quantities import WholeBody, whole_body
 from reporting.sentences import SentenceWriter
+from reporting.verifier.verify import Verifier
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ def result_of(reading: Reading, writer: SentenceWriter | None = None) -> Result:
     exam, assessment = _assessed(reading.state)
     case = build_case(exam, assessment)
     totals = whole_body(case)
+    # What it found of the drafted sentences holds for those that the reader left as they are.
+    verifier = Verifier(exam, assessment)
     try:
-        drafted = draft_report(exam, assessment, writer)
+        drafted = draft_report(exam, assessment, writer, verifier=verifier)
     except InputError as error:
         return Result(exam, assessment, case, totals, problem=str(error))
     sentences = tuple(compose(drafted, reading.state))
-    report = composed_draft(drafted, sentences, exam, reading.standing)
+    report = composed_draft(drafted, sentences, verifier, reading.standing)
     return Result(exam, assessment, case, totals, sentences, report)
 
 
