@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import Weights
+from fedpsma.model.config import NetworkConfig
 from fedpsma.training.accounting import accountant, cost
 from fedpsma.training.accounting import epsilon_of as epsilon
 from fedpsma.training.lesion_subject import LesionSubject
@@ -27,7 +28,6 @@ def train(task: TrainingTask[Dataset]) -> Weights:
         InputError: The weights are of another network, or a study cannot be read.
         SpentOtherwiseError: The training did not keep to the charge.
     """
-    from fedpsma.model.config import NetworkConfig
     from fedpsma.training.local_rules import with_bound
     from fedpsma.training.site_round import train_round
 

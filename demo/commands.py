@@ -17,7 +17,7 @@ def quickstart(
         bool, typer.Option("--tiny", help="Do every step with very few patients, to see that it works.")
     ] = False,
 ) -> None:
-    """See the whole chain on synthetic patients: sites, private training, one patient read and reported.
+    """See the whole chain on synthetic patients: sites train privately, one patient is read and reported.
 
     Takes a few minutes on a laptop without a GPU and needs no network. The result is a folder with an index.html.
     Stopped and started again, it goes on from the finished steps.

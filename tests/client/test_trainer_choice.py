@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,10 @@ def test_the_digest_of_the_code_takes_in_the_package_of_the_trainer(tmp_path: Pa
     assert code_hash() == code_hash(DEFAULT_TRAINER)
     assert len({code_hash(), code_hash(TRAINER), code_hash("tiny_trainer:scaled")}) == 3
     assert load_trainer("tiny_trainer:scaled").accountant() == "tiny"
+
+
+@pytest.mark.parametrize("trainer", [DEFAULT_TRAINER, TRAINER])
+def test_who_only_opens_data_does_not_load_what_trains(trainer: str) -> None:
+    code = f"import sys, {trainer} as one; one.subject(); print({{'torch', 'opacus', 'monai'}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr

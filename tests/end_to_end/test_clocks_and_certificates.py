@@ -182,7 +182,9 @@ def test_an_authority_is_renewed_under_its_key_and_sites_join_without_being_admi
     assert home.expiries()[-1].left > timedelta(days=3000)
     said = federation.call("federation", "renew", "--authority")
     assert "fedpsma site join BUNDLE" in said
-    _taking_part(federation)
+    # Started anew, so that it is the renewed authority that lets them in.
+    _with_clocks(federation)
+    federation.wait_for(lambda: _all_connected(federation), "both, with the old bundle")
     bundle = home.bundle()
     for name in NAMES:
         before = federation.connections(name)
