@@ -7,6 +7,7 @@ imports inside. Exit codes: 0 done, 1 failed, 2 the input is wrong.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -90,7 +91,8 @@ def _attach(app: typer.Typer, name: str, command: typer.Typer | Callable[..., An
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. The wish of a scheduler or a container to end it (SIGTERM) is heeded like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_offline()
     run(build_app)
 

@@ -113,8 +113,11 @@ def test_every_layout_shares_the_options_and_names_the_exit_code(command: str) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_control_c_leaves_what_was_imported_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    count = 240
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_import_leaves_what_was_imported_and_the_same_command_goes_on(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    count = 120
     big = np.random.default_rng(0).uniform(0, 12, (64, 64, 64)).astype(np.float32)
     write_volume(tmp_path / "pet.nii.gz", big, np.eye(4))
     lines = "".join(f"s{number},p{number},pet.nii.gz\n" for number in range(count))
@@ -128,7 +131,7 @@ def test_control_c_leaves_what_was_imported_and_the_same_command_goes_on(tmp_pat
     while not (out / "studies.jsonl").is_file():
         assert running.poll() is None
         time.sleep(0.01)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(ending)
     _, told = running.communicate(timeout=60)
     assert running.returncode == 130
     assert told.splitlines()[-1] == STOPPED
