@@ -51,7 +51,6 @@ from server.federation.admission import admit  # noqa: E402
 from server.federation.app import write_app  # noqa: E402
 from server.federation.home import FederationHome  # noqa: E402
 from server.federation.superlink import CONNECTION, ONE_THREAD, SuperLink, free_port, processes_of  # noqa: E402
-from server.run_folder import RunFolder  # noqa: E402
 
 NAMES = ("north", "south", "west")
 FIXED_SEED = "allow_fixed_seed = true\n"
@@ -270,12 +269,9 @@ def _federation(
 
 def _stock(folder: Path, datasets: tuple[Path, ...], initial: Path) -> list[float]:
     from server.simulation import SimulationConfig
-    from server.simulation.datasets import site_data
-    from server.simulation.run import _prepare
+    from server.simulation.preparation import prepared
 
-    config = SimulationConfig(datasets=datasets, out=folder / "run", plan=PLAN, init=initial)
-    run = RunFolder(folder / "run")
-    _prepare(config, run, site_data(config))
+    run, _ = prepared(SimulationConfig(datasets=datasets, out=folder / "run", plan=PLAN, init=initial))
     superlink = SuperLink(folder / "home", free_port(), ("--insecure",))
     superlink.home.mkdir(parents=True)
     process = superlink.start()

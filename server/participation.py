@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fedpsma.errors import InputError
+
 
 class Participation(BaseModel):
     """The rules of a round beside the plan's ``min_sites``, below which it fails.
@@ -24,6 +26,12 @@ class Participation(BaseModel):
     deadline_s: float | None = Field(default=None, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     norm_limit: float | None = Field(default=5.0, gt=1)
+
+    def require_enough(self, least: int, strategy: str) -> None:
+        """Raise InputError where fewer sites are asked in a round than its plan and strategy need."""
+        if self.sites_per_round is not None and self.sites_per_round < least:
+            what = f"{self.sites_per_round} asked in a round, the plan with {strategy} needs {least}"
+            raise InputError(what, where="participation.sites_per_round", remedy=f"ask {least} or more")
 
 
 def drawn_sites(present: Sequence[str], rules: Participation, key: str) -> tuple[str, ...]:

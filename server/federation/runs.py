@@ -140,6 +140,7 @@ def prepare(home: FederationHome, name: str, config: RunConfig) -> FederationRun
             where="sites",
             remedy="admit more sites",
         )
+    config.participation.require_enough(least, config.strategy.name)
     initial = load_checkpoint(config.init)
     _require_sendable(sum(array.nbytes for array in initial.weights.values()))
     federation = Federation(

@@ -37,7 +37,7 @@ class Partition(BaseModel):
 
     by: Literal["scanner", "tracer", "dirichlet", "size"]
     sites: int = Field(default=5, ge=1)
-    alpha: float = Field(default=0.5, gt=0)
+    alpha: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     label: Literal["scanner", "tracer"] = "tracer"
     least_patients: int = Field(default=2, ge=1)
 

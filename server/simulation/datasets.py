@@ -6,19 +6,14 @@ What differs from the given folders is written below the run folder by what is t
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from fedpsma.contract import FederationSite
-from fedpsma.errors import InputError
 from fedpsma.training.subject import PatientData, Subject
-from server.simulation.config import Partition, SimulationConfig
-from server.simulation.partition import partition
+from server.simulation.config import SimulationConfig
+from server.simulation.dealing import Share, deal
 from server.simulation.poison import poisoned
 
 
@@ -36,78 +31,42 @@ class SiteData:
 
 
 def site_data(config: SimulationConfig) -> tuple[SiteData, ...]:
-    """Return the data of every site, in the order of the given data sets.
+    """Return the data of every site, in the order of the given data sets; what is not there yet is written.
 
     Raises:
         InputError: A data set cannot be read, two belong to one site, or there are too few patients.
     """
-    opened = [config.subject.open(path) for path in config.datasets]
-    whole = _sites_of(opened) if config.partition is None else _dealt_out(opened, config.partition, config)
-    divided = [_divided(one, config) for one in whole]
-    if config.attack is None or config.attack.kind != "label_flip":
-        return tuple(divided)
-    attackers = config.attack.attackers([one.name for one in divided])
-    return tuple(
-        replace(one, training=poisoned(one.training, config.out / "data" / one.name / "poisoned"))
-        if one.name in attackers
-        else one
-        for one in divided
-    )
+    return written(config, deal(config))
+
+
+def written(config: SimulationConfig, shares: Sequence[Share]) -> tuple[SiteData, ...]:
+    """Write the data of the sites into the run folder where it is not simply what was given.
+
+    Raises:
+        InputError: Labels are to be flipped, and a study has none.
+    """
+    return tuple(_written(config, share) for share in shares)
+
+
+def _written(config: SimulationConfig, share: Share) -> SiteData:
+    folder, subject = config.out / "data" / share.name, config.subject
+
+    def part(patients: Sequence[str], name: str) -> PatientData:
+        found: PatientData = subject.part(share.source, set(patients), share.name, folder / name)
+        return found
+
+    clean = share.source
+    if share.held_out:
+        clean = part(share.training, "training")
+    elif share.of_pool:
+        clean = part(share.training, "all")
+    held_out = part(share.held_out, "held_out") if share.held_out else None
+    flips = share.attacks and config.attack is not None and config.attack.kind == "label_flip"
+    training = poisoned(clean, folder / "poisoned") if flips else clean
+    return SiteData(share.name, training, clean, held_out)
 
 
 def pooled(sites: Sequence[SiteData], folder: Path, subject: Subject[Any]) -> PatientData:
     """Write the training patients of all sites, with their true labels, as those of one."""
     joined: PatientData = subject.joined([one.clean for one in sites], "pooled", folder)
     return joined
-
-
-def _sites_of(opened: Sequence[PatientData]) -> list[PatientData]:
-    sites: dict[str, PatientData] = {}
-    for dataset in opened:
-        name = _checked(dataset)
-        if name in sites:
-            raise InputError(
-                f"belongs to site {name!r}, like {sites[name].folder}",
-                where=str(dataset.folder),
-                remedy="give one data set a site",
-            )
-        sites[name] = dataset
-    return list(sites.values())
-
-
-def _checked(dataset: PatientData) -> str:
-    """Return the name of a data set's site, which becomes the name of folders."""
-    try:
-        return FederationSite(name=dataset.site).name
-    except ValidationError as error:
-        raise InputError(
-            f"site {dataset.site!r} is not a name of letters, digits, spaces, dots, hyphens and underscores",
-            where=str(dataset.folder),
-            remedy="correct the field site there",
-        ) from error
-
-
-def _dealt_out(opened: Sequence[PatientData], rule: Partition, config: SimulationConfig) -> list[PatientData]:
-    subject = config.subject
-    whole = subject.joined(opened, "pool", None)
-    kind = rule.by if rule.by in ("scanner", "tracer") else rule.label
-    # Where all are dealt out alike, nothing has to be known of them.
-    labels = {patient: "" if rule.by == "size" else subject.label(whole, patient, kind) for patient in whole.patients}
-    return [
-        subject.part(whole, patients, name, config.out / "data" / name / "all")
-        for name, patients in partition(labels, rule, config.plan.seed or 0).items()
-    ]
-
-
-def _divided(dataset: PatientData, config: SimulationConfig) -> SiteData:
-    name, share = dataset.site, config.held_out_share
-    if not share:
-        return SiteData(name, dataset, dataset, None)
-    patients = list(dataset.patients)
-    count = max(1, round(share * len(patients)))
-    if count >= len(patients):
-        raise InputError("has too few patients to hold any out", where=str(dataset.folder), remedy="set held_out = 0")
-    chosen = set(random.Random(f"held out/{config.plan.seed or 0}/{name}").sample(patients, count))
-    folder, subject = config.out / "data" / name, config.subject
-    training = subject.part(dataset, set(patients) - chosen, name, folder / "training")
-    return SiteData(name, training, training, subject.part(dataset, chosen, name, folder / "held_out"))

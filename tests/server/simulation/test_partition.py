@@ -103,20 +103,6 @@ def test_seeds_differ() -> None:
     assert partition(_labels(50), rule, 1) != partition(_labels(50), rule, 2)
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Path:
-    """Thirty patients with one or two studies, two tracers, no volumes."""
-    tracers = list(Tracer)[:2]
-    rows = [
-        StudyRow(id=f"s{number}-{visit}", patient=f"p{number}", pet=f"{number}.nii.gz", spacing=(4, 4, 4), tracer=which)
-        for number in range(30)
-        for visit in range(1 + number % 2)
-        for which in (tracers[number % 3 == 0],)
-    ]
-    write_dataset(tmp_path / "pool", DatasetInfo(name="pool", site="P", contour="suv4", synthetic=True), rows)
-    return tmp_path / "pool"
-
-
 def _config(pool: Path, **more: object) -> SimulationConfig:
     return SimulationConfig(datasets=(pool,), out=pool.parent / "run", plan=TrainingPlan(seed=4), **more)
 
