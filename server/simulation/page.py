@@ -61,7 +61,7 @@ def _cards(report: SimulationReport) -> str:
     settings = report.settings
     cards = [
         (str(len(report.sites)), "sites"),
-        (str(sum(site.patients for site in report.sites)), "patients trained on"),
+        (str(sum(site.patients for site in report.sites if site.rounds)), "patients trained on"),
         (str(sum(site.held_out for site in report.sites)), "patients held out"),
         (str(len(report.rounds)), "rounds"),
         (str(settings["strategy"]["name"]).replace("_", " "), "strategy"),
@@ -96,22 +96,23 @@ def _gain(report: SimulationReport) -> str:
     first = report.yardstick.measures[0]
     best, worst = (max, min) if first.higher_is_better else (min, max)
     by_kind: dict[str, ModelLine] = {line.kind: line for line in report.models}
-    alone = [_known(line.judgement.together, first) for line in report.models if line.kind == "alone"]
     shared, pool = by_kind[SHARED].judgement, by_kind.get("pooled")
-    if not alone or pool is None:
+    own, pooled = shared.together.of(first).value, None if pool is None else pool.judgement.together.of(first).value
+    alone = _known(line.judgement.together.of(first) for line in report.models if line.kind == "alone")
+    if own is None or pooled is None or not alone:
         return ""
-    own = _known(shared.together, first)
-    name, figures = worst(shared.sites.items(), key=lambda item: _known(item[1], first))
+    known = [(figures.of(first).value, name) for name, figures in shared.sites.items()]
+    value, name = worst((value, name) for value, name in known if value is not None)
     return (
         f"<p>The shared model's {escape(first.title)} is <strong>{own - fmean(alone):+.3f}</strong> against the "
         f"mean of the sites alone, {own - best(alone):+.3f} against the best of them, and "
-        f"{own - _known(pool.judgement.together, first):+.3f} against training on the pooled patients. "
-        f"Worst site: {escape(name)}, {escape(first.title)} {_value(figures.of(first))}.</p>"
+        f"{own - pooled:+.3f} against training on the pooled patients. "
+        f"Worst site: {escape(name)}, {escape(first.title)} {value:.3f}.</p>"
     )
 
 
-def _known(figures: Figures, measure: Measure) -> float:
-    return figures.of(measure).value or 0.0
+def _known(figures: Iterable[Figure]) -> list[float]:
+    return [one.value for one in figures if one.value is not None]
 
 
 def _how_judged(report: SimulationReport) -> str:
@@ -149,13 +150,19 @@ def _privacy(report: SimulationReport) -> str:
     if report.target_epsilon is None:
         return '<p class="banner">Trained without differential privacy: the model can give away its patients.</p>'
     lines = [Line(site.name, _paid(report.rounds, site.name)) for site in report.sites]
-    spent = [site.epsilon for site in report.sites if site.epsilon is not None]
-    within = "No site passed its budget." if max(spent, default=0.0) <= report.target_epsilon else ""
     seed = report.settings["plan"]["seed"]
     note = " The noise came from a known seed, so it protects nobody: not for release." if seed is not None else ""
     drawn = chart("epsilon spent at each site", lines, limit=report.target_epsilon)
-    text = f"At delta {report.delta:g}, the unit is the patient. {within}{note}"
+    text = f"At delta {report.delta:g}, the unit is the patient. {_kept(report, report.target_epsilon)}{note}"
     return f'<div class="charts">{drawn}</div><p>{escape(text)}</p>'
+
+
+def _kept(report: SimulationReport, budget: float) -> str:
+    """Say whether every site kept its budget; a round that was cut off and played again is paid for twice."""
+    over = [f"{site.name} ({site.epsilon:.2f})" for site in report.sites if site.epsilon and site.epsilon > budget]
+    if not over:
+        return "No site passed its budget."
+    return f"Passed its budget: {', '.join(over)}; a round that is cut off and played again is paid for again."
 
 
 def _paid(rounds: Sequence[RoundLine], site: str) -> list[tuple[int, float]]:
@@ -163,17 +170,18 @@ def _paid(rounds: Sequence[RoundLine], site: str) -> list[tuple[int, float]]:
 
 
 def _sites(report: SimulationReport) -> str:
-    rows = [_site(site) for site in report.sites]
+    rows = [_site(site, report.target_epsilon is not None) for site in report.sites]
     titles = ["site", "patients", "held out", "rounds that counted", "left out", "epsilon"]
     return table(titles, rows, numeric=(1, 2, 3, 5))
 
 
-def _site(site: SiteLine) -> list[str]:
+def _site(site: SiteLine, private: bool) -> list[str]:
     left_out = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in site.left_out.items())
     name = escape(site.name)
     if site.attacks:
         name += f' <span class="chip bad">attacks: {escape(site.attacks.replace("_", " "))}</span>'
-    epsilon = "none" if site.epsilon is None else f"{site.epsilon:.2f}"
+    unknown = UNKNOWN if private else "none"
+    epsilon = unknown if site.epsilon is None else f"{site.epsilon:.2f}"
     return [name, str(site.patients), str(site.held_out), str(site.rounds), escape(left_out or UNKNOWN), epsilon]
 
 

@@ -114,7 +114,7 @@ def make_report(config: SimulationConfig, on_item: OnItem = lambda: None) -> Sim
     return SimulationReport(
         software=f"fedpsma {__version__}",
         synthetic=synthetic(folder.federation()),
-        settings=config.model_dump(mode="json"),
+        settings=config.model_copy(update={"plan": config.full_plan}).model_dump(mode="json"),
         target_epsilon=config.plan.target_epsilon,
         delta=config.plan.delta,
         sites=tuple(_site(one, config, folder, attempts, sites) for one in sites),

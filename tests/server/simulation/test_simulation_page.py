@@ -13,6 +13,7 @@ from tiny_trainer import tiny_config
 from fedpsma.evaluation.bootstrap import Figure
 from fedpsma.evaluation.detection import ScanDetections
 from fedpsma.io.files import read_json
+from fedpsma.pages.parts import UNKNOWN
 from fedpsma.training.lesion_subject import LesionSubject
 from fedpsma.training.subject import Figures
 from fedpsma.training.validation import StudyScore
@@ -134,6 +135,29 @@ def test_real_patients_are_not_called_synthetic_and_a_run_without_a_seed_not_rep
     assert "synthetic" not in page
     assert "not for release" not in page
     assert "may be synthetic" in render_page(_report(synthetic=None))
+
+
+def test_a_site_without_a_figure_is_not_the_worst() -> None:
+    report = _report()
+    nothing = Figure(value=None, low=None, high=None)
+    unknown = Figures(patients=2, counted=0, average_precision=nothing, patient_average_precision=nothing, dice=nothing)
+    shared = report.models[1]
+    judged = shared.judgement.model_copy(update={"sites": {**shared.judgement.sites, "B": unknown}})
+    models = (report.models[0], shared.model_copy(update={"judgement": judged}), *report.models[2:])
+    assert "Worst site: A, lesion AP 0.600" in render_page(report.model_copy(update={"models": models}))
+
+
+def test_a_passed_budget_and_a_site_that_gave_nothing_are_told() -> None:
+    report = _report()
+    assert "No site passed its budget." in render_page(report)
+    over, absent = report.sites[0].model_copy(update={"epsilon": 9.79}), report.sites[1]
+    absent = absent.model_copy(update={"rounds": 0, "epsilon": None})
+    page = render_page(report.model_copy(update={"sites": (over, absent)}))
+    assert "Passed its budget: A (9.79)" in page
+    assert "No site passed" not in page
+    assert "<b>12</b><span>patients trained on" in page
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*?<td[^>]*>B <span.*?</tr>", page, flags=re.DOTALL)
+    assert re.sub(r"<[^>]+>", "", re.findall(r"<td.*?</td>", row, flags=re.DOTALL)[-1]) == UNKNOWN
 
 
 def test_a_run_without_privacy_says_so() -> None:
