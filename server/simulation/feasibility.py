@@ -26,6 +26,7 @@ def require_feasible(config: SimulationConfig, shares: Sequence[Share], initial:
     unknown = set(config.attack.sites if config.attack else ()) - {share.name for share in shares}
     if unknown:
         raise InputError(f"{min(unknown)!r} is no site", where="attack.sites", remedy="name sites of the federation")
+    _require_account(config, shares)
     _require_device(plan)
 
 
@@ -37,6 +38,13 @@ def _require_small_delta(plan: TrainingPlan, share: Share) -> None:
             where="delta",
             remedy=f"give less than {1 / patients:.2g}",
         )
+
+
+def _require_account(config: SimulationConfig, shares: Sequence[Share]) -> None:
+    """Refuse what no ledger beside the data could count: sites of real patients out of several data sets."""
+    if len(config.datasets) > 1 and any(share.of_pool and not share.source.synthetic for share in shares):
+        what = "deals out real patients of several data sets, and what they pay could be written beside none of them"
+        raise InputError(what, where="partition", remedy="import them into one data set first")
 
 
 def _require_device(plan: TrainingPlan) -> None:

@@ -118,10 +118,11 @@ def _known(figures: Iterable[Figure]) -> list[float]:
 def _how_judged(report: SimulationReport) -> str:
     together = report.models[0].judgement.together
     who = "synthetic patients" if report.synthetic else "patients"
+    cost = "" if report.synthetic else " What they cost the patients is in no ledger of the data: do not release them."
     return (
         f"On {together.patients} held-out {who} with {together.counted} {report.yardstick.counted}; 95 % intervals "
         f"over patients. {report.yardstick.explanation} The baselines are trained by the same plan with the same "
-        "privacy; the pooled one takes as many patients into each step as all sites together."
+        f"privacy; the pooled one takes as many patients into each step as all sites together.{cost}"
     )
 
 

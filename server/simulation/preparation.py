@@ -107,11 +107,11 @@ def _policy(config: SimulationConfig, name: str, sites: Sequence[FederationSite]
 def _ledger(config: SimulationConfig, site: FederationSite) -> str:
     """Return where a site's ledger lies: phantoms lose nothing, so each run counts for itself.
 
-    What real patients pay is written down in the one given data set they come from, if it is one.
+    What real patients pay is written down in the one given data set they come from.
     """
-    given = [path for path in config.datasets if config.partition or config.subject.open(path).site == site.name]
-    if site.synthetic or len(given) != 1:
+    if site.synthetic:
         return 'ledger = "ledger.jsonl"\n'
+    given = [path for path in config.datasets if config.partition or config.subject.open(path).site == site.name]
     return f"ledger = {json.dumps(str(given[0].resolve() / 'ledger.jsonl'), ensure_ascii=False)}\n"
 
 

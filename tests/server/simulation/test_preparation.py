@@ -82,3 +82,13 @@ def test_nothing_is_written_into_a_run_that_another_process_plays(pool: Path) ->
     with held_alone(folder.path), pytest.raises(InputError, match="in use by another process"):
         prepared(_config(pool))
     assert _files(folder.path) == before
+
+
+def test_real_patients_of_several_data_sets_are_not_dealt_out(pool: Path) -> None:
+    whole = read_dataset(pool)
+    real = write_dataset(pool.parent / "real", whole.info.model_copy(update={"synthetic": False}), list(whole.rows))
+    config = _config(pool)
+    with pytest.raises(InputError, match="partition: deals out real patients of several data sets"):
+        prepared(config.model_copy(update={"datasets": (pool, real.folder)}))
+    folder, _ = prepared(config.model_copy(update={"datasets": (real.folder,)}))
+    assert str(real.folder.resolve() / "ledger.jsonl") in (folder.path / "sites/site-1/site.toml").read_text("utf-8")
