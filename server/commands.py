@@ -18,7 +18,8 @@ def simulate(
         list[Path] | None, typer.Argument(help="Data set folders, one a site.", show_default=False)
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file with any settings, or a recipe: single-steps. Options go over it.")
+        Path | None,
+        typer.Option(help="TOML file with any settings, or a recipe: single-steps, whole-network. Options go over it."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; run again to go on in it. Default: federation.")] = None,
     strategy: Annotated[

@@ -18,7 +18,8 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
 def run(
     name: Run,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file with any settings, or a recipe: single-steps. Options go over it.")
+        Path | None,
+        typer.Option(help="TOML file with any settings, or a recipe: single-steps, whole-network. Options go over it."),
     ] = None,
     sites: Annotated[list[str] | None, typer.Option("--site", help="A site to ask. Default: all admitted.")] = None,
     epsilon: Annotated[
