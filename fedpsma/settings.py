@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -141,9 +142,11 @@ def _value(text: str) -> Any:
     if text.lower() == _NONE:
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    # An attack is called "nan", and no setting takes what is not a number.
+    return text if isinstance(value, float) and isnan(value) else value
 
 
 def _hide_with_enough_sites(table: Table) -> None:

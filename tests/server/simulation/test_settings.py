@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,7 +11,7 @@ from fedpsma.contract import SecureAggregation, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.settings import RECIPES, read_settings, setting_names
 from server.federation.runs import RunConfig
-from server.simulation.config import SimulationConfig
+from server.simulation.config import AttackKind, SimulationConfig
 from server.simulation.settings import read_config
 
 TOML = """
@@ -56,6 +57,19 @@ def test_options_go_over_the_file_and_settings_over_both(file: Path) -> None:
     assert config.partition.alpha == 0.9
     assert config.full_plan.proximal_mu == 0.7
     assert config.participation.norm_limit is None
+
+
+@pytest.mark.parametrize("name", get_args(AttackKind))
+def test_every_attack_can_be_given_by_its_name(file: Path, name: str) -> None:
+    for setting in ("attack", "attack.kind"):
+        attack = read_config(file, {}, [f"{setting}={name}"]).attack
+        assert attack is not None
+        assert attack.kind == name
+
+
+def test_what_is_not_a_number_is_no_number_of_a_setting(file: Path) -> None:
+    with pytest.raises(InputError, match="plan.learning_rate"):
+        read_config(file, {}, ["plan.learning_rate=nan"])
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
