@@ -69,11 +69,14 @@ def _groups(labels: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _with_names(groups: Mapping[str, list[str]]) -> Sites:
     """Turn what tells patients apart into names of sites; two that come out alike get a number."""
+    plain = {label: re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._")[:48] or "unknown" for label in groups}
     named: Sites = {}
     for label, patients in groups.items():
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._")[:48] or "unknown"
-        numbered = name if name not in named else f"{name}-{len(named) + 1}"
-        named[numbered] = tuple(patients)
+        name, number = plain[label], len(named) + 1
+        # A number must not make the name of another label either.
+        while name in named or (name != plain[label] and name in plain.values()):
+            name, number = f"{plain[label]}-{number}", number + 1
+        named[name] = tuple(patients)
     return named
 
 

@@ -64,6 +64,24 @@ def test_by_scanner_no_site_has_two_scanners(labels: dict[str, str]) -> None:
     assert all(len({labels[patient] for patient in patients}) == 1 for patients in sites.values())
 
 
+def test_labels_that_come_out_alike_keep_their_patients() -> None:
+    rule = Partition(by="scanner", least_patients=1)
+    lost_before = partition({"p1": "A B", "p2": "A-B-3", "p3": "A/B"}, rule, 0)
+    assert lost_before == {"A-B": ("p1",), "A-B-3": ("p2",), "A-B-4": ("p3",)}
+    assert list(partition({"p1": "A B", "p2": "A-B", "p3": "A-B-2"}, rule, 0)) == ["A-B", "A-B-3", "A-B-2"]
+    assert list(partition({"p1": "A B", "p2": "A/B"}, rule, 0)) == ["A-B", "A-B-2"]
+
+
+ALIKE = [f"{name}{number}" for name in ("A B", "A/B", "A-B", "-A-B", "") for number in ("", "-2", "-3", "-4")]
+
+
+@given(st.dictionaries(st.text("pq", max_size=5), st.sampled_from(ALIKE), min_size=3))
+def test_no_patient_is_lost_whatever_the_scanners_are_called(labels: dict[str, str]) -> None:
+    sites = partition(labels, Partition(by="scanner", least_patients=1), 0)
+    assert sorted(patient for patients in sites.values() for patient in patients) == sorted(labels)
+    assert len(sites) == len(set(labels.values()))
+
+
 def _labels(count: int) -> dict[str, str]:
     return {f"p{number:04d}": "ab"[number % 2] for number in range(count)}
 
