@@ -72,7 +72,9 @@ def length(update: Arrays) -> float:
 def overlong(lengths: Mapping[str, float], limit: float) -> frozenset[str]:
     """Return the sites whose update is more than ``limit`` times as long as the median of the others.
 
-    Sites that trained nothing at all do not make the others overlong.
+    Others that changed nothing at all, as a site that drew nobody, do not count, so that they can neither make an
+    update overlong nor hide one that is. Where all the others changed nothing there is nothing to compare with, and
+    the update passes, however long it is.
 
     Example:
         >>> sorted(overlong({"A": 1.0, "B": 1.2, "C": 30.0}, limit=5.0))
@@ -82,7 +84,7 @@ def overlong(lengths: Mapping[str, float], limit: float) -> frozenset[str]:
         return frozenset()
     found = set()
     for site, own in lengths.items():
-        usual = median(other for name, other in lengths.items() if name != site)
-        if own > limit * usual > 0:
+        others = [other for name, other in lengths.items() if name != site and other > 0]
+        if others and own > limit * median(others):
             found.add(site)
     return frozenset(found)

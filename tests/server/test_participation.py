@@ -109,6 +109,14 @@ def test_an_update_far_longer_than_the_others_is_out_of_line() -> None:
     assert not overlong(dict.fromkeys(NAMES[:8], 0.0) | {"s9": 1.0}, 5.0), "who alone trained is not the bad one"
 
 
+@given(st.integers(0, 8))
+def test_sites_that_drew_nobody_do_not_hide_an_overlong_update(idle: int) -> None:
+    away = dict.fromkeys(NAMES[:idle], 0.0)
+    assert overlong(away | {"A": 1.0, "B": 1.2, "C": 30.0}, 5.0) == {"C"}
+    assert not overlong(away | {"A": 1.0, "B": 1.2, "C": 3.0}, 5.0)
+    assert overlong({"A": 1e6, "B": 0.0, "C": 0.0, "D": 1.0}, 5.0) == {"A"}
+
+
 def test_an_update_on_disk_is_the_exact_difference(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     sent = {name: rng.normal(size=(3, 4)).astype(np.float32) for name in ("a", "frozen")}
