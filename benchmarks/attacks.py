@@ -32,8 +32,8 @@ from fedpsma.phantom.cohort import write_cohort
 from fedpsma.phantom.patient import PhantomOptions
 from fedpsma.training.subject import Figures
 from server.display import progress_bar
+from server.failures import FederationError
 from server.participation import Participation
-from server.rounds import FederationError
 from server.simulation import SimulationConfig, simulate
 from server.simulation.datasets import site_data
 from server.simulation.judging import judge

@@ -6,7 +6,6 @@ A finished round is on the disk before the next one starts, so an interruption c
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -21,7 +20,8 @@ from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_
 from fedpsma.training.local_rules import split_control
 from server.averaging import averaged
 from server.card import federated_card
-from server.flower import EngineStoppedError, Link, Waits
+from server.failures import FederationError, failure_code, require_finite
+from server.flower import Link, Waits
 from server.participation import away_sites, drawn_sites
 from server.replies import BAD_UPDATES, Asked, QuarantineError, QuarantineReason, Reply, read_reply
 from server.run_folder import RoundOutcome, RoundState, RunFolder, RunRules, SiteState
@@ -36,10 +36,6 @@ ROLL_CALL_PAUSE_S = 0.2
 HELD_S = 2.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
-
-
-class FederationError(Exception):
-    """A round had too few valid updates, so there is no model to go on with."""
 
 
 @dataclass
@@ -69,7 +65,7 @@ def run_rounds(link: Link, path: Path) -> None:
 
     Raises:
         FederationError: A round had fewer valid updates than the plan's ``min_sites``.
-        InputError: The run folder is not as it has to be, or another process is at it.
+        InputError: The run folder is not as it has to be, another process is at it, or a round's step is not finite.
     """
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
@@ -92,7 +88,7 @@ def _run_to_the_end(run: _Run) -> None:
     except BaseException as error:
         # On a full disk this fails as well, and the error that counts is the first one.
         with suppress(OSError):
-            run.events.append("run_failed", round=state.round, reason=_failure_code(error))
+            run.events.append("run_failed", round=state.round, reason=failure_code(error))
         raise
     seconds = _seconds_since(started)
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=model)
@@ -118,6 +114,7 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
         raise FederationError(_too_few(run, number, harvest))
     made = _rule(run, harvest).aggregate(_given(run, number, harvest, memory))
     new = stepped(weights, made.step)
+    require_finite(new, number, run.rules.strategy.name)
     state = _finish(run, state, RoundOutcome(new, _mean(run, state, weights, new), made.memory), harvest.reports)
     run.folder.clear_incoming()
     run.events.append("round_ended", round=number, seconds=_seconds_since(started), model_sha256=state.model_sha256)
@@ -364,14 +361,6 @@ def _write_model(run: _Run, state: RoundState) -> str:
 
 def _card(run: _Run, state: RoundState) -> ModelCard:
     return federated_card(run.initial, run.plan, run.federation, state, run.rules)
-
-
-def _failure_code(error: BaseException) -> str:
-    if isinstance(error, FederationError):
-        return "too_few_sites"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full"
-    return "stopped" if isinstance(error, KeyboardInterrupt | EngineStoppedError) else "internal_error"
 
 
 def _seconds_since(started: float) -> float:

@@ -52,11 +52,15 @@ class StoredUpdate(Mapping[str, NDArray[np.float64]]):
 
 
 def stepped(weights: Weights, step: Arrays) -> Weights:
-    """Return weights after a step, in their own type; what no site trained stays bit for bit."""
-    return {
-        name: np.where(step[name] == 0, array, array + step[name]).astype(array.dtype)
-        for name, array in weights.items()
-    }
+    """Return weights after a step, in their own type; what no site trained stays bit for bit.
+
+    A step that is too long for that type makes infinite weights.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            name: np.where(step[name] == 0, array, array + step[name]).astype(array.dtype)
+            for name, array in weights.items()
+        }
 
 
 def length(update: Arrays) -> float:

@@ -44,6 +44,7 @@ QUARANTINES = {
 
 FAILURES = {
     "too_few_sites": "fewer sites than a round needs gave a valid update",
+    "not_finite": "the step of its strategy is too long; start another run, with a smaller strategy.learning_rate",
     "stopped": "somebody stopped it",
     "disk_full": "the coordinator's disk is full; make room and start it again",
     "internal_error": "its process failed; the SuperLink's log says why",

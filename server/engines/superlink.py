@@ -11,9 +11,9 @@ import os
 import time
 
 from server.engines.ray import gpus_of_a_site
+from server.failures import FederationError
 from server.federation.app import write_app
 from server.federation.superlink import CONNECTION, PAUSE_S, SuperLink, free_port
-from server.rounds import FederationError
 from server.run_folder import RunFolder
 
 

@@ -46,9 +46,9 @@ class Aggregate:
 
 
 class Rule(BaseModel, ABC):
-    """Base of the strategies; the fields of each are its settings."""
+    """Base of the strategies; the fields of each are its settings, and none of them is infinite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @property
     def least_updates(self) -> int:

@@ -87,7 +87,7 @@ def test_without_privacy_it_is_another_model_and_claims_no_loss(
 def test_weights_of_another_network_are_refused_not_trained(
     sites: tuple[Path, ...], initial: Path, tmp_path: Path
 ) -> None:
-    from server.rounds import FederationError
+    from server.failures import FederationError
 
     checkpoint = load_checkpoint(initial)
     wrong = tmp_path / "wrong.safetensors"

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_trainer import make_sites, tiny_config
 
+from fedpsma.errors import InputError
 from fedpsma.history.events import Event
+from fedpsma.history.reasons import FAILURES
 from fedpsma.model.checkpoint import load_checkpoint
+from server.failures import FederationError
 from server.participation import Participation, away_sites, drawn_sites
-from server.rounds import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 from server.updates import StoredUpdate, overlong, stepped
@@ -196,9 +198,21 @@ def test_what_a_strategy_keeps_survives_an_interruption(
     assert plain.model_sha256 != whole.model_sha256
 
 
-def test_a_strategy_with_too_few_sites_is_refused_at_the_start(tmp_path: Path) -> None:
-    from fedpsma.errors import InputError
+@pytest.mark.filterwarnings("error")
+def test_a_step_that_leaves_no_finite_model_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    rash = {"strategy": {"name": "fedadam", "learning_rate": 1e39}}
+    config = SimulationConfig.model_validate({**tiny_config(tmp_path).model_dump(), **rash})
+    with pytest.raises(InputError, match=r"round 1: the step of fedadam .* in bias; .* smaller strategy.learning_rate"):
+        simulate(config)
+    folder = RunFolder(config.out)
+    assert folder.last_state().round == 0
+    assert not folder.checkpoint_path(1).exists()
+    last = _events(config)[-1]
+    assert (last.kind, last.reason) == ("run_failed", "not_finite")
+    assert last.reason in FAILURES
 
+
+def test_a_strategy_with_too_few_sites_is_refused_at_the_start(tmp_path: Path) -> None:
     config = SimulationConfig.model_validate({**tiny_config(tmp_path).model_dump(), "strategy": "krum"})
     with pytest.raises(InputError, match="krum needs 5"):
         simulate(config)

@@ -12,9 +12,10 @@ from tiny_trainer import tiny_config
 import server.rounds
 from fedpsma.contract import RoundOrder, SiteReport
 from fedpsma.model.checkpoint import Weights
+from server.failures import FederationError
 from server.flower import take_identity
 from server.replies import Reply
-from server.rounds import FederationError, run_rounds
+from server.rounds import run_rounds
 from server.run_folder import RunFolder
 from server.signing import Sealed
 from server.simulation import simulate

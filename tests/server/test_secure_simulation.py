@@ -21,7 +21,7 @@ from fedpsma.io.dataset import read_dataset
 from fedpsma.model.checkpoint import load_checkpoint
 from fedpsma.secure_aggregation.messages import Revealed, UnmaskOrder
 from fedpsma.training.trainer import TrainingTask
-from server.rounds import FederationError
+from server.failures import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 from server.strategies import FedAvg, FedMedian, FedYogi, Krum, Scaffold

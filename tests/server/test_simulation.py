@@ -17,7 +17,7 @@ from fedpsma.io.dataset import read_dataset
 from fedpsma.io.files import read_json
 from fedpsma.model.checkpoint import Weights, load_checkpoint
 from fedpsma.training.trainer import TrainingTask
-from server.rounds import FederationError
+from server.failures import FederationError
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 

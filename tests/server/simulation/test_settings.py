@@ -68,7 +68,7 @@ def test_every_attack_can_be_given_by_its_name(file: Path, name: str) -> None:
 
 
 def test_what_is_not_a_number_is_no_number_of_a_setting(file: Path) -> None:
-    with pytest.raises(InputError, match="plan.learning_rate"):
+    with pytest.raises(InputError, match=r"plan\.learning_rate"):
         read_config(file, {}, ["plan.learning_rate=nan"])
 
 

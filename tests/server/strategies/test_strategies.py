@@ -60,6 +60,16 @@ def test_each_strategy_is_known_by_its_name() -> None:
         _rule("fedavg", mu=0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("fedadam", "learning_rate"), ("fedyogi", "tau"), ("scaffold", "learning_rate"), ("fedprox", "mu")],
+)
+@pytest.mark.parametrize("value", [np.inf, "inf", np.nan])
+def test_no_setting_is_infinite(name: str, setting: str, value: object) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        _rule(name, **{setting: value})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_no_site_trained_is_not_moved_and_the_order_of_the_replies_does_not_matter(name: str) -> None:
     updates = _updates(7)
