@@ -86,6 +86,7 @@ def _run_to_the_end(run: _Run) -> None:
             state = _play_round(run, state)
         model = _write_model(run, state)
     except BaseException as error:
+        run.folder.clear_incoming()
         # On a full disk this fails as well, and the error that counts is the first one.
         with suppress(OSError):
             run.events.append("run_failed", round=state.round, reason=failure_code(error))

@@ -105,11 +105,11 @@ class RunFolder:
 
     @property
     def incoming(self) -> Path:
-        """Where the updates of the round lie that is being played; those of an interrupted one are written over."""
+        """Where the updates of the round lie that is being played; a killed process leaves them to the next one."""
         return self.path / "incoming"
 
     def clear_incoming(self) -> None:
-        """Remove the updates of a finished round: the coordinator keeps no site's own weights."""
+        """Remove the updates of a round that is over, however it ended: the coordinator keeps no site's own weights."""
         shutil.rmtree(self.incoming, ignore_errors=True)
 
     @property

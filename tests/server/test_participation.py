@@ -14,7 +14,8 @@ from tiny_trainer import make_sites, tiny_config
 from fedpsma.errors import InputError
 from fedpsma.history.events import Event
 from fedpsma.history.reasons import FAILURES
-from fedpsma.model.checkpoint import load_checkpoint
+from fedpsma.model.checkpoint import Weights, load_checkpoint
+from fedpsma.training.trainer import TrainingTask
 from server.failures import FederationError
 from server.participation import Participation, away_sites, drawn_sites
 from server.run_folder import RunFolder
@@ -136,6 +137,25 @@ def test_an_update_on_disk_is_the_exact_difference(tmp_path: Path) -> None:
 def test_no_sites_own_weights_stay_with_the_coordinator(tmp_path: Path) -> None:
     result = simulate(tiny_config(tmp_path, rounds=1))
     assert not (result.folder / "incoming").exists()
+
+
+@pytest.mark.parametrize("end", [FederationError, KeyboardInterrupt])
+def test_nor_do_they_after_a_round_that_failed(
+    tmp_path: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, rounds=1, min_sites=3)
+    honest = tiny_trainer.train
+
+    def train(task: TrainingTask) -> Weights:
+        if task.site == "C":
+            assert (config.out / "incoming" / "A.safetensors").exists()
+            raise KeyboardInterrupt if end is KeyboardInterrupt else RuntimeError
+        return honest(task)
+
+    monkeypatch.setattr(tiny_trainer, "train", train)
+    with pytest.raises(end):
+        simulate(config)
+    assert not (config.out / "incoming").exists()
 
 
 @pytest.mark.parametrize(("attack", "reason"), [("nan", "not_finite"), ("scaled", "too_long"), ("sign_flip", None)])
