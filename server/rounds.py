@@ -53,8 +53,9 @@ class _Run:
 
 @dataclass
 class _Harvest:
-    """What a round brought: the valid updates by site, and why the others are missing."""
+    """What a round brought: the valid updates by site, and why the others of those ``asked`` are missing."""
 
+    asked: int
     reports: dict[str, SiteReport] = field(default_factory=dict)
     updates: dict[str, Arrays] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -177,7 +178,7 @@ def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
 
 
 def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
-    harvest = _Harvest()
+    harvest = _Harvest(asked=len(nodes))
     network = run.initial.network.model_dump(mode="json")
     order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=_issued(run))
     weights, _ = split_control(sent)
@@ -319,7 +320,9 @@ def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
 
 
 def _missing(harvest: _Harvest) -> str:
-    return ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items())) or "no site answered"
+    if harvest.missing:
+        return ", ".join(f"{site}: {reason}" for site, reason in sorted(harvest.missing.items()))
+    return "every site that was asked answered" if harvest.asked else "no site was there to be asked"
 
 
 def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:

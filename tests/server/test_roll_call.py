@@ -108,5 +108,10 @@ def test_a_site_that_does_not_answer_is_left_out(folder: RunFolder) -> None:
 
 
 def test_a_run_that_nobody_joins_fails(folder: RunFolder) -> None:
-    with pytest.raises(FederationError, match="no site answered"):
+    with pytest.raises(FederationError, match="no site was there to be asked"):
         run_rounds(_Link({}), folder.path)
+
+
+def test_too_few_that_all_answered_are_not_said_to_be_silent(folder: RunFolder) -> None:
+    with pytest.raises(FederationError, match="1 valid updates, 2 needed .every site that was asked answered"):
+        run_rounds(_Link({1: "A"}), folder.path)
