@@ -143,7 +143,7 @@ def _draw_key(run: _Run, number: int) -> str:
 
 def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:
     """Return the sites that are there by node, after waiting for all of them or for as many as a round needs."""
-    wanted = len(run.federation.sites) if everyone else run.plan.min_sites
+    wanted = len(run.federation.sites) if everyone else _wanted(run)
     deadline = time.monotonic() + ARRIVAL_S
     while True:
         nodes = run.link.nodes()
@@ -152,6 +152,13 @@ def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:
         if len(present) >= wanted or time.monotonic() > deadline:
             return _without_doubles(run, present)
         run.link.pause(ROLL_CALL_PAUSE_S)
+
+
+def _wanted(run: _Run) -> int:
+    """Return how many sites a round waits for before it begins: what it needs, as far as it would ask so many."""
+    asked = run.rules.participation.sites_per_round or len(run.federation.sites)
+    needed = max(run.plan.min_sites, run.rules.strategy.least_updates)
+    return min(needed, asked, len(run.federation.sites))
 
 
 def _learn_names(run: _Run, nodes: list[int]) -> None:
