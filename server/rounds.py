@@ -73,6 +73,7 @@ def run_rounds(link: Link, path: Path) -> None:
     federation = folder.federation()
     run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
+    run.rules.strategy.require_counts(_patients(run), run.plan.secure_aggregation)
     with held_alone(path, within_s=HELD_S), heeded(folder.stop_path, link.interrupted):
         _run_to_the_end(run)
 
@@ -341,8 +342,11 @@ def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
 
 
 def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
-    patients = {site.name: site.patients for site in run.federation.sites}
-    return Given(number, run.plan, harvest.updates, len(run.federation.sites), patients, memory)
+    return Given(number, run.plan, harvest.updates, len(run.federation.sites), _patients(run), memory)
+
+
+def _patients(run: _Run) -> dict[str, int | None]:
+    return {site.name: site.patients for site in run.federation.sites}
 
 
 def _mean(run: _Run, state: RoundState, before: Weights, weights: Weights) -> Weights:

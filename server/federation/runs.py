@@ -141,6 +141,7 @@ def prepare(home: FederationHome, name: str, config: RunConfig) -> FederationRun
             remedy="admit more sites",
         )
     config.participation.require_enough(least, config.strategy.name)
+    config.strategy.require_counts({site.name: site.request.patients for site in sites}, plan.secure_aggregation)
     initial = load_checkpoint(config.init)
     _require_sendable(sum(array.nbytes for array in initial.weights.values()))
     federation = Federation(

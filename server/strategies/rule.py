@@ -74,6 +74,9 @@ class Rule(BaseModel, ABC):
                 remedy="take fedavg, fedprox, fedadam or fedyogi, or leave secure aggregation out",
             )
 
+    def require_counts(self, patients: Mapping[str, int | None], secure: SecureAggregation | None) -> None:
+        """Raise InputError where sites would count by numbers of patients that they did not register."""
+
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
         """Return the plan with what the strategy asks of the sites."""
         return plan
@@ -111,10 +114,23 @@ class MeanRule(Rule):
                 remedy='give most_patients together with weighting = "patients", or neither',
             )
 
+    def require_counts(self, patients: Mapping[str, int | None], secure: SecureAggregation | None) -> None:
+        """Raise InputError where a site without a number would count for nothing; a hidden site weighs itself."""
+        unknown = [site for site, number in sorted(patients.items()) if not number]
+        if unknown and self.weighting == "patients" and secure is None:
+            raise InputError(
+                'registered no number of patients, which weighting = "patients" needs',
+                where=", ".join(unknown),
+                remedy='take weighting = "equal", or ask the others only',
+            )
+
     def mean(self, given: Given) -> Arrays:
         """Return the weighted mean of the updates, by Flower's FedAvg.
 
         One update after the other joins the mean of those before it, so that hundreds need the memory of two.
+
+        Raises:
+            InputError: A site would count by its patients and registered no number.
         """
         from server.flower import FlowerRule, combine
 
@@ -126,9 +142,11 @@ class MeanRule(Rule):
         return dict(whole)
 
     def _shares(self, given: Given) -> list[float]:
-        if self.weighting == "equal":
+        if self.weighting == "equal" or given.plan.secure_aggregation is not None:
             return [1.0] * len(given.updates)
-        return [float(given.patients.get(site) or 0) for site in sorted(given.updates)]
+        counts = {site: given.patients.get(site) for site in sorted(given.updates)}
+        self.require_counts(counts, None)
+        return [float(number) for number in counts.values() if number]
 
     def aggregate(self, given: Given) -> Aggregate:
         """Return the mean of the updates."""

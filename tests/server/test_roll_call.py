@@ -12,6 +12,7 @@ from tiny_trainer import make_sites, tiny_config
 
 import server.rounds
 from fedpsma.contract import RoundOrder, SiteReport
+from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.failures import FederationError
 from server.flower import take_identity
@@ -116,6 +117,20 @@ def test_a_run_that_nobody_joins_fails(folder: RunFolder) -> None:
 def test_too_few_that_all_answered_are_not_said_to_be_silent(folder: RunFolder) -> None:
     with pytest.raises(FederationError, match=r"2 needed \(every site that was asked answered\)"):
         run_rounds(_Link({1: "A"}), folder.path)
+
+
+def test_nobody_trains_where_a_site_would_count_for_nothing(folder: RunFolder) -> None:
+    for path, old, new in (
+        (folder.path / "rules.json", '"equal"', '"patients"'),
+        (folder.path / "federation.json", '"patients": 12', '"patients": null'),
+    ):
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+    link = _Link({1: "A", 2: "B", 3: "C"})
+    with pytest.raises(InputError, match="registered no number of patients"):
+        run_rounds(link, folder.path)
+    assert not link.asked
 
 
 class _ForgetfulLink(_Link):

@@ -12,7 +12,7 @@ from made_up_federation import NotingSuperLink, made_up_home, request_of
 from tiny_trainer import make_checkpoint
 from typer.testing import CliRunner
 
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import SecureAggregation, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.io.files import held_alone
 from server.federation.admission import admit, revoke
@@ -21,6 +21,7 @@ from server.federation.home import FederationHome
 from server.federation.runs import FederationRun, RunConfig, prepare, request_stop, resume_cut_off, start
 from server.federation_commands import federation
 from server.run_folder import RoundOutcome, RoundState, SiteState
+from server.strategies import FedAvg
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_a_run_knows_its_sites_by_their_keys_and_not_who_was_revoked(home: Feder
         ("first", {"sites": ("east",)}, "east: is not admitted"),
         ("first", {"sites": ("north",)}, "1 admitted, the plan with fedavg needs 2"),
         ("first", {"strategy": "multi_krum"}, "needs"),
+        ("first", {"strategy": FedAvg(weighting="patients")}, "west: registered no number of patients"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(
@@ -105,6 +107,13 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=message):
         prepare(home, name, _config(tmp_path, **changes))
     assert not list(home.runs.iterdir())
+
+
+def test_a_site_without_a_number_need_not_count_by_it(home: FederationHome, tmp_path: Path) -> None:
+    counting = FedAvg(weighting="patients")
+    prepare(home, "first", _config(tmp_path / "a", strategy=counting, sites=("north", "south")))
+    hidden = TrainingPlan(secure_aggregation=SecureAggregation(most_patients=20), min_sites=3)
+    prepare(home, "second", _config(tmp_path / "b", strategy=counting, plan=hidden))
 
 
 def test_a_message_too_large_for_flower_is_refused_early(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from fedpsma.contract import CONTROL, TrainingPlan
+from fedpsma.contract import CONTROL, SecureAggregation, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.flower import take_identity
@@ -91,6 +91,18 @@ def test_the_mean_counts_every_site_alike_or_by_what_it_registered(name: str) ->
     np.testing.assert_allclose(
         weighed["b"], np.average(_stack(updates, "b"), axis=0, weights=[0.1, 0.3, 0.6]), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("patients", [{}, {"s0": None, "s1": None}, {"s0": None, "s1": 3}])
+def test_no_site_counts_for_nothing(patients: dict[str, int | None]) -> None:
+    rule, updates = _rule("fedavg", weighting="patients"), _updates(2)
+    with pytest.raises(InputError, match=r"^s0.*registered no number of patients"):
+        rule.aggregate(_given(updates, patients=patients))
+    with pytest.raises(InputError, match="s0: registered no number"):
+        rule.require_counts({"s0": None, "s1": 3}, None)
+    rule.require_counts({"s0": None, "s1": 3}, SecureAggregation(most_patients=5))
+    for sound in (_rule("fedavg"), _rule("krum")):
+        sound.require_counts({"s0": None}, None)
 
 
 @given(st.integers(3, 9), st.integers(0, 50))
