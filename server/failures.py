@@ -10,6 +10,8 @@ from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
 from server.flower import EngineStoppedError
 
+TOO_FEW_SITES = "too_few_sites"
+
 
 class FederationError(Exception):
     """A round had too few valid updates, so there is no model to go on with."""
@@ -33,7 +35,7 @@ def require_finite(weights: Weights, number: int, strategy: str) -> None:
 def failure_code(error: BaseException) -> str:
     """Return the code for what ended a run; :mod:`fedpsma.history.reasons` has their plain words."""
     if isinstance(error, FederationError):
-        return "too_few_sites"
+        return TOO_FEW_SITES
     if isinstance(error, NotFiniteError):
         return "not_finite"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -7,6 +7,7 @@ A finished round is on the disk before the next one starts, so an interruption c
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ class _Run:
     initial: ModelCard
     signing: Signing
     names: dict[int, str] = field(default_factory=dict)
+    failed: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
@@ -79,7 +81,7 @@ def run_rounds(link: Link, path: Path) -> None:
 
 
 def _run_to_the_end(run: _Run) -> None:
-    state = run.folder.last_state()
+    state, run.failed = run.folder.last_state(), run.folder.failed_attempts()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
     run.events.append(kind, round=state.round, rounds=run.plan.rounds, model_sha256=state.model_sha256)
@@ -139,7 +141,9 @@ def _drawn(run: _Run, present: dict[int, str], number: int) -> dict[int, str]:
 
 def _draw_key(run: _Run, number: int) -> str:
     # Not by the run's random name where there is a seed, so that two simulations with one seed ask the same sites.
-    return f"{run.federation.run if run.plan.seed is None else run.plan.seed}/{number}"
+    key = f"{run.federation.run if run.plan.seed is None else run.plan.seed}/{number}"
+    # A round that failed for want of sites is drawn anew, or it would fail for ever; one that was cut off is repeated.
+    return f"{key}/{run.failed[number]}" if run.failed[number] else key
 
 
 def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:

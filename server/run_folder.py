@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,6 +21,7 @@ from fedpsma.errors import InputError, first_problem
 from fedpsma.history.events import EventLog
 from fedpsma.io.files import read_json, write_bytes, write_json
 from fedpsma.model.checkpoint import Checkpoint, ModelCard, Weights, load_checkpoint, save_checkpoint
+from server.failures import TOO_FEW_SITES
 from server.participation import Participation
 from server.strategies import Strategy
 from server.strategies.fedavg import FedAvg
@@ -82,6 +84,12 @@ class RunFolder:
     def events(self) -> EventLog:
         """The history of the run."""
         return EventLog(self.path / "events.jsonl")
+
+    def failed_attempts(self) -> Counter[int]:
+        """Count by round the attempts that failed for want of sites; one that was only cut off is none."""
+        history, _ = self.events.read()
+        ends = (event for event in history if event.kind == "run_failed" and event.reason == TOO_FEW_SITES)
+        return Counter(event.round + 1 for event in ends if event.round is not None)
 
     @property
     def initial_path(self) -> Path:

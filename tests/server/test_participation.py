@@ -89,6 +89,62 @@ def test_too_many_away_fail_the_run_and_say_so(tmp_path: Path) -> None:
         simulate(config)
 
 
+def _away(config: SimulationConfig) -> list[list[str]]:
+    """Return who was away in each round that began, attempt for attempt."""
+    found: list[list[str]] = []
+    for event in _events(config):
+        if event.kind == "round_started":
+            found.append([])
+        if event.reason == "away":
+            found[-1].append(str(event.site))
+    return found
+
+
+def test_a_round_that_failed_for_want_of_sites_is_drawn_anew_and_a_killed_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With this seed the first attempt lacks B and C, the second all, the third nobody."""
+    config = _with(tiny_config(tmp_path, min_sites=3), dropout=0.5)
+    with pytest.raises(FederationError):
+        simulate(config)
+    log = config.out / "events.jsonl"
+    *before, failed = log.read_bytes().splitlines(keepends=True)
+    assert b"too_few_sites" in failed
+    log.write_bytes(b"".join(before))  # As if killed before the failure was written down.
+    for _ in range(2):
+        with pytest.raises(FederationError):
+            simulate(config)
+
+    def stopped(task: TrainingTask) -> Weights:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_trainer, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(config)
+    assert simulate(config).rounds == 2
+    assert _away(config) == [["B", "C"], ["B", "C"], ["A", "B", "C"], [], [], []]
+
+
+def test_a_round_that_was_cut_off_asks_the_same_sites_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _with(tiny_config(tmp_path / "whole", rounds=4), sites_per_round=2)
+    cut = _with(tiny_config(tmp_path / "cut", rounds=4), sites_per_round=2)
+    honest = tiny_trainer.train
+
+    def interrupted(task: TrainingTask) -> Weights:
+        if task.round == 3:
+            raise KeyboardInterrupt
+        return honest(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_trainer, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(cut)
+    assert simulate(cut).model_sha256 == simulate(whole).model_sha256
+    asked = _asked(whole)
+    assert _asked(cut) == [*asked[:3], *asked[2:]]
+
+
 @pytest.mark.parametrize("late", [True, False])
 def test_stragglers_are_not_waited_for_after_the_deadline_once_enough_are_there(tmp_path: Path, late: bool) -> None:
     """The sites work one after the other, each for half a second; the deadline is after the first, or never."""
