@@ -163,7 +163,7 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
     if control.keys() != (weights.keys() if order.plan.control_variates else set()):
         raise RefusalError("plan_not_allowed")
     memory = RoundMemory.of_run(site.state, order.run)
-    kept = memory.before(order.round)
+    kept = memory.before(order.round, order.counted)
     start, steering = with_own(weights, kept, order.plan), correction(control, kept)
     account = _admit(site, order)
     mask = _mask_of(site, order, mask_order, len(account.dataset.patients))
@@ -182,7 +182,7 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
         )
         with whole_slots(None if account.charge is None else account.policy.reply_slot_s):
             trained = account.trainer.train(task)
-        memory.keep(order.round, to_keep(order.plan, start, trained, steering))
+        memory.keep(order.round, to_keep(order.plan, start, trained, steering), order.counted)
         released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:
         account.ledger.close(payment.entry, "failed")

@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from fedpsma.domain.contour import ContourConvention
 
@@ -179,6 +187,8 @@ class RoundOrder(BaseModel):
 
     ``network`` is the configuration of the network that the weights belong to, as its model card has it. ``issued`` is
     when it was given; every order of a real federation says so, and a later one of the same run is given later.
+    ``counted`` is the last round in which the update of the site that is asked counted, 0 for none. Only a plan with
+    control variates needs it; an order of another plan does not hold it at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -188,6 +198,20 @@ class RoundOrder(BaseModel):
     plan: TrainingPlan
     network: dict[str, Any] = Field(default_factory=dict)
     issued: AwareDatetime | None = None
+    counted: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _require_that_it_counted_before(self) -> Self:
+        if self.counted is not None and self.counted >= self.round:
+            raise ValueError("counted has to be a round before this one")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = handler(self)
+        if self.counted is None:
+            told.pop("counted", None)
+        return told
 
 
 class FederationSite(BaseModel):

@@ -51,6 +51,7 @@ class _Run:
     signing: Signing
     names: dict[int, str] = field(default_factory=dict)
     failed: Counter[int] = field(default_factory=Counter)
+    sites: Mapping[str, SiteState] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,7 +103,7 @@ def _run_to_the_end(run: _Run) -> None:
 def _play_round(run: _Run, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
-    weights, memory = run.folder.weights(state), run.folder.memory(state)
+    weights, memory, run.sites = run.folder.weights(state), run.folder.memory(state), state.sites
     sent = {**weights, **run.rules.strategy.sent(run.plan, weights, memory)}
     nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
     run.events.append(
@@ -214,7 +215,8 @@ def _sealing(run: _Run, order: RoundOrder, sent: Weights) -> Callable[[int], Sea
     """Return what makes the order for a node; a real site takes an order up once, so each one has its own date."""
 
     def seal(node: int) -> Sealed:
-        text = order.model_copy(update={"issued": _issued(run)}).model_dump_json()
+        counted = run.sites.get(run.names[node], SiteState(last=0)).last if run.plan.control_variates else None
+        text = order.model_copy(update={"issued": _issued(run), "counted": counted}).model_dump_json()
         return run.signing.seal("order", run.names[node], order.round, text, sent)
 
     return seal
@@ -364,7 +366,7 @@ def _finish(run: _Run, state: RoundState, outcome: RoundOutcome, reports: Mappin
     sites = dict(state.sites)
     for name, report in reports.items():
         rounds = sites.get(name, SiteState()).rounds + 1
-        sites[name] = SiteState(rounds=rounds, epsilon=report.epsilon, delta=report.delta)
+        sites[name] = SiteState(rounds=rounds, last=state.round + 1, epsilon=report.epsilon, delta=report.delta)
     new = RoundState(run=state.run, round=state.round + 1, model_sha256=model_hash(outcome.weights), sites=sites)
     run.folder.finish_round(new, outcome, _card(run, new))
     return new

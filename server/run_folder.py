@@ -31,11 +31,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class SiteState(BaseModel):
-    """How much a site has given so far: rounds that count, and its privacy loss over all of them."""
+    """How much a site has given so far: rounds that count, and its privacy loss over all of them.
+
+    ``last`` is the last round that counted; ``None`` in a run of an older release, which did not note it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rounds: int = 0
+    last: int | None = None
     epsilon: float | None = None
     delta: float | None = None
 

@@ -53,18 +53,34 @@ class RoundMemory:
         # The name comes from the server, so it is no path.
         return cls(state / "runs" / hashlib.sha256(run.encode()).hexdigest()[:16])
 
-    def before(self, round_number: int) -> Weights:
-        """Return what was kept after the last round before this one; empty where there was none."""
-        rounds = [number for number in self._rounds() if number < round_number]
-        return load((self.folder / _FILE.format(max(rounds))).read_bytes()) if rounds else {}
+    def before(self, round_number: int, counted: int | None = None) -> Weights:
+        """Return what was kept after the last round before this one; empty where there was none.
 
-    def keep(self, round_number: int, arrays: Weights) -> None:
-        """Keep arrays after a round; nothing is written where there are none."""
+        Args:
+            round_number: The round that begins.
+            counted: The last round in which the site's update counted. The control variate is the one kept then,
+                since the common one, which is the mean of the sites', heard of no later one. ``None`` where nobody
+                says, and then it is that of the last round.
+        """
+        rounds = [number for number in self._rounds() if number < round_number]
+        last = self._load(max(rounds)) if rounds else {}
+        if counted is None or not rounds or counted == max(rounds):
+            return last
+        heard = self._load(counted) if counted in rounds else {}
+        return _of_control(last, False) | _of_control(heard, True)
+
+    def keep(self, round_number: int, arrays: Weights, counted: int | None = None) -> None:
+        """Keep arrays after a round, and still those of the one that ``counted``; without any, nothing is written."""
         if not arrays:
             return
         write_bytes(self.folder / _FILE.format(round_number), save(arrays))
         for number in self._rounds()[:-_KEPT_ROUNDS]:
-            self._shrink(self.folder / _FILE.format(number))
+            if number != counted:
+                self._shrink(self.folder / _FILE.format(number))
+
+    def _load(self, number: int) -> Weights:
+        arrays: Weights = load((self.folder / _FILE.format(number)).read_bytes())
+        return arrays
 
     def _shrink(self, path: Path) -> None:
         arrays = load(path.read_bytes())
@@ -76,6 +92,10 @@ class RoundMemory:
 
     def _rounds(self) -> list[int]:
         return sorted(int(path.stem.removeprefix("round_")) for path in self.folder.glob("round_*.safetensors"))
+
+
+def _of_control(arrays: Weights, wanted: bool) -> Weights:
+    return {name: array for name, array in arrays.items() if name.startswith(CONTROL) == wanted}
 
 
 def with_own(weights: Weights, memory: Weights, plan: TrainingPlan) -> Weights:

@@ -20,6 +20,9 @@ class Scaffold(MeanRule):
     A site's own variate stays at the site. Its change follows from the update that the site released anyway, so it is
     not sent: ``c_i' - c_i = -c - update / (steps * local learning rate)``. Under differential privacy all of it is
     computed from released numbers and costs nothing.
+
+    The order says which of its updates counted last, and the site goes on from the variate of that round, so that the
+    common one stays the mean of the sites' own where an update was set aside or came late.
     """
 
     name: Literal["scaffold"] = "scaffold"

@@ -10,6 +10,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from packed_record import arrays_in, packed_record, record_of
+from pydantic import ValidationError
 
 from fedpsma.contract import RoundOrder, SiteReport, TrainingPlan
 from fedpsma.packing import pack
@@ -24,6 +25,14 @@ REPORT = SiteReport(site="A", round=1, epsilon=1.0, delta=0.01, noise_multiplier
 SEALED = Sealed(ORDER.model_dump_json())
 JSON = ConfigRecord({"json": REPORT.model_dump_json()})
 ARRAYS = packed_record(WEIGHTS)
+
+
+def test_an_order_says_what_counted_only_where_that_is_told() -> None:
+    assert "counted" not in ORDER.model_dump_json()
+    told = RoundOrder(run="r", round=3, plan=TrainingPlan(), counted=2)
+    assert RoundOrder.model_validate_json(told.model_dump_json()) == told
+    with pytest.raises(ValidationError, match="a round before this one"):
+        RoundOrder(run="r", round=3, plan=TrainingPlan(), counted=3)
 
 
 def _link(client: Callable[[Message], RecordDict]) -> Link:

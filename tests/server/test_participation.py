@@ -15,6 +15,7 @@ from fedpsma.errors import InputError
 from fedpsma.history.events import Event
 from fedpsma.history.reasons import FAILURES
 from fedpsma.model.checkpoint import Weights, load_checkpoint
+from fedpsma.training.local_rules import RoundMemory
 from fedpsma.training.trainer import TrainingTask
 from server.failures import FederationError
 from server.participation import Participation, away_sites, drawn_sites
@@ -272,6 +273,30 @@ def test_what_a_strategy_keeps_survives_an_interruption(
     assert simulate(cut).model_sha256 == whole.model_sha256
     plain = simulate(tiny_config(tmp_path / "plain", rounds=4))
     assert plain.model_sha256 != whole.model_sha256
+
+
+@pytest.mark.parametrize("bad_rounds", [(1,), (2, 3, 4)])
+def test_the_common_control_variate_stays_the_mean_of_the_sites_where_an_update_did_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_rounds: tuple[int, ...]
+) -> None:
+    raw = {**tiny_config(tmp_path, rounds=5).model_dump(), "strategy": "scaffold"}
+    config, honest = SimulationConfig.model_validate(raw), tiny_trainer.train
+
+    def train(task: TrainingTask) -> Weights:
+        trained = honest(task)
+        longer = 100 if task.site == "B" and task.round in bad_rounds else 1
+        return {name: array + (longer - 1) * (array - task.weights[name]) for name, array in trained.items()}
+
+    monkeypatch.setattr(tiny_trainer, "train", train)
+    simulate(config)
+    assert [(e.round, e.site, e.reason) for e in _events(config) if e.reason] == [
+        (number, "B", "too_long") for number in bad_rounds
+    ]
+    folder = RunFolder(config.out)
+    federation, state = folder.federation(), folder.last_state()
+    own = [RoundMemory.of_run(config.out / str(site.state), federation.run).before(6) for site in federation.sites]
+    for name, common in folder.memory(state).items():
+        np.testing.assert_allclose(common, np.mean([one[name] for one in own], axis=0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

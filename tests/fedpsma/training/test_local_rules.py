@@ -98,6 +98,21 @@ def test_of_older_rounds_the_own_parameters_stay_and_nothing_else(tmp_path: Path
     assert ["control/a" in one for one in kept] == [False, False, True, True]
 
 
+def test_the_control_variate_is_that_of_the_last_round_that_counted(tmp_path: Path) -> None:
+    memory = RoundMemory.of_run(tmp_path, "run")
+    counted = 0
+    for number in (1, 2, 3, 4, 5):
+        kept = memory.before(number, counted)
+        assert float(kept.get("control/a", np.zeros(1))[0]) == counted
+        assert float(kept.get("own/a", np.zeros(1))[0]) == number - 1, "its own parameters go on whatever counted"
+        memory.keep(number, {name: np.full(1, number, np.float32) for name in ("own/a", "control/a")}, counted)
+        if number == 1:
+            counted = 1
+    assert memory.before(6)["control/a"] == 5
+    assert memory.before(6, 5)["control/a"] == 5
+    assert "control/a" not in memory.before(6, 0)
+
+
 def test_control_variates_are_split_off_and_follow_option_two() -> None:
     rng = np.random.default_rng(1)
     before, after, common, own = ({"a": rng.normal(size=3).astype(np.float32)} for _ in range(4))
