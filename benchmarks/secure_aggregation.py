@@ -141,6 +141,12 @@ def _hidden(
         cost.at_site(masked)
         total.add(name, masked)
         cost.at_server()
+    survivors = total.survivor_list()
+    for name in stayed:
+        agreement = sites[name].agree(survivors)
+        cost.at_site(agreement)
+        total.agree(agreement)
+        cost.at_server()
     order = total.unmask_order()
     for name in stayed:
         revealed = sites[name].unmask(order)

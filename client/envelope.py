@@ -61,9 +61,9 @@ class Envelope:
         """Hold the arrays no longer, once they are elsewhere: a large set is not to lie in memory twice."""
         object.__setattr__(self, "arrays", {})
 
-    def refusal(self, site: str, number: int, reason: RefusalReason) -> Envelope:
+    def refusal(self, site: str, number: int, reason: RefusalReason, senders: tuple[str, ...] = ()) -> Envelope:
         """Return a refusal as the answer."""
-        refused = SiteRefusal(site=site, round=number, reason=reason)
+        refused = SiteRefusal(site=site, round=number, reason=reason, senders=senders)
         return self.reply(REFUSAL, {TEXT: refused.model_dump_json()})
 
 

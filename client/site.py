@@ -126,7 +126,8 @@ def answer_order(
         report, trained = _train(site, order, weights, mask_order)
     except Exception as error:
         note(site.state, error)
-        return SiteRefusal(site=site.name, round=order.round, reason=code_of(error))
+        senders = error.senders if isinstance(error, RefusalError) else ()
+        return SiteRefusal(site=site.name, round=order.round, reason=code_of(error), senders=senders)
     if order.plan.target_epsilon is None:
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
     return report, trained

@@ -14,13 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from client.masking import Participant, ProtocolError, TooFewSitesError
+from client.masking import Participant, ProtocolError, TooFewSitesError, UnreadableShareError
 from client.policy import read_policy
 from client.refusal import RefusalError
 from fedpsma.contract import MASKED, RoundOrder, Stage
 from fedpsma.model.checkpoint import Weights
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook, KeyNotTrustedError
-from fedpsma.secure_aggregation.messages import Invitation, MaskOrder, Roster, Session, UnmaskOrder
+from fedpsma.secure_aggregation.messages import (
+    Invitation,
+    MaskOrder,
+    Roster,
+    Session,
+    SurvivorList,
+    UnmaskOrder,
+)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -38,6 +45,8 @@ def _coded(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
             raise RefusalError("too_few_sites") from error
         except KeyNotTrustedError as error:
             raise RefusalError("key_not_trusted") from error
+        except UnreadableShareError as error:
+            raise RefusalError("share_unreadable", senders=error.senders) from error
         except (ProtocolError, ValidationError) as error:
             raise RefusalError("protocol_violated") from error
 
@@ -62,10 +71,14 @@ def answer_stage(site: str, state: Path, stage: Stage, text: str, admit: Callabl
         invitation = Invitation.model_validate_json(text)
         _require_same(invitation.session, invitation.order)
         admit(invitation.order)
-        return _participant(site, state, invitation.session).advertise(invitation.session).model_dump_json()
+        least = invitation.order.plan.min_sites
+        return _participant(site, state, invitation.session).advertise(invitation.session, least).model_dump_json()
     if stage == "share":
         roster = Roster.model_validate_json(text)
         return _participant(site, state, roster.session).share(roster).model_dump_json()
+    if stage == "agree":
+        listed = SurvivorList.model_validate_json(text)
+        return _participant(site, state, listed.session).agree(listed).model_dump_json()
     order = UnmaskOrder.model_validate_json(text)
     return _participant(site, state, order.session).unmask(order).model_dump_json()
 

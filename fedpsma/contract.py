@@ -34,6 +34,7 @@ RefusalReason = Literal[
     "too_few_sites",
     "key_not_trusted",
     "protocol_violated",
+    "share_unreadable",
     "code_not_approved",
     "order_not_signed",
     "order_repeated",
@@ -53,8 +54,8 @@ IDENTIFY = "identify"
 # Names of the control variates that travel beside the weights; no parameter has a slash in its name.
 CONTROL = "control/"
 # The stages of secure aggregation before and after training, the record of its messages, and the masked update.
-Stage = Literal["advertise", "share", "unmask"]
-STAGES: tuple[Stage, ...] = ("advertise", "share", "unmask")
+Stage = Literal["advertise", "share", "agree", "unmask"]
+STAGES: tuple[Stage, ...] = ("advertise", "share", "agree", "unmask")
 SECURE, MASKED = "secure", "masked"
 # Of two sites each can take its own update off the mean, and what is left is the other's.
 LEAST_HIDDEN_SITES = 3
@@ -173,13 +174,17 @@ class SiteReport(BaseModel):
 
 
 class SiteRefusal(BaseModel):
-    """A site's answer when it will not or cannot train; the reason is a code, never the text of an exception."""
+    """A site's answer when it will not or cannot train; the reason is a code, never the text of an exception.
+
+    ``senders`` names the sites whose shares it could not read, of those that the server sent it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     site: str
     round: int
     reason: RefusalReason
+    senders: tuple[str, ...] = ()
 
 
 class RoundOrder(BaseModel):

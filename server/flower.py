@@ -40,7 +40,6 @@ from server.updates import Arrays
 
 CLIENT_APP, SERVER_APP = "client.app:app", "server.app:app"
 IDENTIFY_TIMEOUT_S = 120.0
-STAGE_TIMEOUT_S = 600.0
 # Flower gives a ServerApp no way to learn that its engine has stopped.
 INTERRUPTED = threading.Event()
 # Between two looks for replies: a twentieth of the time that was waited already, between these.
@@ -81,15 +80,13 @@ class Link:
             if reply.has_content()
         }
 
-    def ask(self, questions: Mapping[int, Sealed], stage: Stage) -> Iterator[Reply]:
+    def ask(self, questions: Mapping[int, Sealed], stage: Stage, waits: Waits) -> Iterator[Reply]:
         """Send each node its message of a stage of secure aggregation and yield the answers as they come."""
 
         def content(node: int) -> RecordDict:
             return RecordDict({SECURE: _sealed_record(questions[node])})
 
-        limit = STAGE_TIMEOUT_S
-        replies = self._exchange(list(questions), content, f"query.{stage}", lambda elapsed: elapsed < limit)
-        for node, message in replies:
+        for node, message in self._exchange(list(questions), content, f"query.{stage}", waits):
             yield _reply(node, message)
 
     def train(

@@ -35,6 +35,8 @@ ARRIVAL_S = 120.0
 ROLL_CALL_PAUSE_S = 0.2
 # Who only looks whether a run is alive holds its folder for a moment.
 HELD_S = 2.0
+# The longest that a stage of secure aggregation takes, which a site answers at once.
+STAGE_TIMEOUT_S = 600.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
 
@@ -62,6 +64,7 @@ class _Harvest:
     reports: dict[str, SiteReport] = field(default_factory=dict)
     updates: dict[str, Arrays] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    accusations: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def run_rounds(link: Link, path: Path) -> None:
@@ -240,9 +243,11 @@ def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[i
     try:
         harvest.updates[TOGETHER] = SecureRound(nodes, order, weights, book, desk).mean()
     except BrokenSecretError as error:
-        _set_aside(run, harvest, error.site, order.round, "false_share")
+        for site in error.sites:
+            _set_aside(run, harvest, site, order.round, "false_share")
         harvest.reports.clear()
-        _sum_secretly(run, harvest, order, {n: site for n, site in nodes.items() if site != error.site}, weights)
+        harvest.accusations.clear()
+        _sum_secretly(run, harvest, order, {n: site for n, site in nodes.items() if site not in error.sites}, weights)
     except UnmaskingError as error:
         raise FederationError(f"round {order.round}: {error} ({_missing(harvest)})") from error
 
@@ -256,18 +261,19 @@ class _Desk:
     order: RoundOrder
     weights: Weights
 
-    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
-        for reply in self.run.link.ask(self._sealed(questions), stage):
+    def ask(self, questions: Mapping[int, str], stage: Stage, enough: Callable[[], bool]) -> Iterator[Reply]:
+        for reply in self.run.link.ask(self._sealed(questions), stage, _until(self.run, STAGE_TIMEOUT_S, enough)):
             site = self.run.names[reply.node]
             signed = self.run.signing.is_from("answer", site, self.order.round, reply.sealed)
             yield reply if reply.kind != "answer" or signed else replace(reply, kind="unsigned")
 
-    def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
-        from fedpsma.secure_aggregation.messages import threshold
-
-        waits = _patience(self.run, self.harvest, threshold(len(mask_orders)))
+    def train(self, mask_orders: Mapping[int, str], enough: Callable[[], bool]) -> Iterator[Reply]:
+        waits = _until(self.run, self.run.federation.round_timeout_s, enough)
         order = _sealing(self.run, self.order, self.weights)
         return self.run.link.train(list(mask_orders), order, self.weights, waits, self._sealed(mask_orders))
+
+    def accusations(self) -> Mapping[str, tuple[str, ...]]:
+        return self.harvest.accusations
 
     def set_aside(self, site: str, reason: QuarantineReason) -> None:
         _set_aside(self.run, self.harvest, site, self.order.round, reason)
@@ -281,14 +287,17 @@ class _Desk:
         return {node: run.signing.seal("stage", run.names[node], number, text) for node, text in texts.items()}
 
 
-def _patience(run: _Run, harvest: _Harvest, least: int = 0) -> Waits:
-    """Return how long a round waits: to its end, or after the deadline until enough sites have answered well."""
+def _patience(run: _Run, harvest: _Harvest) -> Waits:
+    return _until(run, run.federation.round_timeout_s, lambda: len(harvest.reports) >= _least(run, harvest))
+
+
+def _until(run: _Run, longest_s: float, enough: Callable[[], bool]) -> Waits:
+    """Return how long answers are waited for: so long, or after the deadline until enough sites have answered well."""
     deadline_s = run.rules.participation.deadline_s
 
     def waits(elapsed_s: float) -> bool:
         late = deadline_s is not None and elapsed_s >= deadline_s
-        enough = len(harvest.reports) >= max(least, _least(run, harvest))
-        return elapsed_s < run.federation.round_timeout_s and not (late and enough)
+        return elapsed_s < longest_s and not (late and enough())
 
     return waits
 
@@ -309,6 +318,7 @@ def _accepted(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> Weigh
         return None
     if isinstance(content, SiteRefusal):
         harvest.missing[asked.site] = content.reason
+        harvest.accusations[asked.site] = content.senders
         run.events.append("site_refused", round=asked.round, site=asked.site, reason=content.reason)
         return None
     report, trained = content

@@ -1,13 +1,14 @@
-"""One round of secure aggregation over the link to the nodes: keys, shares, masked updates, unmasking.
+"""One round of secure aggregation over the link to the nodes: keys, shares, masked updates, agreement, unmasking.
 
 A site that fails a stage is left out from there on, with a code; the round stands as long as two thirds of those that
-sent their keys stay to the end, and never fewer than three.
+sent their keys stay to the end, and never fewer than three or than the plan needs.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -18,23 +19,31 @@ from pydantic import ValidationError
 from fedpsma.contract import MASKED, RoundOrder, Stage
 from fedpsma.model.checkpoint import Weights
 from fedpsma.secure_aggregation.identity import KeyBook, KeyNotTrustedError
-from fedpsma.secure_aggregation.messages import Advert, Dealing, Invitation, Revealed, Session
+from fedpsma.secure_aggregation.messages import Advert, Agreement, Dealing, Invitation, Revealed, Session
 from server.replies import QuarantineReason, Reply
-from server.unmasking import FalseShareError, MaskedSum
+from server.unmasking import BrokenSecretError, FalseShareError, MaskedSum
 
 Arrays = Mapping[str, NDArray[Any]]
-Answer = TypeVar("Answer", Advert, Dealing, Revealed)
+Answer = TypeVar("Answer", Advert, Dealing, Agreement, Revealed)
+Enough = Callable[[], bool]
+"""Whether the sites that have answered are enough to go on with, once the deadline has passed."""
+# One site alone may lie about another.
+ACCUSERS = 2
 
 
 class Desk(Protocol):
     """The seam to the round loop: sends messages, takes replies, notes what is wrong with them, keeps the reports."""
 
-    def ask(self, questions: Mapping[int, str], stage: Stage) -> Iterator[Reply]:
+    def ask(self, questions: Mapping[int, str], stage: Stage, enough: Enough) -> Iterator[Reply]:
         """Send each node its message of a stage and yield the answers as they come."""
         ...
 
-    def train(self, mask_orders: Mapping[int, str]) -> Iterator[Reply]:
+    def train(self, mask_orders: Mapping[int, str], enough: Enough) -> Iterator[Reply]:
         """Send each node the order of the round, its mask order beside, and yield the replies as they come."""
+        ...
+
+    def accusations(self) -> Mapping[str, Iterable[str]]:
+        """Return whose shares each site could not read, of those that refused for it in this attempt."""
         ...
 
     def set_aside(self, site: str, reason: QuarantineReason) -> None:
@@ -63,7 +72,8 @@ class SecureRound:
 
         Raises:
             ValueError: The plan does not ask for secure aggregation.
-            UnmaskingError: Too few are left, a site dealt false shares, or the sum is not one of honest sites.
+            BrokenSecretError: Sites dealt false shares.
+            UnmaskingError: Too few are left, or the sum is not one of honest sites.
         """
         secure = self.order.plan.secure_aggregation
         if secure is None:
@@ -75,9 +85,10 @@ class SecureRound:
             sites=tuple(sorted(self.nodes.values())),
             bounds=secure,
         )
-        total = MaskedSum.of(session, self._adverts(session), self._size)
+        total = MaskedSum.of(session, self._adverts(session), self._size, self.order.plan.min_sites)
         self._deal(total)
         self._train(total)
+        self._agree(total)
         self._unmask(total)
         change, _ = total.mean()
         return _by_name(self.weights, change)
@@ -89,8 +100,14 @@ class SecureRound:
 
     def _adverts(self, session: Session) -> dict[str, Advert]:
         invitation = Invitation(session=session, order=self.order).model_dump_json()
-        adverts = {}
-        for site, advert in self._ask("advertise", {name: invitation for name in session.sites}, Advert):
+        adverts: dict[str, Advert] = {}
+        invited = self._ask(
+            "advertise",
+            {name: invitation for name in session.sites},
+            Advert,
+            lambda: len(adverts) >= self.order.plan.min_sites,
+        )
+        for site, advert in invited:
             try:
                 self.book.require([advert], session)
             except KeyNotTrustedError:
@@ -100,8 +117,8 @@ class SecureRound:
         return adverts
 
     def _deal(self, total: MaskedSum) -> None:
-        roster = total.roster.model_dump_json()
-        for site, dealing in self._ask("share", {name: roster for name in total.roster.names}, Dealing):
+        rosters = dict.fromkeys(total.roster.names, total.roster.model_dump_json())
+        for site, dealing in self._ask("share", rosters, Dealing, lambda: len(total.dealings) >= total.needed):
             try:
                 total.deal(dealing)
             except ValueError:
@@ -111,25 +128,45 @@ class SecureRound:
         orders = {self._node(name): order.model_dump_json() for name, order in total.mask_orders().items()}
         expected = {MASKED: np.broadcast_to(np.uint32(0), (self._size,))}
         late = set(orders)
-        for reply in self.desk.train(orders):
+        for reply in self.desk.train(orders, lambda: len(total.survivors) >= total.needed):
             late.discard(reply.node)
             arrays = self.desk.accept(reply, self.nodes[reply.node], expected)
             if arrays is not None:
                 total.add(self.nodes[reply.node], arrays[MASKED])
         self._note_late(late)
+        self._require_readable(set(total.dealings))
+
+    def _require_readable(self, dealers: set[str]) -> None:
+        """Raise BrokenSecretError where several sites could not read the shares of the same dealers."""
+        accused = Counter(
+            sender for site, senders in self.desk.accusations().items() for sender in dealers & set(senders) - {site}
+        )
+        false = sorted(sender for sender, accusers in accused.items() if accusers >= ACCUSERS)
+        if false:
+            raise BrokenSecretError(*false)
+
+    def _agree(self, total: MaskedSum) -> None:
+        lists = dict.fromkeys(total.survivors, total.survivor_list().model_dump_json())
+        for site, agreement in self._ask("agree", lists, Agreement, lambda: len(total.signatures) >= total.quorum):
+            try:
+                total.agree(agreement)
+            except KeyNotTrustedError:
+                self.desk.set_aside(site, "key_not_trusted")
 
     def _unmask(self, total: MaskedSum) -> None:
-        order = total.unmask_order().model_dump_json()
-        for site, revealed in self._ask("unmask", {name: order for name in total.survivors}, Revealed):
+        orders = dict.fromkeys(total.signatures, total.unmask_order().model_dump_json())
+        for site, revealed in self._ask("unmask", orders, Revealed, lambda: len(total.revealed) >= total.quorum):
             try:
                 total.reveal(revealed)
             except FalseShareError:
                 self.desk.set_aside(site, "false_share")
 
-    def _ask(self, stage: Stage, texts: Mapping[str, str], kind: type[Answer]) -> Iterator[tuple[str, Answer]]:
+    def _ask(
+        self, stage: Stage, texts: Mapping[str, str], kind: type[Answer], enough: Enough
+    ) -> Iterator[tuple[str, Answer]]:
         """Ask sites and yield the well-formed answers; whoever gives none is set aside."""
         late = {self._node(name) for name in texts}
-        for reply in self.desk.ask({self._node(name): text for name, text in texts.items()}, stage):
+        for reply in self.desk.ask({self._node(name): text for name, text in texts.items()}, stage, enough):
             late.discard(reply.node)
             site = self.nodes[reply.node]
             if reply.kind != "answer":

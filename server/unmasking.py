@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedpsma.contract import LEAST_HIDDEN_SITES
+from fedpsma.secure_aggregation.agreement import AgreedList
+from fedpsma.secure_aggregation.identity import KeyNotTrustedError
 from fedpsma.secure_aggregation.masks import add_mask, mask_key, public_of
 from fedpsma.secure_aggregation.messages import (
     Advert,
+    Agreement,
     Dealing,
     MaskOrder,
     Revealed,
     Roster,
     Session,
+    SurvivorList,
     UnmaskOrder,
 )
 from fedpsma.secure_aggregation.ring import Ring
@@ -39,11 +43,11 @@ class TooFewSitesError(UnmaskingError):
 
 
 class BrokenSecretError(UnmaskingError):
-    """A site dealt shares that give another secret than the one it had committed itself to."""
+    """Sites dealt shares that others cannot read, or that give another secret than the one committed to."""
 
-    def __init__(self, site: str) -> None:
-        super().__init__(f"{site} dealt false shares")
-        self.site = site
+    def __init__(self, *sites: str) -> None:
+        super().__init__(f"{', '.join(sites)} dealt false shares")
+        self.sites = sites
 
 
 def require_sites(left: int, needed: int) -> None:
@@ -55,25 +59,42 @@ def require_sites(left: int, needed: int) -> None:
 
 @dataclass
 class MaskedSum:
-    """The sum of one session, as it grows; memory of one update however many sites there are."""
+    """The sum of one session, as it grows; memory of one update however many sites there are.
+
+    ``least`` is the fewest sites that the plan lets it be of.
+    """
 
     session: Session
     roster: Roster
     total: Ring
+    least: int = LEAST_HIDDEN_SITES
     dealings: dict[str, Dealing] = field(default_factory=dict)
     survivors: list[str] = field(default_factory=list)
-    _revealed: dict[str, Revealed] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
+    revealed: dict[str, Revealed] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, adverts: Mapping[str, Advert], size: int) -> MaskedSum:
+    def of(
+        cls, session: Session, adverts: Mapping[str, Advert], size: int, least: int = LEAST_HIDDEN_SITES
+    ) -> MaskedSum:
         """Begin a sum of vectors of a size over the sites that sent their keys.
 
         Raises:
-            TooFewSitesError: They are fewer than three.
+            TooFewSitesError: They are fewer than the plan needs, or than three.
         """
-        require_sites(len(adverts), LEAST_HIDDEN_SITES)
+        require_sites(len(adverts), least)
         roster = Roster(session=session, adverts=tuple(adverts[name] for name in sorted(adverts)))
-        return cls(session, roster, np.zeros(size, np.uint32))
+        return cls(session, roster, np.zeros(size, np.uint32), least)
+
+    @property
+    def quorum(self) -> int:
+        """How many sites have to sign and to reveal."""
+        return max(LEAST_HIDDEN_SITES, self.roster.threshold)
+
+    @property
+    def needed(self) -> int:
+        """How many updates the sum has to be of."""
+        return max(self.least, self.quorum)
 
     def deal(self, dealing: Dealing) -> None:
         """Take the sealed shares of one site.
@@ -92,7 +113,7 @@ class MaskedSum:
         Raises:
             TooFewSitesError: Fewer sites than the threshold dealt.
         """
-        require_sites(len(self.dealings), self.roster.threshold)
+        require_sites(len(self.dealings), self.needed)
         return {holder: self._order_for(holder) for holder in sorted(self.dealings)}
 
     def _order_for(self, holder: str) -> MaskOrder:
@@ -108,14 +129,34 @@ class MaskedSum:
         self.total += masked
         self.survivors.append(site)
 
-    def unmask_order(self) -> UnmaskOrder:
+    def survivor_list(self) -> SurvivorList:
         """Return the names of the sites whose updates are in the sum.
 
         Raises:
             TooFewSitesError: They are fewer than the threshold.
         """
-        require_sites(len(self.survivors), self.roster.threshold)
-        return UnmaskOrder(session=self.session, survivors=tuple(sorted(self.survivors)))
+        require_sites(len(self.survivors), self.needed)
+        return SurvivorList(session=self.session, survivors=tuple(sorted(self.survivors)))
+
+    def agree(self, agreement: Agreement) -> None:
+        """Take one survivor's signature of the list.
+
+        Raises:
+            KeyNotTrustedError: It is not for this list, or not by this site's key.
+        """
+        agreed = AgreedList(self.roster, tuple(sorted(self.dealings)), tuple(sorted(self.survivors)))
+        if not agreed.is_signed_by(agreement.site, agreement.signature):
+            raise KeyNotTrustedError(f"{agreement.site} did not sign the list of survivors")
+        self.signatures[agreement.site] = agreement.signature
+
+    def unmask_order(self) -> UnmaskOrder:
+        """Return what shows the sites that signed that enough of them did.
+
+        Raises:
+            TooFewSitesError: They are fewer than the threshold.
+        """
+        require_sites(len(self.signatures), self.quorum)
+        return UnmaskOrder(session=self.session, signatures=dict(sorted(self.signatures.items())))
 
     def reveal(self, revealed: Revealed) -> None:
         """Take the shares that one site reveals.
@@ -130,7 +171,7 @@ class MaskedSum:
             self._require_dealt(seed, self.dealings[name].digests[revealed.site].seed, revealed.site)
         for name, key in revealed.keys.items():
             self._require_dealt(key, self.dealings[name].digests[revealed.site].key, revealed.site)
-        self._revealed[revealed.site] = revealed
+        self.revealed[revealed.site] = revealed
 
     @staticmethod
     def _require_dealt(share: str, expected: str, holder: str) -> None:
@@ -145,7 +186,7 @@ class MaskedSum:
             BrokenSecretError: The secret of one site cannot be put together.
             UnmaskingError: The sum is outside what honest sites can reach.
         """
-        require_sites(len(self._revealed), self.roster.threshold)
+        require_sites(len(self.revealed), self.quorum)
         for site in self.survivors:
             add_mask(self.total, self._seed(site), negative=True)
         for site in sorted(set(self.dealings) - set(self.survivors)):
@@ -163,13 +204,13 @@ class MaskedSum:
             add_mask(self.total, key, negative=site < dropped)
 
     def _seed(self, site: str) -> bytes:
-        seed = self._combined({name: one.seeds[site] for name, one in self._revealed.items()})
+        seed = self._combined({name: one.seeds[site] for name, one in self.revealed.items()})
         if digest(seed) != self.roster.advert(site).seed_digest:
             raise BrokenSecretError(site)
         return seed
 
     def _private_key(self, site: str) -> bytes:
-        private = self._combined({name: one.keys[site] for name, one in self._revealed.items()})
+        private = self._combined({name: one.keys[site] for name, one in self.revealed.items()})
         if public_of(private).hex() != self.roster.advert(site).mask_key:
             raise BrokenSecretError(site)
         return private

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from client.envelope import KEYS, Arrays, Envelope
-from fedpsma.contract import CONTROL, MASKED, REFUSAL, REPORT, SECURE
+from fedpsma.contract import CONTROL, MASKED, REFUSAL, REPORT, SECURE, SiteRefusal
 
 
 class NotReleasedError(Exception):
@@ -16,7 +18,8 @@ def require_releasable(asked: Envelope, reply: Envelope) -> None:
     """Check a reply against the order that it answers.
 
     With a report go either arrays of the names and shapes of the weights that came, float32 and finite, or one masked
-    vector as long as all of them and one more; with anything else goes no array.
+    vector as long as all of them and one more; with anything else goes no array. A refusal names no sites but those
+    whose shares came with the order.
 
     Raises:
         NotReleasedError: It holds something else.
@@ -29,12 +32,20 @@ def require_releasable(asked: Envelope, reply: Envelope) -> None:
     if records != {REPORT}:
         if reply.arrays:
             raise NotReleasedError("arrays beside a reply that has none")
+        if records == {REFUSAL}:
+            _require_named_before(asked, SiteRefusal.model_validate_json(reply.text(REFUSAL)))
         return
     weights = {name: array for name, array in asked.arrays.items() if not name.startswith(CONTROL)}
     if SECURE in asked.records:
         _require_masked(weights, reply.arrays)
     else:
         _require_weights(weights, reply.arrays)
+
+
+def _require_named_before(asked: Envelope, refused: SiteRefusal) -> None:
+    sealed = json.loads(asked.text(SECURE)).get("sealed", {}) if SECURE in asked.records and refused.senders else {}
+    if not set(refused.senders) <= set(sealed):
+        raise NotReleasedError("the refusal names sites that were not named before")
 
 
 def _require_masked(weights: Arrays, released: Arrays) -> None:

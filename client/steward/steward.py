@@ -24,7 +24,7 @@ from client.steward.home import SiteHome
 from client.steward.kept import KeptReport
 from client.steward.orders import OrderDesk
 from client.steward.release import require_releasable
-from client.steward.voice import Voice, is_report, reason_of
+from client.steward.voice import Voice, is_report, refusal_in
 from client.steward.watch import Check, Stops, watched
 from fedpsma.contract import IDENTIFY, REPORT, STAGES, RoundOrder, SiteReport
 from fedpsma.training.interruption import stoppable
@@ -127,10 +127,10 @@ class Steward:
         self, asked: Envelope, reply: Envelope, run: str, number: int, seconds: float | None = None
     ) -> Envelope:
         require_releasable(asked, reply)
-        reason = reason_of(reply)
-        if reason is not None:
-            self._log.append("refused", run=run, round=number, reason=reason)
-            return self._voice.refusal(asked, run, number, reason)
+        refused = refusal_in(reply)
+        if refused is not None:
+            self._log.append("refused", run=run, round=number, reason=refused.reason)
+            return self._voice.refusal(asked, run, number, refused.reason, refused.senders)
         if is_report(reply):
             report = SiteReport.model_validate_json(reply.text(REPORT))
             spent = {"epsilon": report.epsilon, "seconds": round(seconds or 0.0, 1)}

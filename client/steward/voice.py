@@ -45,9 +45,11 @@ class Voice:
         texts = {NAME: self.site, TEXT: question}
         return asked.reply(SITE, {**texts, SIGNATURE: self._signature("answer", "", 0, question)})
 
-    def refusal(self, asked: Envelope, run: str, number: int, reason: RefusalReason) -> Envelope:
+    def refusal(
+        self, asked: Envelope, run: str, number: int, reason: RefusalReason, senders: tuple[str, ...] = ()
+    ) -> Envelope:
         """Refuse an order of a run."""
-        return self.signed(asked.refusal(self.site, number, reason), run, number)
+        return self.signed(asked.refusal(self.site, number, reason, senders), run, number)
 
     def signed(self, reply: Envelope, run: str, number: int) -> Envelope:
         """Return a report, a refusal or an answer of secure aggregation with its signature."""
@@ -64,9 +66,9 @@ class Voice:
         return sign(Statement(kind, self.federation, run, number, self.site, text, weights), self.key)
 
 
-def reason_of(reply: Envelope) -> RefusalReason | None:
-    """Return the code of a reply that is a refusal."""
-    return SiteRefusal.model_validate_json(reply.text(REFUSAL)).reason if REFUSAL in reply.records else None
+def refusal_in(reply: Envelope) -> SiteRefusal | None:
+    """Return the refusal that a reply is, if it is one."""
+    return SiteRefusal.model_validate_json(reply.text(REFUSAL)) if REFUSAL in reply.records else None
 
 
 def is_report(reply: Envelope) -> bool:

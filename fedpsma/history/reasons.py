@@ -11,6 +11,7 @@ REFUSALS = {
     "too_few_sites": "too few sites are left to hide its update among them",
     "key_not_trusted": "another site shows a key that is not the one it is known by",
     "protocol_violated": "it was asked for something that secure aggregation does not allow",
+    "share_unreadable": "it could not read the share that another site sent it",
     "code_not_approved": "nobody there has approved this version of the application code yet",
     "order_not_signed": "the order is not signed by the coordinator that it joined",
     "order_repeated": "it has answered this order, or a later round, before",

@@ -1,7 +1,7 @@
 """What server and sites say to each other in one session of secure aggregation, stage by stage.
 
-Invitation -> Advert; Roster -> Dealing; MaskOrder with the training order -> masked update; UnmaskOrder -> Revealed.
-Bytes travel as hexadecimal text.
+Invitation -> Advert; Roster -> Dealing; MaskOrder with the training order -> masked update; SurvivorList -> Agreement;
+UnmaskOrder -> Revealed. Bytes travel as hexadecimal text.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ Bytes64 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 def threshold(sites: int) -> int:
     """Return how many of the sites have to stay to the end: two thirds, rounded up.
 
-    More than half of the sites must agree to unmask, or a server could have one half reveal what removes a site's own
-    mask and the other half what removes its masks with others. With two thirds it cannot while fewer than a third of
-    the sites help it.
+    Of two groups of so many sites a third of all are in both, so while fewer than a third help the server, it has one
+    list of survivors agreed on and no second one (:mod:`fedpsma.secure_aggregation.agreement`).
 
     Example:
         >>> [threshold(sites) for sites in (3, 4, 5, 20)]
@@ -132,11 +131,25 @@ class MaskOrder(_Message):
     digests: Mapping[str, ShareDigests]
 
 
-class UnmaskOrder(_Message):
-    """Names the sites whose masked updates arrived."""
+class SurvivorList(_Message):
+    """Names the sites whose masked updates arrived, for each of them to sign."""
 
     session: Session
     survivors: tuple[str, ...]
+
+
+class Agreement(_Message):
+    """A survivor's signature of the list (:class:`fedpsma.secure_aggregation.agreement.AgreedList`)."""
+
+    site: str
+    signature: Bytes64
+
+
+class UnmaskOrder(_Message):
+    """Shows a survivor that enough of the others signed the same list as it did."""
+
+    session: Session
+    signatures: Mapping[str, Bytes64]
 
 
 class Revealed(_Message):

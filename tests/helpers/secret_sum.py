@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from client.masking import Participant
 from fedpsma.contract import SecureAggregation
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook
-from fedpsma.secure_aggregation.messages import Session
+from fedpsma.secure_aggregation.messages import Session, UnmaskOrder
 from server.unmasking import MaskedSum
 
 Vectors = Mapping[str, NDArray[np.float64]]
@@ -41,7 +41,7 @@ class Theatre:
 
     def there(self, names: Collection[str], stage: str) -> list[str]:
         """Return the sites that answer in a stage."""
-        stages = ("advertise", "share", "mask", "unmask")
+        stages = ("advertise", "share", "mask", "agree", "unmask")
         gone = {name for name, since in self.silent.items() if stages.index(since) <= stages.index(stage)}
         return sorted(set(names) - gone)
 
@@ -58,10 +58,17 @@ class Theatre:
             total.add(name, sealed.mask(updates[name], (weights or {}).get(name, 1.0)))
         return total
 
+    def agreed(self, total: MaskedSum) -> UnmaskOrder:
+        """Let the survivors sign and return the order to unmask."""
+        listed = total.survivor_list()
+        for name in self.there(listed.survivors, "agree"):
+            total.agree(self.participant(name).agree(listed))
+        return total.unmask_order()
+
     def unmask(self, total: MaskedSum) -> tuple[NDArray[np.float64], float]:
-        """Play the last stage and return the mean and the weight."""
-        order = total.unmask_order()
-        for name in self.there(order.survivors, "unmask"):
+        """Play the last two stages and return the mean and the weight."""
+        order = self.agreed(total)
+        for name in self.there(order.signatures, "unmask"):
             total.reveal(self.participant(name).unmask(order))
         return total.mean()
 

@@ -9,6 +9,7 @@ import random
 import re
 import string
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +173,7 @@ def _malicious(coordinator: Coordinator, rng: random.Random) -> Envelope:
 def test_a_malicious_server_app_obtains_nothing_beyond_the_contract(tmp_path: Path, coordinator: Coordinator) -> None:
     home, rng = joined_site(tmp_path, coordinator), random.Random(5)
     steward, trained = Steward(home), 0
-    kinds = ("query.advertise", "query.share", "query.unmask", "query.files", "evaluate", "train.scans")
+    kinds = ("query.advertise", "query.share", "query.agree", "query.unmask", "query.files", "evaluate", "train.scans")
     for number in range(150):
         asked = replace(_malicious(coordinator, rng), kind=rng.choice(("train",) * 12 + kinds))
         reply = steward.answer(asked)
@@ -218,11 +219,20 @@ def test_the_last_look_lets_only_agreed_shapes_through(reply: Envelope) -> None:
         require_releasable(asked, reply)
 
 
+@pytest.mark.parametrize(("senders", "leaves"), [((), True), (("B",), True), (("B", "DOE JOHN"), False)])
+def test_a_refusal_names_no_site_that_was_not_named_to_it(senders: tuple[str, ...], leaves: bool) -> None:
+    asked = Envelope("train", {ORDER: {"json": "{}"}, "secure": {"json": '{"sealed": {"B": "", "C": ""}}'}}, WEIGHTS)
+    for question in (asked, replace(asked, records={ORDER: {"json": "{}"}})):
+        reply = question.refusal("north", 1, "share_unreadable", senders)
+        with nullcontext() if not senders or (leaves and question is asked) else pytest.raises(NotReleasedError):
+            require_releasable(question, reply)
+
+
 def test_a_report_has_a_closed_set_of_fields() -> None:
     """Whoever adds one has to think about what it tells; the page for sites lists them."""
     told = {"site", "round", "epsilon", "delta", "noise_multiplier", "steps", "seconds"}
     assert set(SiteReport.model_fields) == told
-    assert set(SiteRefusal.model_fields) == {"site", "round", "reason"}
+    assert set(SiteRefusal.model_fields) == {"site", "round", "reason", "senders"}
     page = Path(__file__).parents[3] / "docs" / "for-sites.md"
     assert not [name for name in told - {"site", "round"} if not re.search(rf"`{name}`", page.read_text("utf-8"))]
 
