@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny_trainer
+from flwr.app import Message
 from pydantic import ValidationError
 from tiny_trainer import make_sites, tiny_config
 
@@ -19,9 +21,13 @@ from fedpsma.contract import RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.io.dataset import read_dataset
 from fedpsma.model.checkpoint import load_checkpoint
-from fedpsma.secure_aggregation.messages import Revealed, UnmaskOrder
+from fedpsma.secure_aggregation.messages import Agreement, Dealing, Revealed, SurvivorList, UnmaskOrder
 from fedpsma.training.trainer import TrainingTask
+from server import flower
+from server.engines.inprocess import InProcessGrid
 from server.failures import FederationError
+from server.flower import Link
+from server.participation import Participation
 from server.run_folder import RunFolder
 from server.simulation import SimulationConfig, simulate
 from server.strategies import FedAvg, FedMedian, FedYogi, Krum, Scaffold
@@ -172,6 +178,120 @@ def test_a_site_that_deals_false_shares_is_named_and_the_round_is_summed_without
     assert _reasons(hidden.out) == [(1, "D", "false_share")]
     charged = {name: len(Ledger(hidden.out / "sites" / name / "ledger.jsonl").history()) for name in NAMES}
     assert charged == {**dict.fromkeys(NAMES, 2), "D": 1}, "whoever trained the round twice is charged twice"
+
+
+def _dealing_falsely(monkeypatch: pytest.MonkeyPatch, change: Callable[[Dealing], Dealing], site: str = "E") -> None:
+    honest = masking.Participant.share
+
+    def share(self: masking.Participant, roster: masking.Roster) -> Dealing:
+        dealing = honest(self, roster)
+        return change(dealing) if dealing.site == site else dealing
+
+    monkeypatch.setattr(masking.Participant, "share", share)
+
+
+def _unreadable(holders: str) -> Callable[[Dealing], Dealing]:
+    def spoil(dealing: Dealing) -> Dealing:
+        spoilt = dict.fromkeys(holders, "00" * 80)
+        return dealing.model_copy(update={"sealed": {**dealing.sealed, **spoilt}})
+
+    return spoil
+
+
+def _plain_without(folder: Path, site: str, **plan: object) -> Path:
+    config = _config(folder, **plan)
+    _fault(config, site, "raises")
+    return simulate(config).model
+
+
+def test_a_site_whose_shares_two_others_cannot_read_is_named_and_the_round_is_summed_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dealing_falsely(monkeypatch, _unreadable("AB"))
+    hidden = _config(tmp_path / "hidden", rounds=1, **SECURE)
+    _same_model(simulate(hidden).model, _plain_without(tmp_path / "plain", "E", rounds=1))
+    refused = [(1, name, "share_unreadable") for name in "AB"]
+    assert sorted(_reasons(hidden.out)) == sorted([*refused, (1, "E", "false_share")])
+
+
+def test_a_site_that_deals_what_it_dealt_the_round_before_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[Dealing] = []
+
+    def again(dealing: Dealing) -> Dealing:
+        first.append(dealing)
+        return first[0]
+
+    _dealing_falsely(monkeypatch, again)
+    config = _config(tmp_path, **SECURE)
+    result = simulate(config)
+    assert [reason for reason in _reasons(config.out) if reason[1] == "E"] == [(2, "E", "false_share")]
+    assert {site.site: site.rounds for site in result.sites} == {**dict.fromkeys("ABCD", 2), "E": 1}
+
+
+def test_who_alone_cannot_read_a_share_is_left_out_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One site alone may lie about another."""
+    _dealing_falsely(monkeypatch, _unreadable("A"))
+    hidden = _config(tmp_path / "hidden", rounds=1, **SECURE)
+    _same_model(simulate(hidden).model, _plain_without(tmp_path / "plain", "A", rounds=1))
+    assert _reasons(hidden.out) == [(1, "A", "share_unreadable")]
+
+
+def test_a_site_that_signs_another_list_is_named_and_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = masking.Participant.agree
+
+    def lie(self: masking.Participant, order: SurvivorList) -> Agreement:
+        agreement = honest(self, order)
+        return agreement.model_copy(update={"signature": "00" * 64}) if agreement.site == "B" else agreement
+
+    monkeypatch.setattr(masking.Participant, "agree", lie)
+    hidden = _config(tmp_path / "hidden", rounds=1, **SECURE)
+    _same_model(simulate(hidden).model, simulate(_config(tmp_path / "plain", rounds=1)).model)
+    assert _reasons(hidden.out) == [(1, "B", "key_not_trusted")]
+
+
+def _hurried(config: SimulationConfig, deadline_s: float) -> SimulationConfig:
+    return config.model_copy(update={"participation": Participation(deadline_s=deadline_s)})
+
+
+def test_a_round_with_a_deadline_waits_for_the_threshold_of_all_that_sent_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five sites four have to stay, also where one of the five dealt nothing."""
+
+    def nothing(_: Dealing) -> Dealing:
+        raise masking.ProtocolError
+
+    _dealing_falsely(monkeypatch, nothing)
+    ask = Link.ask
+    # The deadline is long past in training alone.
+    monkeypatch.setattr(Link, "ask", lambda link, texts, stage, _: ask(link, texts, stage, lambda _: True))
+    config = _hurried(_config(tmp_path, rounds=1, **SECURE), 1e-9)
+    assert [site.rounds for site in simulate(config).sites] == [1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("stage", ["advertise", "share", "agree", "unmask"])
+def test_a_stage_ends_at_the_deadline_once_enough_have_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    pull, waited = InProcessGrid.pull_messages, [0.0]
+
+    def silent(self: InProcessGrid, names: Sequence[str]) -> list[Message]:
+        about = {name: self._waiting[name].metadata for name in names}
+        heard = [name for name in names if (about[name].dst_node_id, about[name].message_type) != (1, f"query.{stage}")]
+        return pull(self, heard) if heard else []
+
+    monkeypatch.setattr(InProcessGrid, "pull_messages", silent)
+    # Only waiting takes time here.
+    monkeypatch.setattr(flower, "time", SimpleNamespace(monotonic=lambda: waited[0]))
+    monkeypatch.setattr(Link, "pause", lambda _, __: waited.append(waited.pop() + 10.0))
+    config = _hurried(_config(tmp_path, rounds=1, **SECURE), 60.0)
+    simulate(config)
+    assert waited == [60.0]
+    assert _reasons(config.out) == [(1, "A", "no_reply")]
 
 
 def test_a_site_that_comes_back_with_another_key_stays_out(tmp_path: Path) -> None:
