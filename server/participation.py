@@ -16,8 +16,9 @@ class Participation(BaseModel):
 
     ``sites_per_round`` are drawn for each round (``None``: all). ``deadline_s`` after its start a round goes on
     without the stragglers, as soon as ``min_sites`` have answered well; ``None`` waits for all until the federation's
-    ``round_timeout_s``. ``dropout`` is the chance of a site to be away in a round, for simulations. ``norm_limit`` sets
-    an update aside that is so many times as long as the median of the others; ``None`` checks no norm.
+    ``round_timeout_s``. Under secure aggregation it holds for each exchange, from its own start. ``dropout`` is the
+    chance of a site to be away in a round, for simulations. ``norm_limit`` sets an update aside that is so many times
+    as long as the median of the others; ``None`` checks no norm.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

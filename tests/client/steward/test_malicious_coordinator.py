@@ -27,10 +27,10 @@ from client.steward.events import SiteLog
 from client.steward.home import SiteHome
 from client.steward.status import SiteStatus, status_table
 from client.steward.steward import Steward
-from fedpsma.contract import REPORT, RoundOrder, TrainingPlan
+from fedpsma.contract import REFUSAL, REPORT, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.joining.records import JoinBundle
 from fedpsma.secure_aggregation.identity import KEYS_FILE, KeyBook
-from fedpsma.secure_aggregation.messages import Advert, Invitation, Roster, Session
+from fedpsma.secure_aggregation.messages import Advert, Invitation, MaskOrder, Roster, Session
 
 ESCAPES = "\x1b[2J\x1b]0;all is well\x07"
 
@@ -137,6 +137,49 @@ def _invented(folder: Path, name: str, session: Session) -> Advert:
     return Participant(name, folder / name, KeyBook(folder / name / KEYS_FILE, {}), "run").advertise(session)
 
 
+def _invitation(session: Session, min_sites: int = 3) -> Invitation:
+    plan = {"secure_aggregation": session.bounds.model_dump(), "min_sites": min_sites}
+    order = RoundOrder(run="run", round=1, plan=TrainingPlan.model_validate(plan), issued=datetime.now(UTC))
+    return Invitation(session=session, order=order)
+
+
+def test_a_secure_sum_is_of_as_many_sites_as_the_policy_asks_for(
+    home: SiteHome, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    """A coordinator with two helpers of many would say that nobody else is there, and learn the third's update."""
+    set_policy(home, GENEROUS + "[settings.min_sites]\nleast = 4\n")
+    session = session_of(("north", "south", "west", "east"))
+    steward = Steward(home)
+    refused = steward.answer(_stage(coordinator, "advertise", _invitation(session)))
+    assert refusal_of(refused) == "plan_not_allowed"
+    answer = steward.answer(_stage(coordinator, "advertise", _invitation(session, 4)))
+    adverts = [Advert.model_validate_json(answer.text("secure"))]
+    adverts += [_invented(tmp_path, name, session) for name in ("south", "west")]
+    reply = steward.answer(_stage(coordinator, "share", Roster(session=session, adverts=tuple(adverts))))
+    assert refusal_of(reply) == "too_few_sites"
+
+
+def test_who_sent_a_share_that_cannot_be_read_is_named_under_the_sites_signature(
+    home: SiteHome, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    session, steward = session_of(("north", "south", "west")), Steward(home)
+    invitation = _invitation(session)
+    answer = steward.answer(_stage(coordinator, "advertise", invitation))
+    adverts = [Advert.model_validate_json(answer.text("secure"))]
+    adverts += [_invented(tmp_path, name, session) for name in ("south", "west")]
+    roster = Roster(session=session, adverts=tuple(adverts))
+    steward.answer(_stage(coordinator, "share", roster))
+    south = Participant("south", tmp_path / "south", KeyBook(tmp_path / "south" / KEYS_FILE, {}), "run").share(roster)
+    digests = {"south": south.digests["north"], "west": south.digests["north"]}
+    told = MaskOrder(session=session, sealed={"south": south.sealed["north"], "west": "00" * 80}, digests=digests)
+    order = coordinator.signed_order("north", invitation.order)
+    reply = steward.answer(coordinator.with_mask_order(order, "north", told.model_dump_json()))
+    assert refusal_of(reply) == "share_unreadable"
+    assert SiteRefusal.model_validate_json(reply.text(REFUSAL)).senders == ("west",)
+    assert coordinator.believes(reply, "north", home.request().signing_key, "run")
+    assert charges(home) == 0
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_two_invented_sites_do_not_enter_a_secure_sum_whose_sites_are_named(
     named: bool, home: SiteHome, coordinator: Coordinator, tmp_path: Path
@@ -146,10 +189,8 @@ def test_two_invented_sites_do_not_enter_a_secure_sum_whose_sites_are_named(
     peers = f'peers = {{ "north" = "{own}", "south" = "{"0a" * 32}", "west" = "{"0b" * 32}" }}\n' if named else ""
     set_policy(home, GENEROUS + peers)
     session = session_of(("north", "south", "west"))
-    plan = {"secure_aggregation": session.bounds.model_dump(), "min_sites": 3}
-    order = RoundOrder(run="run", round=1, plan=TrainingPlan.model_validate(plan), issued=datetime.now(UTC))
     steward = Steward(home)
-    answer = steward.answer(_stage(coordinator, "advertise", Invitation(session=session, order=order)))
+    answer = steward.answer(_stage(coordinator, "advertise", _invitation(session)))
     adverts = [Advert.model_validate_json(answer.text("secure"))]
     adverts += [_invented(tmp_path, name, session) for name in ("south", "west")]
     reply = steward.answer(_stage(coordinator, "share", Roster(session=session, adverts=tuple(adverts))))
