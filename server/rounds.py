@@ -7,15 +7,14 @@ A finished round is on the disk before the next one starts, so an interruption c
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedpsma.contract import Federation, RoundOrder, SiteRefusal, SiteReport, Stage, TrainingPlan
-from fedpsma.history.events import EventKind, EventLog
+from fedpsma.contract import RoundOrder, SiteRefusal, SiteReport, Stage
+from fedpsma.history.events import EventKind
 from fedpsma.io.files import finished_folder, held_alone
 from fedpsma.model.checkpoint import ModelCard, Weights, load_checkpoint, model_hash, save_checkpoint
 from fedpsma.training.local_rules import split_control
@@ -23,37 +22,22 @@ from server.averaging import averaged
 from server.card import federated_card
 from server.failures import FederationError, failure_code, require_finite
 from server.flower import Link, Waits
-from server.participation import away_sites, drawn_sites
+from server.participation import away_sites
 from server.replies import BAD_UPDATES, Asked, QuarantineError, QuarantineReason, Reply, read_reply
-from server.run_folder import RoundOutcome, RoundState, RunFolder, RunRules, SiteState
-from server.signing import Sealed, Signing, signing_of
+from server.roll_call import draw_key, drawn, roll_call
+from server.run_folder import RoundOutcome, RoundState, RunFolder, SiteState
+from server.run_in_play import RunInPlay
+from server.signing import Sealed, signing_of
 from server.stopping import heeded
 from server.strategies.rule import Given, Rule
 from server.updates import Arrays, StoredUpdate, overlong, stepped
 
-ARRIVAL_S = 120.0
-ROLL_CALL_PAUSE_S = 0.2
 # Who only looks whether a run is alive holds its folder for a moment.
 HELD_S = 2.0
 # The longest that a stage of secure aggregation takes, which a site answers at once.
 STAGE_TIMEOUT_S = 600.0
 # Under secure aggregation there is one update, of no site in particular.
 TOGETHER = "all sites"
-
-
-@dataclass
-class _Run:
-    link: Link
-    folder: RunFolder
-    plan: TrainingPlan
-    federation: Federation
-    rules: RunRules
-    events: EventLog
-    initial: ModelCard
-    signing: Signing
-    names: dict[int, str] = field(default_factory=dict)
-    failed: Counter[int] = field(default_factory=Counter)
-    sites: Mapping[str, SiteState] = field(default_factory=dict)
 
 
 @dataclass
@@ -77,14 +61,16 @@ def run_rounds(link: Link, path: Path) -> None:
     folder = RunFolder(path)
     initial = load_checkpoint(folder.initial_path).card
     federation = folder.federation()
-    run = _Run(link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation))
+    run = RunInPlay(
+        link, folder, folder.plan(), federation, folder.rules(), folder.events, initial, signing_of(federation)
+    )
     run.rules.strategy.require_hideable(run.plan.secure_aggregation)
     run.rules.strategy.require_counts(_patients(run), run.plan.secure_aggregation)
     with held_alone(path, within_s=HELD_S), heeded(folder.stop_path, link.interrupted):
         _run_to_the_end(run)
 
 
-def _run_to_the_end(run: _Run) -> None:
+def _run_to_the_end(run: RunInPlay) -> None:
     state, run.failed = run.folder.last_state(), run.folder.failed_attempts()
     started = time.monotonic()
     kind: EventKind = "run_resumed" if run.events.path.exists() else "run_started"
@@ -103,12 +89,12 @@ def _run_to_the_end(run: _Run) -> None:
     run.events.append("run_ended", round=state.round, seconds=seconds, model_sha256=model)
 
 
-def _play_round(run: _Run, state: RoundState) -> RoundState:
+def _play_round(run: RunInPlay, state: RoundState) -> RoundState:
     started = time.monotonic()
     number = state.round + 1
     weights, memory, run.sites = run.folder.weights(state), run.folder.memory(state), state.sites
     sent = {**weights, **run.rules.strategy.sent(run.plan, weights, memory)}
-    nodes = _drawn(run, _roll_call(run, everyone=not run.names), number)
+    nodes = drawn(run, roll_call(run, everyone=not run.names), number)
     run.events.append(
         "round_started",
         round=number,
@@ -130,75 +116,20 @@ def _play_round(run: _Run, state: RoundState) -> RoundState:
     return state
 
 
-def _rule(run: _Run, harvest: _Harvest) -> Rule:
+def _rule(run: RunInPlay, harvest: _Harvest) -> Rule:
     return run.rules.strategy.without(sum(reason in BAD_UPDATES for reason in harvest.missing.values()))
 
 
-def _least(run: _Run, harvest: _Harvest) -> int:
+def _least(run: RunInPlay, harvest: _Harvest) -> int:
     return max(run.plan.min_sites, _rule(run, harvest).least_updates)
 
 
-def _drawn(run: _Run, present: dict[int, str], number: int) -> dict[int, str]:
-    names = drawn_sites(list(present.values()), run.rules.participation, _draw_key(run, number))
-    return {node: name for node, name in present.items() if name in names}
-
-
-def _draw_key(run: _Run, number: int) -> str:
-    # Not by the run's random name where there is a seed, so that two simulations with one seed ask the same sites.
-    key = f"{run.federation.run if run.plan.seed is None else run.plan.seed}/{number}"
-    # A round that failed for want of sites is drawn anew, or it would fail for ever; one that was cut off is repeated.
-    return f"{key}/{run.failed[number]}" if run.failed[number] else key
-
-
-def _roll_call(run: _Run, *, everyone: bool) -> dict[int, str]:
-    """Return the sites that are there by node, after waiting for all of them or for as many as a round needs."""
-    wanted = len(run.federation.sites) if everyone else _wanted(run)
-    deadline = time.monotonic() + ARRIVAL_S
-    while True:
-        nodes = run.link.nodes()
-        _learn_names(run, [node for node in nodes if node not in run.names])
-        present = {node: run.names[node] for node in nodes if run.names.get(node)}
-        if len(present) >= wanted or time.monotonic() > deadline:
-            return _without_doubles(run, present)
-        run.link.pause(ROLL_CALL_PAUSE_S)
-
-
-def _wanted(run: _Run) -> int:
-    """Return how many sites a round waits for before it begins: what it needs, as far as it would ask so many."""
-    asked = run.rules.participation.sites_per_round or len(run.federation.sites)
-    needed = max(run.plan.min_sites, run.rules.strategy.least_updates)
-    return min(needed, asked, len(run.federation.sites))
-
-
-def _learn_names(run: _Run, nodes: list[int]) -> None:
-    if not nodes:
-        return
-    admitted = {site.name for site in run.federation.sites}
-    question = run.signing.question()
-    for node, answer in run.link.identify(nodes, question).items():
-        known = answer.text in admitted
-        trusted = known and run.signing.is_at(answer.text, question, answer.signature)
-        run.names[node] = answer.text if trusted else ""
-        if not known:
-            run.events.append("site_quarantined", reason="unknown_site")
-        elif not trusted:
-            run.events.append("site_quarantined", site=answer.text, reason="key_not_trusted")
-
-
-def _without_doubles(run: _Run, present: dict[int, str]) -> dict[int, str]:
-    names = list(present.values())
-    doubles = {name for name in names if names.count(name) > 1}
-    for name in sorted(doubles):
-        run.events.append("site_quarantined", site=name, reason="duplicate_site")
-    return {node: name for node, name in present.items() if name not in doubles}
-
-
-def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
+def _collect(run: RunInPlay, nodes: Mapping[int, str], number: int, sent: Weights) -> _Harvest:
     harvest = _Harvest(asked=len(nodes))
     network = run.initial.network.model_dump(mode="json")
     order = RoundOrder(run=run.federation.run, round=number, plan=run.plan, network=network, issued=_issued(run))
     weights, _ = split_control(sent)
-    away = away_sites(list(nodes.values()), run.rules.participation, _draw_key(run, number))
+    away = away_sites(list(nodes.values()), run.rules.participation, draw_key(run, number))
     # In the order of their names, so that every engine that works them off one by one does it in the same order.
     reached = sorted((node for node in nodes if nodes[node] not in away), key=lambda node: nodes[node])
     answered = set()
@@ -214,7 +145,7 @@ def _collect(run: _Run, nodes: Mapping[int, str], number: int, sent: Weights) ->
     return harvest
 
 
-def _sealing(run: _Run, order: RoundOrder, sent: Weights) -> Callable[[int], Sealed]:
+def _sealing(run: RunInPlay, order: RoundOrder, sent: Weights) -> Callable[[int], Sealed]:
     """Return what makes the order for a node; a real site takes an order up once, so each one has its own date."""
 
     def seal(node: int) -> Sealed:
@@ -225,12 +156,14 @@ def _sealing(run: _Run, order: RoundOrder, sent: Weights) -> Callable[[int], Sea
     return seal
 
 
-def _issued(run: _Run) -> datetime | None:
+def _issued(run: RunInPlay) -> datetime | None:
     """Return the date of an order; in a simulation it has none, so that it is the same whenever it is given."""
     return None if run.federation.name is None else datetime.now(UTC)
 
 
-def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights) -> None:
+def _sum_secretly(
+    run: RunInPlay, harvest: _Harvest, order: RoundOrder, nodes: dict[int, str], weights: Weights
+) -> None:
     """Collect the mean of all updates as one update of all sites together, which is all that can be known of them."""
     # Loaded here, because they need a package that plain rounds do not.
     from fedpsma.secure_aggregation.identity import KeyBook
@@ -256,7 +189,7 @@ def _sum_secretly(run: _Run, harvest: _Harvest, order: RoundOrder, nodes: dict[i
 class _Desk:
     """Sends and takes the messages of a secure round like those of any other."""
 
-    run: _Run
+    run: RunInPlay
     harvest: _Harvest
     order: RoundOrder
     weights: Weights
@@ -287,11 +220,11 @@ class _Desk:
         return {node: run.signing.seal("stage", run.names[node], number, text) for node, text in texts.items()}
 
 
-def _patience(run: _Run, harvest: _Harvest) -> Waits:
+def _patience(run: RunInPlay, harvest: _Harvest) -> Waits:
     return _until(run, run.federation.round_timeout_s, lambda: len(harvest.reports) >= _least(run, harvest))
 
 
-def _until(run: _Run, longest_s: float, enough: Callable[[], bool]) -> Waits:
+def _until(run: RunInPlay, longest_s: float, enough: Callable[[], bool]) -> Waits:
     """Return how long answers are waited for: so long, or after the deadline until enough sites have answered well."""
     deadline_s = run.rules.participation.deadline_s
 
@@ -302,14 +235,14 @@ def _until(run: _Run, longest_s: float, enough: Callable[[], bool]) -> Waits:
     return waits
 
 
-def _take(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
+def _take(run: RunInPlay, harvest: _Harvest, reply: Reply, asked: Asked) -> None:
     trained = _accepted(run, harvest, reply, asked)
     if trained is not None:
         place = run.folder.incoming / f"{asked.site}.safetensors"
         harvest.updates[asked.site] = StoredUpdate(place, asked.weights, trained)
 
 
-def _accepted(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> Weights | None:
+def _accepted(run: RunInPlay, harvest: _Harvest, reply: Reply, asked: Asked) -> Weights | None:
     """Return the arrays of a valid reply and note its report; otherwise note why there are none."""
     try:
         content = read_reply(reply, asked)
@@ -334,12 +267,12 @@ def _accepted(run: _Run, harvest: _Harvest, reply: Reply, asked: Asked) -> Weigh
     return trained
 
 
-def _set_aside(run: _Run, harvest: _Harvest, site: str, number: int, reason: QuarantineReason) -> None:
+def _set_aside(run: RunInPlay, harvest: _Harvest, site: str, number: int, reason: QuarantineReason) -> None:
     harvest.missing[site] = reason
     run.events.append("site_quarantined", round=number, site=site, reason=reason)
 
 
-def _too_few(run: _Run, number: int, harvest: _Harvest) -> str:
+def _too_few(run: RunInPlay, number: int, harvest: _Harvest) -> str:
     return f"round {number}: {len(harvest.reports)} valid updates, {_least(run, harvest)} needed ({_missing(harvest)})"
 
 
@@ -349,7 +282,7 @@ def _missing(harvest: _Harvest) -> str:
     return "every site that was asked answered" if harvest.asked else "no site was there to be asked"
 
 
-def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
+def _set_overlong_aside(run: RunInPlay, harvest: _Harvest, number: int) -> None:
     limit = run.rules.participation.norm_limit
     lengths = {site: one.length for site, one in harvest.updates.items() if isinstance(one, StoredUpdate)}
     for site in sorted(overlong(lengths, limit) if limit else ()):
@@ -357,22 +290,22 @@ def _set_overlong_aside(run: _Run, harvest: _Harvest, number: int) -> None:
         del harvest.updates[site], harvest.reports[site]
 
 
-def _given(run: _Run, number: int, harvest: _Harvest, memory: Arrays) -> Given:
+def _given(run: RunInPlay, number: int, harvest: _Harvest, memory: Arrays) -> Given:
     return Given(number, run.plan, harvest.updates, len(run.federation.sites), _patients(run), memory)
 
 
-def _patients(run: _Run) -> dict[str, int | None]:
+def _patients(run: RunInPlay) -> dict[str, int | None]:
     return {site.name: site.patients for site in run.federation.sites}
 
 
-def _mean(run: _Run, state: RoundState, before: Weights, weights: Weights) -> Weights:
+def _mean(run: RunInPlay, state: RoundState, before: Weights, weights: Weights) -> Weights:
     decay = run.rules.averaging
     if decay is None:
         return {}
     return averaged(run.folder.mean(state.round) or before, weights, state.round + 1, decay)
 
 
-def _finish(run: _Run, state: RoundState, outcome: RoundOutcome, reports: Mapping[str, SiteReport]) -> RoundState:
+def _finish(run: RunInPlay, state: RoundState, outcome: RoundOutcome, reports: Mapping[str, SiteReport]) -> RoundState:
     sites = dict(state.sites)
     for name, report in reports.items():
         rounds = sites.get(name, SiteState()).rounds + 1
@@ -382,7 +315,7 @@ def _finish(run: _Run, state: RoundState, outcome: RoundOutcome, reports: Mappin
     return new
 
 
-def _write_model(run: _Run, state: RoundState) -> str:
+def _write_model(run: RunInPlay, state: RoundState) -> str:
     """Write the model and return its fingerprint."""
     card, weights = _card(run, state), run.folder.outcome(state)
     with finished_folder(run.folder.model_path.parent) as draft:
@@ -390,7 +323,7 @@ def _write_model(run: _Run, state: RoundState) -> str:
     return model_hash(weights)
 
 
-def _card(run: _Run, state: RoundState) -> ModelCard:
+def _card(run: RunInPlay, state: RoundState) -> ModelCard:
     return federated_card(run.initial, run.plan, run.federation, state, run.rules)
 
 

@@ -101,7 +101,7 @@ def test_two_rounds_are_trained_and_paid_at_every_site(
 def test_a_site_with_another_key_than_the_admitted_one_does_not_count(
     tmp_path: Path, homes: dict[str, SiteHome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.rounds.ARRIVAL_S", 0.5)
+    monkeypatch.setattr("server.roll_call.ARRIVAL_S", 0.5)
     keys = {name: home.request().signing_key for name, home in homes.items()}
     run = _run(tmp_path, homes, PLAN, {**keys, "west": "ab" * 32})
     assert set(_reasons(run)) == {(None, "west", "key_not_trusted")}
@@ -112,7 +112,7 @@ def test_a_site_with_another_key_than_the_admitted_one_does_not_count(
 def test_a_site_that_joined_another_coordinator_takes_no_part(
     tmp_path: Path, homes: dict[str, SiteHome], bundle: JoinBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.rounds.ARRIVAL_S", 0.5)
+    monkeypatch.setattr("server.roll_call.ARRIVAL_S", 0.5)
     other = make_signing_key(tmp_path / "other.key")
     changed = bundle.model_copy(update={"coordinator_key": other})
     changed.write(homes["west"].bundle_path)

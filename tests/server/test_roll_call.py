@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tiny_trainer import make_sites, tiny_config
 
-import server.rounds
+import server.roll_call
 from fedpsma.contract import RoundOrder, SiteReport
 from fedpsma.errors import InputError
 from fedpsma.model.checkpoint import Weights
@@ -72,7 +72,7 @@ class _Packed:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A prepared run folder of the sites A, B and C."""
-    monkeypatch.setattr(server.rounds, "ARRIVAL_S", 0.0)
+    monkeypatch.setattr(server.roll_call, "ARRIVAL_S", 0.0)
     monkeypatch.setattr(server.simulation.run, "_engine", lambda name: lambda folder: None)
     simulate(tiny_config(tmp_path, rounds=1))
     take_identity()
@@ -161,7 +161,7 @@ def test_a_later_round_waits_for_as_many_as_its_strategy_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, object], asked: list[int]
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(server.rounds, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(server.roll_call, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(server.simulation.run, "_engine", lambda name: lambda folder: None)
     five = {"datasets": make_sites(tmp_path / "five", "ABCDE"), **rules}
     simulate(SimulationConfig.model_validate({**tiny_config(tmp_path, rounds=2).model_dump(), **five}))

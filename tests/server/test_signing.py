@@ -12,7 +12,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from packed_record import arrays_in, packed_record
 from tiny_trainer import make_checkpoint
 
-import server.rounds
+import server.roll_call
 from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteReport, TrainingPlan
 from fedpsma.joining.keys import make_signing_key
 from fedpsma.joining.signatures import Statement, arrays_sha256, is_signed, sign
@@ -69,7 +69,7 @@ class _Sites:
 
 @pytest.fixture
 def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Sites:
-    monkeypatch.setattr(server.rounds, "ARRIVAL_S", 0.0)
+    monkeypatch.setattr(server.roll_call, "ARRIVAL_S", 0.0)
     take_identity()
     return _Sites(tmp_path)
 
