@@ -22,6 +22,7 @@ from fedpsma.io.files import write_text
 from fedpsma.training.charge import Charge
 
 LEDGER_FILE = "ledger.jsonl"
+_BRING_BACK = "bring back what was lost"
 
 
 class LedgerError(Exception):
@@ -128,8 +129,15 @@ class Ledger:
         return len(entries)
 
     def close(self, number: int, outcome: Literal["released", "failed"]) -> None:
-        """Note how a charged round ended; it stays charged."""
+        """Note how a charged round ended; it stays charged.
+
+        Raises:
+            LedgerError: The ledger cannot be trusted any more, or no longer holds the charge; its anchor stays.
+        """
         with self.locked():
+            # While the round trained the file may have been lost, or an older copy brought back.
+            if all(entry.number != number for entry in self.charged()):
+                raise LedgerError(f"{self.path} no longer holds the charge {number}: {_BRING_BACK}")
             self._append(LedgerEntry(kind="closed", number=number, outcome=outcome, **self._stamp()))
 
     def _stamp(self) -> dict[str, str]:
@@ -151,15 +159,16 @@ class Ledger:
         except ValidationError as error:
             raise LedgerError(f"its anchor {self.anchor} is unreadable") from error
         if len(lines) < seen.lines:
-            raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: bring back what was lost")
+            raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: {_BRING_BACK}")
         if line_hash(lines[seen.lines - 1]) != seen.sha256:
             raise LedgerError(f"line {seen.lines} of {self.path} is not the one that was written")
 
     def _append(self, entry: LedgerEntry) -> None:
         write_line(self.path, entry.model_dump_json(exclude_none=True).encode())
         if self.anchor is not None:
-            # Behind the ledger after a crash between the two, never ahead of it.
+            # Behind the ledger after a crash between the two, never ahead of it, and never set back.
             lines = self._lines()
+            self._require_anchored(lines)
             write_text(self.anchor, _Anchor(lines=len(lines), sha256=line_hash(lines[-1])).model_dump_json())
 
 

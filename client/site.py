@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from client.envelope import NAME, QUERY, TEXT, TRAIN, Envelope
-from client.ledger import LedgerError
+from client.ledger import Ledger, LedgerError
 from client.memory import is_out_of_memory
 from client.payment import Account, open_account
 from client.policy import SitePolicy, read_policy
@@ -186,10 +186,21 @@ def _train(site: Site, order: RoundOrder, arrays: Weights, mask_order: str | Non
         memory.keep(order.round, to_keep(order.plan, start, trained, steering), order.counted)
         released = mask(weights, to_release(order.plan, weights, trained))
     except BaseException:
-        account.ledger.close(payment.entry, "failed")
+        _close_failed(site, account.ledger, payment.entry)
         raise
     account.ledger.close(payment.entry, "released")
     return _report(site, order, account.charge, payment.epsilon), released
+
+
+def _close_failed(site: Site, ledger: Ledger, entry: int) -> None:
+    """Note in the ledger that a round failed; where that is not to be trusted, in the log, beside the round's error.
+
+    The next round will be refused for the ledger.
+    """
+    try:
+        ledger.close(entry, "failed")
+    except LedgerError as error:
+        note(site.state, error)
 
 
 def _admit(site: Site, order: RoundOrder) -> Account:

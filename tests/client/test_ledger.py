@@ -83,3 +83,44 @@ def test_a_ledger_that_was_tampered_with_is_not_trusted(tmp_path: Path, damage: 
     ledger.path.write_bytes(b"\n".join(lines) + b"\n")
     with pytest.raises(LedgerError, match=r"line [12]"):
         ledger.history()
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize("damage", ["lost", "older copy"])
+def test_a_round_is_not_closed_in_a_ledger_that_was_lost_or_set_back_while_it_trained(
+    tmp_path: Path, anchored: bool, damage: str
+) -> None:
+    ledger = Ledger(tmp_path / "data" / "ledger.jsonl", tmp_path / "ledger.anchor" if anchored else None)
+    ledger.close(_charge(ledger), "released")
+    old = ledger.path.read_bytes()
+    number = _charge(ledger)
+    anchor = ledger.anchor.read_bytes() if ledger.anchor else b""
+    whole = ledger.path.read_bytes()
+    ledger.path.unlink()
+    if damage == "older copy":
+        ledger.path.write_bytes(old)
+    with pytest.raises(LedgerError, match="bring back what was lost"):
+        ledger.close(number, "released")
+    assert (ledger.path.read_bytes() if ledger.path.exists() else b"") == (old if damage == "older copy" else b"")
+    if ledger.anchor:
+        assert ledger.anchor.read_bytes() == anchor
+        with pytest.raises(LedgerError, match="bring back what was lost"):
+            _charge(ledger)
+    ledger.path.write_bytes(whole)
+    ledger.close(number, "released")
+    assert ledger.entries()[-1].outcome == "released"
+
+
+def test_an_append_never_sets_the_anchor_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path / "data" / "ledger.jsonl", tmp_path / "ledger.anchor")
+    for _ in range(3):
+        _charge(ledger)
+    anchor, old = (tmp_path / "ledger.anchor").read_bytes(), ledger.path.read_bytes()[:-1]
+
+    def set_back(path: Path, line: bytes) -> None:
+        path.write_bytes(old[: old.find(b"\n") + 1] + line + b"\n")
+
+    monkeypatch.setattr("client.ledger.write_line", set_back)
+    with pytest.raises(LedgerError, match="2 lines and had 3"):
+        _charge(ledger)
+    assert (tmp_path / "ledger.anchor").read_bytes() == anchor

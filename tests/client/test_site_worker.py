@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_trainer
 from tiny_trainer import SECRET, make_sites
 
 from client.ledger import Ledger, RoundKey
 from client.site import Site, answer_order, locate_site
 from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.files import write_json
+from fedpsma.model.checkpoint import Weights
 from fedpsma.training.charge import Charge
 from fedpsma.training.interruption import stoppable
+from fedpsma.training.trainer import TrainingTask
 
 WEIGHTS = {"layer": np.ones((3, 4), np.float32), "bias": np.ones(4, np.float32), "frozen": np.ones(5, np.float32)}
 ALLOW_ALL = "epsilon_budget = inf\nallow_fixed_seed = true\nallow_without_privacy = true\n"
@@ -155,6 +158,31 @@ def test_unreadable_data_and_ledger_have_their_codes(site: Site) -> None:
     assert _refusal(site, _order()) == "ledger_unreadable"
     (site.dataset / "studies.jsonl").write_text("{", "utf-8")
     assert _refusal(site, _order()) == "data_unreadable"
+
+
+@pytest.mark.parametrize(("fails", "reason"), [(False, "ledger_unreadable"), (True, "internal_error")])
+def test_nothing_leaves_when_an_older_ledger_was_brought_back_while_a_round_trained(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fails: bool, reason: str
+) -> None:
+    assert not isinstance(answer_order(site, _order(1), WEIGHTS), SiteRefusal)
+    path, honest = _ledger(site).path, tiny_trainer.train
+    old = path.read_bytes()
+    assert not isinstance(answer_order(site, _order(2), WEIGHTS), SiteRefusal)
+
+    def train(task: TrainingTask) -> Weights:
+        path.write_bytes(old)
+        if fails:
+            raise RuntimeError(SECRET)
+        return honest(task)
+
+    monkeypatch.setattr(tiny_trainer, "train", train)
+    assert _refusal(site, _order(3)) == reason
+    log = (site.state / "errors.log").read_text("utf-8")
+    assert "bring back what was lost" in log
+    assert (SECRET in log) is fails
+    monkeypatch.setattr(tiny_trainer, "train", honest)
+    assert _refusal(site, _order(4)) == "ledger_unreadable", "the anchor still knows"
+    assert path.read_bytes() == old
 
 
 def test_a_simulated_site_is_found_in_the_run_folder(tmp_path: Path) -> None:
