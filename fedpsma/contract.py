@@ -57,6 +57,8 @@ CONTROL = "control/"
 Stage = Literal["advertise", "share", "agree", "unmask"]
 STAGES: tuple[Stage, ...] = ("advertise", "share", "agree", "unmask")
 SECURE, MASKED = "secure", "masked"
+# Within these a bound that moves still gives a noise that is finite and above zero.
+LEAST_CLIP_NORM, MOST_CLIP_NORM = 1e-6, 1e6
 # Of two sites each can take its own update off the mean, and what is left is the other's.
 LEAST_HIDDEN_SITES = 3
 
@@ -84,6 +86,16 @@ class SecureAggregation(BaseModel):
             0.25
         """
         return 1.0 if self.most_patients is None else min(1.0, patients / self.most_patients)
+
+
+def within_clip_norms(norm: float) -> float:
+    """Return the nearest clip norm that a plan may ask for.
+
+    Example:
+        >>> within_clip_norms(0.0)
+        1e-06
+    """
+    return min(max(norm, LEAST_CLIP_NORM), MOST_CLIP_NORM)
 
 
 class TrainingPlan(BaseModel):
@@ -128,7 +140,7 @@ class TrainingPlan(BaseModel):
     learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     optimizer: OptimizerKind = "sgd"
     schedule: Schedule = "constant"
-    clip_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    clip_norm: float = Field(default=1.0, ge=LEAST_CLIP_NORM, le=MOST_CLIP_NORM, allow_inf_nan=False)
     clipping: ClippingKind = "flat"
     clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0)

@@ -80,7 +80,11 @@ def private_gradient(blocks: Iterable[Block], size: int, step: PrivateStep, rand
 
     Raises:
         TrainingDivergedError: An element of a gradient is not finite, in a step without noise.
+        ValueError: A step with noise has none, or an infinite one, at the bound that clipping has; no patient was
+            looked at.
     """
+    if step.noise_multiplier and not 0 < step.noise < math.inf:
+        raise ValueError(f"noise of {step.noise:g} protects nobody: the clip norm is {step.clipping.norm:g}")
     total = torch.zeros(size, dtype=torch.float64)
     seen = []
     for block in blocks:
@@ -90,7 +94,8 @@ def private_gradient(blocks: Iterable[Block], size: int, step: PrivateStep, rand
             if not step.noise_multiplier:
                 raise TrainingDivergedError("a gradient is not finite; lower the learning rate")
             block, lengths = _without(block, ~finite), lengths.masked_fill(~finite, 0.0)
-        total += clipped_sum(block, step.clipping.scales(lengths)).cpu()
+        scales = step.clipping.scales(lengths).masked_fill(~finite, 0.0)
+        total += clipped_sum(block, scales).cpu()
         seen.append(lengths.cpu())
     total += randomness.normal(size) * step.noise
     everyone = torch.cat(seen, dim=1) if seen else torch.zeros(1, 0, dtype=torch.float64)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
-from fedpsma.contract import CONTROL, KeptAtSite, TrainingPlan
+from fedpsma.contract import CONTROL, KeptAtSite, TrainingPlan, within_clip_norms
 from fedpsma.io.files import write_bytes
 from fedpsma.model.checkpoint import Weights
 
@@ -113,7 +113,7 @@ def at_bound(plan: TrainingPlan, memory: Weights) -> TrainingPlan:
     """Return the plan with the clipping bound that the round before ended with, where clipping is adaptive."""
     if plan.clipping != "adaptive" or CLIP_NORM not in memory:
         return plan
-    return plan.model_copy(update={"clip_norm": float(memory[CLIP_NORM])})
+    return plan.model_copy(update={"clip_norm": within_clip_norms(float(memory[CLIP_NORM]))})
 
 
 def split_control(arrays: Weights) -> tuple[Weights, Weights]:

@@ -17,12 +17,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fedpsma.contract import within_clip_norms
 from fedpsma.training.clipping.flat import shrink_to, whole_length
 from fedpsma.training.clipping.rule import Normal
 
 COUNT_SHARE = 0.05
 # The learning rate of the bound in the paper's experiments.
 PACE = 0.2
+# One step moves the bound by a factor e at most; where few patients are expected the noise would carry it anywhere.
+# A limit alike in both directions leaves the bound at the quantile, which keeping the share in [0, 1] would not.
+FARTHEST = 1.0
 
 
 @dataclass
@@ -40,9 +44,11 @@ class AdaptiveClipping:
     def adapt(self, lengths: Tensor, noise_multiplier: float, expected_patients: float, normal: Normal) -> None:
         """Move the bound by the noisy share of patients that were within it; with nobody drawn, by noise alone.
 
-        The share is that of the expected number of patients, for the drawn number is secret.
+        The share is that of the expected number of patients, for the drawn number is secret. What is made of it is
+        limited, which costs nothing: it is noisy already.
         """
         votes = (whole_length(lengths) <= self.norm).double() - 0.5
         deviation = noise_multiplier / (2 * math.sqrt(1 - self.gradient_share))
         count = float(votes.sum()) + deviation * float(normal(1))
-        self.norm *= math.exp(-PACE * (count / expected_patients + 0.5 - self.quantile))
+        move = -PACE * (count / expected_patients + 0.5 - self.quantile)
+        self.norm = within_clip_norms(self.norm * math.exp(min(max(move, -FARTHEST), FARTHEST)))

@@ -83,6 +83,7 @@ HARMFUL: dict[str, dict[str, object]] = {
     "an infinite step": {"learning_rate": float("inf")},
     "a step that is no number": {"learning_rate": float("nan")},
     "an infinite bound": {"clip_norm": float("inf")},
+    "a bound that noise cannot follow": {"clip_norm": 1e-300},
 }
 
 

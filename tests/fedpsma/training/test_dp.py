@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fedpsma.contract import TrainingPlan
 from fedpsma.model.config import NetworkConfig
@@ -17,7 +19,7 @@ from fedpsma.training.dp import (
     private_gradient,
     select_parameters,
 )
-from fedpsma.training.gradients.engine import Trainee
+from fedpsma.training.gradients.engine import Block, Trainee
 from fedpsma.training.gradients.grouped import grouped_gradients
 from fedpsma.training.gradients.loop import loop_gradients
 from fedpsma.training.patches import PatchBatch
@@ -110,6 +112,31 @@ def test_with_noise_a_patient_who_overflows_adds_nothing_and_is_not_told(bad: fl
     with_both = private_gradient([[torch.stack([first, second])]], 3, step, _random())
     alone = private_gradient([[first[None]]], 3, step, _random())
     torch.testing.assert_close(with_both, alone)
+
+
+@pytest.mark.parametrize("norm", [0.0, float("inf"), float("nan")])
+def test_a_private_step_whose_noise_hides_nobody_is_refused_before_a_patient_is_looked_at(norm: float) -> None:
+    def looked() -> Iterator[Block]:
+        raise AssertionError("a patient was looked at")
+        yield
+
+    with pytest.raises(ValueError, match="protects nobody"):
+        private_gradient(looked(), 4, PrivateStep(FlatClipping(norm), 1.0, 2.0), _random())
+
+
+class _NoNumber(FlatClipping):
+    """Clipping that has no factor for a patient without gradient: 0 / 0."""
+
+    def scales(self, lengths: Tensor) -> Tensor:
+        return super().scales(lengths).masked_fill(lengths == 0, float("nan"))
+
+
+def test_a_patient_who_overflows_adds_exactly_nothing_whatever_the_clipping_makes_of_him() -> None:
+    both = torch.tensor([[0.3, 0.0, 0.4], [float("inf"), 0.0, 0.0]])
+    found = [
+        private_gradient([[rows]], 3, PrivateStep(_NoNumber(1.0), 1.0, 2.0), _random()) for rows in (both, both[:1])
+    ]
+    assert torch.equal(*found)
 
 
 def test_descent_follows_the_mean_gradient() -> None:

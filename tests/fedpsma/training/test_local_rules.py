@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedpsma.contract import CONTROL, TrainingPlan
+from fedpsma.contract import CONTROL, LEAST_CLIP_NORM, MOST_CLIP_NORM, TrainingPlan
 from fedpsma.io.dataset import Dataset
 from fedpsma.model.checkpoint import weights_of
 from fedpsma.model.config import NetworkConfig
@@ -87,6 +87,12 @@ def test_an_adaptive_bound_stays_at_the_site_and_the_next_round_goes_on_from_it(
     flat = plan.model_copy(update={"clipping": "flat"})
     assert with_bound(sent, flat, 0.25) is sent
     assert at_bound(flat, memory.before(2)).clip_norm == 1.0
+
+
+@pytest.mark.parametrize(("kept", "begun"), [(0.0, LEAST_CLIP_NORM), (np.inf, MOST_CLIP_NORM)])
+def test_a_bound_that_was_kept_at_zero_or_infinity_begins_within_the_limits(kept: float, begun: float) -> None:
+    plan = PLAN.model_copy(update={"clipping": "adaptive"})
+    assert at_bound(plan, with_bound({}, plan, kept)).clip_norm == begun
 
 
 def test_of_older_rounds_the_own_parameters_stay_and_nothing_else(tmp_path: Path) -> None:

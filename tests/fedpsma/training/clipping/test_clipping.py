@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import LEAST_CLIP_NORM, MOST_CLIP_NORM, TrainingPlan
 from fedpsma.training.clipping.adaptive import AdaptiveClipping
 from fedpsma.training.clipping.flat import FlatClipping
 from fedpsma.training.clipping.per_layer import PerLayerClipping
@@ -79,8 +79,9 @@ def test_gradient_and_count_together_cost_what_the_ledger_was_charged(
         other.adapt(people, z, 1.0, lambda count: torch.zeros(count, dtype=torch.float64))
         moved.append(-math.log(other.norm / norm) / 0.2)
     unit = AdaptiveClipping(norm, 0.5)
-    unit.adapt(torch.zeros(3, 0), z, 1.0, lambda count: torch.ones(count, dtype=torch.float64))
-    deviation = -math.log(unit.norm / norm) / 0.2
+    # A hundredth of the noise, so that the step is not limited.
+    unit.adapt(torch.zeros(3, 0), z, 1.0, lambda count: torch.full((count,), 0.01, dtype=torch.float64))
+    deviation = -math.log(unit.norm / norm) / 0.2 * 100
     count = (moved[0] - moved[1]) / deviation
     assert math.hypot(gradient, count) <= 1 / z * (1 + 1e-9)
     if float(parts.norm()) >= norm:
@@ -118,6 +119,27 @@ def test_an_empty_draw_moves_the_adaptive_bound_by_noise_alone() -> None:
     private_gradient([], 3, PrivateStep(rule, 0.0, 5.0), _random())
     # Nobody was drawn where five were expected: half of the votes, as if the bound were the median.
     assert rule.norm == pytest.approx(2.0 * math.exp(0.2 * (0.9 - 0.5)))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_no_draw_takes_the_adaptive_bound_to_zero_or_infinity(sign: float) -> None:
+    # A coordinator can order that a hundredth of a patient is expected in a step.
+    rule = AdaptiveClipping(1.0, 0.5)
+    for _ in range(1000):
+        rule.adapt(torch.zeros(1, 0), 2.2, 0.01, lambda count: torch.full((count,), sign, dtype=torch.float64))
+    assert rule.norm == (LEAST_CLIP_NORM if sign > 0 else MOST_CLIP_NORM)
+    for draw in (1e300, -1e300):
+        rule.adapt(
+            torch.zeros(1, 0), 2.2, 0.01, lambda count, draw=draw: torch.full((count,), draw, dtype=torch.float64)
+        )
+    assert 0 < PrivateStep(rule, 2.2, 0.01).noise < math.inf
+
+
+def test_limited_steps_leave_the_adaptive_bound_at_the_quantile() -> None:
+    rule, lengths = AdaptiveClipping(1.0, 0.9), torch.tensor([[0.5] * 9 + [2.0]], dtype=torch.float64)
+    for draw in (100.0, -100.0):
+        rule.adapt(lengths, 2.0, 10.0, lambda count, draw=draw: torch.full((count,), draw, dtype=torch.float64))
+        assert rule.norm == pytest.approx(math.exp(-1.0) if draw > 0 else 1.0)
 
 
 def test_the_plan_chooses_the_rule() -> None:
