@@ -57,6 +57,8 @@ CONTROL = "control/"
 Stage = Literal["advertise", "share", "agree", "unmask"]
 STAGES: tuple[Stage, ...] = ("advertise", "share", "agree", "unmask")
 SECURE, MASKED = "secure", "masked"
+# The work of the accountants grows with epsilon; a larger one promises nothing that anybody could rely on.
+MOST_EPSILON = 50
 # Within these a bound that moves still gives a noise that is finite and above zero.
 LEAST_CLIP_NORM, MOST_CLIP_NORM = 1e-6, 1e6
 # Of two sites each can take its own update off the mean, and what is left is the other's.
@@ -102,10 +104,10 @@ class TrainingPlan(BaseModel):
     """Everything that decides how every site trains, the same for all of them.
 
     ``target_epsilon`` is per site over all ``rounds``; ``None`` trains without differential privacy, which a site has
-    to allow. ``scope`` "adaptive" trains the heads, the tracer conditioning and the normalisation only (few
-    parameters, so little noise); "all" trains the whole network. ``seed`` makes a simulation repeatable; ``None`` draws
-    patients and noise from the operating system, as every real federation must. ``secure_aggregation`` hides the
-    updates of single sites from the server; it needs three sites at least.
+    to allow, and which is more honest than an epsilon above fifty. ``scope`` "adaptive" trains the heads, the tracer
+    conditioning and the normalisation only (few parameters, so little noise); "all" trains the whole network. ``seed``
+    makes a simulation repeatable; ``None`` draws patients and noise from the operating system, as every real federation
+    must. ``secure_aggregation`` hides the updates of single sites from the server; it needs three sites at least.
 
     A patient shows ``patches_per_patient`` cubes of ``patch_voxels`` an edge, or, in a ``slab_share`` of his turns, one
     slab of so many levels over his whole cross-section. Whole bodies are predicted in slabs, and the normalisation,
@@ -143,7 +145,7 @@ class TrainingPlan(BaseModel):
     clip_norm: float = Field(default=1.0, ge=LEAST_CLIP_NORM, le=MOST_CLIP_NORM, allow_inf_nan=False)
     clipping: ClippingKind = "flat"
     clip_quantile: float = Field(default=0.5, gt=0, lt=1)
-    target_epsilon: float | None = Field(default=8.0, gt=0)
+    target_epsilon: float | None = Field(default=8.0, gt=0, le=MOST_EPSILON, allow_inf_nan=False)
     delta: float = Field(default=0.01, gt=0, lt=1)
     scope: TrainingScope = "adaptive"
     contours: tuple[ContourConvention, ...] = ()

@@ -26,7 +26,8 @@ def simulate(
         str | None, typer.Option(help="fedavg, fedmedian, trimmed_mean, multi_krum, fedprox, scaffold, fedbn, ...")
     ] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")
+        str | None,
+        typer.Option(help="Privacy loss of each site over all rounds (8; 50 at most), or none: without privacy."),
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training and averaging. Default: 3.")] = None,
     compare: Annotated[

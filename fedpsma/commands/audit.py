@@ -16,7 +16,7 @@ def audit(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set with lesion masks.")],
     out: Annotated[Path, typer.Option(help="Folder to write; run again to go on in it.")] = Path("audit"),
     epsilon: Annotated[
-        str | None, typer.Option(help="Privacy loss over all rounds (8), or none: plain models only.")
+        str | None, typer.Option(help="Privacy loss over all rounds (8; 50 at most), or none: plain models only.")
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training. Default: 3.")] = None,
     init: Annotated[

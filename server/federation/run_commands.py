@@ -23,7 +23,8 @@ def run(
     ] = None,
     sites: Annotated[list[str] | None, typer.Option("--site", help="A site to ask. Default: all admitted.")] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="Privacy loss of each site over all rounds (8), or none: without privacy.")
+        str | None,
+        typer.Option(help="Privacy loss of each site over all rounds (8; 50 at most), or none: without privacy."),
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of training and averaging. Default: 3.")] = None,
     secure: Annotated[

@@ -12,9 +12,11 @@ import pytest
 import tiny_trainer
 from tiny_trainer import SECRET, make_sites
 
+from client.envelope import TEXT, TRAIN, Envelope
 from client.ledger import Ledger, RoundKey
-from client.site import Site, answer_order, locate_site
-from fedpsma.contract import Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
+from client.policy import read_policy
+from client.site import Site, answer_envelope, answer_order, locate_site
+from fedpsma.contract import ORDER, REFUSAL, Federation, FederationSite, RoundOrder, SiteRefusal, TrainingPlan
 from fedpsma.io.files import write_json
 from fedpsma.model.checkpoint import Weights
 from fedpsma.training.charge import Charge
@@ -193,4 +195,14 @@ def test_a_simulated_site_is_found_in_the_run_folder(tmp_path: Path) -> None:
 
 
 def test_infinite_budget_is_a_number_the_policy_can_hold(site: Site) -> None:
-    assert not isinstance(answer_order(site, _order(target_epsilon=inf), WEIGHTS), SiteRefusal)
+    assert read_policy(site.state).epsilon_budget == inf
+    assert not isinstance(answer_order(site, _order(target_epsilon=50.0), WEIGHTS), SiteRefusal)
+
+
+@pytest.mark.parametrize("epsilon", ["50.1", "1e9", "1e999", "Infinity", "NaN", "0", "-1"])
+def test_an_order_whose_epsilon_no_accountant_can_count_is_no_plan(site: Site, epsilon: str) -> None:
+    plan = _order().model_dump_json().replace('"target_epsilon":8.0', f'"target_epsilon":{epsilon}')
+    assert epsilon in plan
+    answer = answer_envelope(site, Envelope(TRAIN, {ORDER: {TEXT: plan}}, WEIGHTS))
+    assert SiteRefusal.model_validate_json(answer.text(REFUSAL)).reason == "plan_not_allowed"
+    assert _ledger(site).history() == ()

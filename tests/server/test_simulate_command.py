@@ -56,7 +56,15 @@ def test_a_bad_site_is_named_while_it_runs(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [["--epsilon", "much"], ["--epsilon", "-1"], ["--set", "delta=2"], ["--set", "deltas=2"], ["--set", "delta"]],
+    [
+        ["--epsilon", "much"],
+        ["--epsilon", "-1"],
+        ["--epsilon", "inf"],
+        ["--epsilon", "1000"],
+        ["--set", "delta=2"],
+        ["--set", "deltas=2"],
+        ["--set", "delta"],
+    ],
 )
 def test_wrong_options_are_wrong_input(arguments: list[str], option: list[str]) -> None:
     with pytest.raises(InputError):
