@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -93,15 +94,15 @@ def require_small_delta(delta: float, patients: int) -> None:
         )
 
 
-def _merged(history: Sequence[Charge]) -> tuple[tuple[float, float, int], ...]:
-    """Join equal neighbours, as the accountants do with single steps."""
-    merged: list[tuple[float, float, int]] = []
+def _merged(history: Sequence[Charge]) -> _History:
+    """Add up the steps of equal noise and rate: the loss does not depend on the order, the work on the different ones.
+
+    Projects that take turns on one ledger leave hardly two equal neighbours.
+    """
+    steps: Counter[tuple[float, float]] = Counter()
     for spend in history:
-        sigma, rate, steps = spend.noise_multiplier, spend.sample_rate, spend.steps
-        if merged and merged[-1][:2] == (sigma, rate):
-            steps += merged.pop()[2]
-        merged.append((sigma, rate, steps))
-    return tuple(merged)
+        steps[spend.noise_multiplier, spend.sample_rate] += spend.steps
+    return tuple((sigma, rate, count) for (sigma, rate), count in sorted(steps.items()))
 
 
 @lru_cache(maxsize=256)

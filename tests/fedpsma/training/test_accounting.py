@@ -17,6 +17,7 @@ HISTORIES = [
     [(1.0, 0.1, 20)],
     [(1.2, 0.3, 8), (1.2, 0.3, 8), (0.9, 0.3, 5)],
     [(3.0, 0.02, 60), (1.1, 0.25, 1)],
+    [(2.2, 0.3, 8), (3.1, 0.2, 8)] * 2,
 ]
 
 
@@ -30,6 +31,20 @@ def test_epsilon_is_that_of_opacus_stepped_through_the_whole_history(rows: list[
                 accountant.step(noise_multiplier=spend.noise_multiplier, sample_rate=spend.sample_rate)
         expected.append(accountant.get_epsilon(delta=1e-3))
     assert epsilon_of(history, 1e-3) == pytest.approx(max(expected), abs=1e-9)
+
+
+def test_projects_that_take_turns_cost_no_more_work_than_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    honest = PRVAccountant.get_epsilon
+
+    def watched(accountant: PRVAccountant, delta: float) -> float:
+        counted.append(len(accountant.history))
+        return float(honest(accountant, delta=delta))
+
+    monkeypatch.setattr(PRVAccountant, "get_epsilon", watched)
+    one, other = (Charge(noise_multiplier=sigma, sample_rate=0.23, steps=4) for sigma in (2.2, 3.1))
+    assert epsilon_of([one, other] * 30, 1e-3) == epsilon_of([one] * 30 + [other] * 30, 1e-3)
+    assert set(counted) == {2}
 
 
 def test_ten_rounds_cost_what_was_measured_for_them() -> None:
