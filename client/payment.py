@@ -89,7 +89,8 @@ class Account:
             return None
         history = [*(entry.charge for entry in counted), self.charge]
         strictest = smallest_delta(counted, order.plan.delta, self.policy.delta)
-        if loss(self.trainer, history, strictest) > self.policy.epsilon_budget or None in history:
+        # A loss that is no number is within no budget.
+        if not loss(self.trainer, history, strictest) <= self.policy.epsilon_budget or None in history:
             raise RefusalError("budget_exceeded")
         return loss(self.trainer, history, order.plan.delta)
 

@@ -31,7 +31,7 @@ _History = tuple[tuple[float, float, int], ...]
 
 
 def epsilon_of(history: Sequence[Charge], delta: float) -> float:
-    """Return the cumulative epsilon at ``delta``: the larger of the RDP and the PRV accountant.
+    """Return the cumulative epsilon at ``delta``, never below zero: the larger of the RDP and the PRV accountant.
 
     Both are upper bounds, so showing the larger can only overstate the loss.
 
@@ -114,7 +114,9 @@ def _epsilon(history: _History, delta: float) -> float:
     accountant = PRVAccountant()
     accountant.history = list(history)
     with _quiet():
-        return max(_renyi_epsilon(history, delta, _orders())[0], float(accountant.get_epsilon(delta=delta)))
+        both = _renyi_epsilon(history, delta, _orders())[0], float(accountant.get_epsilon(delta=delta))
+    # With much noise both can come out a little below zero, which no loss is. No number stays none, as max would not.
+    return float(np.max([0.0, *both]))
 
 
 @lru_cache(maxsize=1)

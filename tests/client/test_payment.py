@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from math import inf
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,16 @@ def test_the_delta_of_the_policy_holds_where_it_is_stricter(dataset: Dataset, tm
         _delta_account(dataset, tmp_path / "s", order, 5.0, delta=1e-4).pay(order, "")
     paid = _delta_account(dataset, tmp_path / "s", order, 5.0).pay(order, "")
     assert paid.epsilon == pytest.approx(np.log(20)), "what is reported is at the plan's delta"
+
+
+def test_a_loss_that_is_no_number_is_within_no_budget(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_trainer, "epsilon", lambda history, delta: nan)
+    account = _account(dataset, tmp_path / "s")
+    with pytest.raises(RefusalError, match="budget_exceeded"):
+        account.pay(_order(), "")
+    assert account.ledger.charged() == ()
 
 
 def test_simulated_rounds_count_for_a_real_run_unless_the_site_says_otherwise(dataset: Dataset, tmp_path: Path) -> None:

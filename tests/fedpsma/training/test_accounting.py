@@ -64,6 +64,11 @@ def test_all_planned_rounds_together_stay_within_the_target_and_use_it(patients:
     assert epsilon_of([spend] * (plan.rounds + 1), plan.delta) > target
 
 
+def test_a_loss_is_never_below_zero() -> None:
+    # One patient in a hundred, once: both accountants say some -4e-5.
+    assert epsilon_of([Charge(noise_multiplier=3.5, sample_rate=1 / 90, steps=1)], 0.01) == 0
+
+
 def test_delta_above_one_over_the_patients_is_refused() -> None:
     plan = TrainingPlan(delta=0.02)
     assert spend_of_round(plan, 50) is not None
