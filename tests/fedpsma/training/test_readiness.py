@@ -37,6 +37,27 @@ class _HandedOn(nn.Module):
         return features + features.roll(1, 0) * torch.tensor([0.0, 1.0, 1.0])[: len(features), None, None, None, None]
 
 
+class _FromOne(nn.Module):
+    """Lets one patient of the batch, by his place in it, be seen by another."""
+
+    def __init__(self, seen: int, by: int) -> None:
+        super().__init__()
+        self.seen, self.by = seen, by
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        added = torch.zeros_like(features)
+        added[self.by] = features[self.seen]
+        return features + added
+
+
+class _NormalisedBetween(_Toy):
+    """Normalises over the batch between two layers, with a function."""
+
+    def forward(self, image: torch.Tensor, tracer: torch.Tensor) -> DenseLogits:
+        found = self.head(nn.functional.batch_norm(self.body(image), None, None, training=True))
+        return DenseLogits(found[:, :3], found[:, 3:])
+
+
 class _MixedAtTheEnd(_Toy):
     """Mixes patients behind its last layer."""
 
@@ -71,6 +92,10 @@ def test_layers_that_treat_patients_alone_pass(layer: nn.Module) -> None:
         (_Toy(nn.InstanceNorm3d(4, track_running_stats=True)), "body.1", "statistics"),
         (_Toy(_CentredByBatch()), "body.1", "mixes"),
         (_Toy(_HandedOn()), "body.1", "mixes"),
+        (_Toy(_FromOne(-1, 0)), "body.1", "mixes"),
+        (_Toy(_FromOne(-1, 1)), "body.1", "mixes"),
+        (_Toy(_FromOne(0, -1)), "body.1", "mixes"),
+        (_NormalisedBetween(), "head", "or the code just before it"),
         (_MixedAtTheEnd(), "_MixedAtTheEnd", "mixes"),
         (_Toy(nn.GroupNorm(2, 4), _InPlace()), "body.2", "backward step fails"),
         (_Toy(unused=True), "extra.weight", "no finite gradient"),
@@ -81,6 +106,10 @@ def test_layers_that_treat_patients_alone_pass(layer: nn.Module) -> None:
         "tracking instance norm",
         "batch mean",
         "one way only",
+        "the first sees the last",
+        "the second sees the last",
+        "the last sees the first",
+        "a function between layers",
         "behind the last layer",
         "in place",
         "unused",
