@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from client.limits import Hours, Limit, Span
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import LEAST_DELTA, TrainingPlan
 from fedpsma.errors import first_problem
 from fedpsma.training.trainer import DEFAULT_TRAINER
 
@@ -46,7 +46,7 @@ class SitePolicy(BaseModel):
     allow_without_privacy: bool = False
     allow_fixed_seed: bool = False
     trainer: str = DEFAULT_TRAINER
-    delta: float | None = Field(default=None, gt=0, lt=1)
+    delta: float | None = Field(default=None, ge=LEAST_DELTA, lt=1)
     ledger: Path | None = None
     count_simulations: bool = True
     simulated: bool = False

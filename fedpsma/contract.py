@@ -59,6 +59,8 @@ STAGES: tuple[Stage, ...] = ("advertise", "share", "agree", "unmask")
 SECURE, MASKED = "secure", "masked"
 # The work of the accountants grows with epsilon; a larger one promises nothing that anybody could rely on.
 MOST_EPSILON = 50
+# Below some 1e-13 the accountant's rounding errors are larger than delta: rounds would fail once some were paid.
+LEAST_DELTA = 1e-9
 # Within these a bound that moves still gives a noise that is finite and above zero.
 LEAST_CLIP_NORM, MOST_CLIP_NORM = 1e-6, 1e6
 # Of two sites each can take its own update off the mean, and what is left is the other's.
@@ -146,7 +148,7 @@ class TrainingPlan(BaseModel):
     clipping: ClippingKind = "flat"
     clip_quantile: float = Field(default=0.5, gt=0, lt=1)
     target_epsilon: float | None = Field(default=8.0, gt=0, le=MOST_EPSILON, allow_inf_nan=False)
-    delta: float = Field(default=0.01, gt=0, lt=1)
+    delta: float = Field(default=0.01, ge=LEAST_DELTA, lt=1)
     scope: TrainingScope = "adaptive"
     contours: tuple[ContourConvention, ...] = ()
     min_sites: int = Field(default=2, ge=1)

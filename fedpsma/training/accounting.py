@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import LEAST_DELTA, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.training.charge import Charge
 from fedpsma.training.subject import PatientData
@@ -35,10 +35,19 @@ def epsilon_of(history: Sequence[Charge], delta: float) -> float:
 
     Both are upper bounds, so showing the larger can only overstate the loss.
 
+    Raises:
+        InputError: ``delta`` is smaller than the accountants can count with.
+
     Example:
         >>> round(epsilon_of([Charge(noise_multiplier=1.0, sample_rate=0.1, steps=200)], 1e-5), 1)
         11.0
     """
+    if delta < LEAST_DELTA:
+        raise InputError(
+            f"{delta:g} is less than the accountants can count with",
+            where="delta",
+            remedy=f"use {LEAST_DELTA:g} or more",
+        )
     return _epsilon(_merged(history), delta)
 
 

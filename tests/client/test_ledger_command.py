@@ -90,6 +90,12 @@ def test_a_ledger_whose_end_was_lost_is_one_line(dataset: Path, tmp_path: Path) 
     assert "has 0 lines" in str(result.exception)
 
 
+def test_a_delta_that_is_too_small_to_count_with_is_one_line(dataset: Path) -> None:
+    result = _run(dataset, "--delta", "1e-14")
+    assert isinstance(result.exception, InputError)
+    assert "1e-14 is less than the accountants can count with" in str(result.exception)
+
+
 @pytest.mark.parametrize("place", ["nowhere", "data_A"])
 def test_without_a_ledger_it_says_so(tmp_path: Path, place: str) -> None:
     make_sites(tmp_path, ["A"])

@@ -71,6 +71,7 @@ def test_an_address_that_moves_a_cursor_is_in_no_bundle(coordinator: Coordinator
 HARMFUL: dict[str, dict[str, object]] = {
     "no noise": {"target_epsilon": None},
     "an epsilon that nobody can count": {"target_epsilon": 1e9},
+    "a delta that nobody can count with": {"delta": 1e-14},
     "a delta that publishes a patient": {"delta": 0.5},
     "numbers that it knows": {"seed": 1},
     "steps without end": {"steps_per_round": 10**9},

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 from opacus.accountants import PRVAccountant, RDPAccountant
+from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from fedpsma.contract import TrainingPlan
+from fedpsma.contract import LEAST_DELTA, TrainingPlan
 from fedpsma.errors import InputError
 from fedpsma.training.accounting import epsilon_of, spend_of_round
 from fedpsma.training.charge import Charge
@@ -74,6 +75,15 @@ def test_delta_above_one_over_the_patients_is_refused() -> None:
     assert spend_of_round(plan, 50) is not None
     with pytest.raises(InputError, match="1/51"):
         spend_of_round(plan, 51)
+
+
+def test_a_delta_that_rounding_errors_would_hide_is_no_plan_and_is_not_counted_with() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to"):
+        TrainingPlan(delta=1e-14)
+    one = Charge(noise_multiplier=2.2, sample_rate=0.3, steps=8)
+    with pytest.raises(InputError, match="use 1e-09 or more"):
+        epsilon_of([one], 1e-14)
+    assert epsilon_of([one] * 100, LEAST_DELTA) > epsilon_of([one] * 100, 1e-6)
 
 
 def test_a_plan_without_protection_spends_no_budget() -> None:
