@@ -171,7 +171,10 @@ class TrainingPlan(BaseModel):
 
 
 class SiteReport(BaseModel):
-    """What leaves a site beside the weights: no loss, no counts, nothing computed from a patient without protection.
+    """What leaves a site beside the weights: no loss, nothing computed from a patient's data without protection.
+
+    It names no count, but how many patients there are can be inferred from ``noise_multiplier`` and the plan, as a rule
+    exactly: their number is not protected by differential privacy here.
 
     ``epsilon`` is the cumulative privacy loss of the site over all rounds so far, the larger of the RDP and the PRV
     accountant, at ``delta``; ``None`` where the plan asks for no differential privacy. ``seconds`` is only told

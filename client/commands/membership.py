@@ -20,7 +20,12 @@ def init(
     name: Annotated[
         str | None, typer.Option(help="Name of the site; the data set's own if left out.", show_default=False)
     ] = None,
-    patients: Annotated[bool, typer.Option(help="Tell the coordinator how many patients there are.")] = True,
+    patients: Annotated[
+        bool,
+        typer.Option(
+            help="Tell the coordinator how many patients there are; any private round lets it infer that anyway."
+        ),
+    ] = True,
     trainer: Annotated[
         str, typer.Option(help="What trains here; reporting.llm.federated for adapters, on a report corpus.")
     ] = "client.training",
