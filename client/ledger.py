@@ -23,6 +23,7 @@ from fedpsma.training.charge import Charge
 
 LEDGER_FILE = "ledger.jsonl"
 _BRING_BACK = "bring back what was lost"
+_IF_NEW = "or, for a ledger that is new here, see docs/privacy-ledger.md"
 
 
 class LedgerError(Exception):
@@ -159,9 +160,11 @@ class Ledger:
         except ValidationError as error:
             raise LedgerError(f"its anchor {self.anchor} is unreadable") from error
         if len(lines) < seen.lines:
-            raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: {_BRING_BACK}")
+            raise LedgerError(f"{self.path} has {len(lines)} lines and had {seen.lines}: {_BRING_BACK}, {_IF_NEW}")
         if line_hash(lines[seen.lines - 1]) != seen.sha256:
-            raise LedgerError(f"line {seen.lines} of {self.path} is not the one that was written")
+            raise LedgerError(
+                f"line {seen.lines} of {self.path} is not the one that was written: bring it back, {_IF_NEW}"
+            )
 
     def _append(self, entry: LedgerEntry) -> None:
         write_line(self.path, entry.model_dump_json(exclude_none=True).encode())

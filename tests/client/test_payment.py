@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from math import inf, nan
 from pathlib import Path
 
@@ -127,6 +128,25 @@ def test_the_policy_can_name_another_place(dataset: Dataset, tmp_path: Path) -> 
     policy = SitePolicy(epsilon_budget=1, ledger=Path("../ours.jsonl"))
     assert ledger_of(policy, tmp_path / "s", dataset.folder).path.resolve() == (tmp_path / "ours.jsonl").resolve()
     assert ledger_of(SitePolicy(epsilon_budget=1), tmp_path, dataset.folder).path.parent == dataset.folder
+
+
+@pytest.mark.parametrize("same_patients", [True, False])
+def test_a_state_folder_that_names_new_data_has_the_way_on_that_the_docs_describe(
+    tmp_path: Path, same_patients: bool
+) -> None:
+    state, (old, new) = tmp_path / "s", map(read_dataset, make_sites(tmp_path, ["A", "B"]))
+    state.mkdir()
+    _account(old, state).pay(_order(), "")
+    with pytest.raises(LedgerError, match=r"bring back what was lost, or, .* see docs/privacy-ledger\.md"):
+        _account(new, state).pay(_order(2), "")
+    if same_patients:
+        shutil.copy(old.folder / "ledger.jsonl", new.folder)
+    else:
+        (state / "ledger.anchor").unlink()
+    paid = _account(new, state).pay(_order(2), "")
+    assert paid.epsilon == pytest.approx(ROUND_COST * (2 if same_patients else 1))
+    with pytest.raises(LedgerError, match=r"bring .*back.* see docs/privacy-ledger\.md"):
+        _account(old, state).pay(_order(3), "")
 
 
 def test_where_nothing_can_be_written_nothing_is_trained(dataset: Dataset, tmp_path: Path) -> None:
