@@ -152,7 +152,7 @@ class TrainingPlan(BaseModel):
     scope: TrainingScope = "adaptive"
     contours: tuple[ContourConvention, ...] = ()
     min_sites: int = Field(default=2, ge=1)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0)
     threads: int = Field(default=1, ge=1)
     device: Literal["cpu", "cuda"] = "cpu"
     gpu_share: float = Field(default=1.0, gt=0, le=1)
