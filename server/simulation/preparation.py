@@ -72,9 +72,10 @@ def _other_settings(folder: RunFolder) -> InputError:
 
 def _dealt(config: SimulationConfig, shares: Sequence[Share]) -> dict[str, dict[str, str]]:
     """Return by site what a run must find again to go on: whose patients train, which of them, and who attacks how."""
+    pool = ", ".join(str(path.resolve()) for path in config.datasets)
     return {
         one.name: {
-            "source": ", ".join(map(str, config.datasets)) if one.of_pool else str(one.source.folder.resolve()),
+            "source": pool if one.of_pool else str(one.source.folder.resolve()),
             "patients": one.fingerprint,
             "attack": config.attack.kind if config.attack and one.attacks else "none",
             "trainer": config.trainer or DEFAULT_TRAINER,
@@ -91,15 +92,15 @@ def _prepare(
     initial: Checkpoint,
 ) -> None:
     write_json(folder.path / DEALT_FILE, _dealt(config, shares))
-    for site in admitted:
-        text = _policy(config, site.name, admitted) + _ledger(config, site)
+    for site, share in zip(admitted, shares, strict=True):
+        text = _policy(config, share) + _ledger(config, site)
         write_text(folder.path / "sites" / site.name / "site.toml", text)
     folder.prepare(config.full_plan, Federation(run=secrets.token_hex(8), sites=admitted), initial, config.rules)
 
 
-def _policy(config: SimulationConfig, name: str, sites: Sequence[FederationSite]) -> str:
+def _policy(config: SimulationConfig, share: Share) -> str:
     attack, trainer = config.attack, config.trainer
-    if attack and attack.kind != "label_flip" and name in attack.attackers([site.name for site in sites]):
+    if attack and attack.kind != "label_flip" and share.attacks:
         trainer = f"{trainer or ADVERSARIES}:{attack.kind}"
     return POLICY + (f"trainer = {json.dumps(trainer, ensure_ascii=False)}\n" if trainer else "")
 

@@ -65,6 +65,13 @@ def test_a_run_with_other_settings_is_left_as_it_is(pool: Path, settings: dict[s
     assert _files(folder.path) == before
 
 
+def test_a_run_goes_on_by_another_path_to_the_same_data(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, sites = prepared(_config(pool))
+    monkeypatch.chdir(pool.parent)
+    elsewhere = _config(pool).model_copy(update={"datasets": (Path(pool.name),)})
+    assert prepared(elsewhere)[1] == sites
+
+
 def test_a_run_does_not_go_on_with_other_patients(pool: Path) -> None:
     folder, _ = prepared(_config(pool))
     before = _files(folder.path)
